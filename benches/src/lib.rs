@@ -1,0 +1,1 @@
+//! Microbenchmarks, instruction counts and the peer ladder.

@@ -1,0 +1,1 @@
+//! Gateway configuration: bytes in, validated `Config` out.

@@ -1,0 +1,1 @@
+//! The audit ledger: BLAKE3 chain, signed checkpoints, an independent verifier.

@@ -1,0 +1,1 @@
+//! Licences: tiers, entitlements, verification.

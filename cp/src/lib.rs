@@ -1,0 +1,1 @@
+//! The control plane: tenants, roles, plugin sets, revisions.

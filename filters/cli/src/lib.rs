@@ -1,0 +1,1 @@
+//! The plugin author's command line: pack, hash, sign, verify, push.

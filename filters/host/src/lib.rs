@@ -1,0 +1,1 @@
+//! Loads third-party plugins: signatures, grants, revocation, sandboxes.

@@ -1,0 +1,18 @@
+//! What filters and plugins see of a request, and what they answer.
+//!
+//! Every identity provider produces the same [`Caller`]; every policy engine reads the same
+//! [`Call`] and answers with the same [`Decision`]. A filter never sees a socket or a framework type.
+
+mod call;
+mod caller;
+mod capability;
+mod decision;
+mod scope;
+mod settings;
+
+pub use call::{Call, Target};
+pub use caller::{AuthMethod, Caller};
+pub use capability::Capability;
+pub use decision::{Decision, DenyReason, Obligation, RedactMode};
+pub use scope::{Scope, ScopeError};
+pub use settings::{Secret, SecretRef, SecretRefError, Settings, SettingsError};

@@ -1,0 +1,1 @@
+//! Sans-IO JSON-RPC envelope, MCP revisions and SSE framing.

@@ -1,0 +1,1 @@
+//! The MCPG data plane: a governed ingress for the Model Context Protocol.
