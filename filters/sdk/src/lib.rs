@@ -7,6 +7,7 @@ mod call;
 mod caller;
 mod capability;
 mod decision;
+pub mod policy;
 mod scope;
 mod settings;
 

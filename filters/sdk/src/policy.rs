@@ -1,0 +1,105 @@
+//! The contract of a policy engine: what it says it reads, what it is given, what it answers.
+//!
+//! An engine declares, per action, the parts of the input that its policies read ([`Reads`]). It is
+//! given a [`PolicyInput`] that yields those parts and nothing else, so its answer is a function of
+//! them, and a cached answer that is keyed by them cannot be unsound. An error is a denial.
+
+mod arguments;
+mod input;
+mod reads;
+
+pub use arguments::{Arguments, ArgumentsError, Member};
+pub use input::PolicyInput;
+pub use reads::{ApprovalRead, ByAction, Kind, Names, ReadSet, Reads};
+
+use crate::Obligation;
+
+/// A policy engine with its policies compiled, such as `policy.cedar`.
+pub trait PolicyEngine: Send + Sync {
+    /// The plugin's id, as it stands in reasons, metrics and audit rows.
+    fn id(&self) -> &str;
+
+    /// What the policies read, per action. Fixed for the life of the engine.
+    fn reads(&self) -> &Reads;
+
+    /// Decides one call. A function of the input alone, apart from [`EngineError::Deadline`].
+    ///
+    /// # Errors
+    /// When the engine cannot tell. The chain denies the call.
+    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError>;
+}
+
+/// The answer of one engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineDecision {
+    /// The call may go on.
+    Permit {
+        /// Ids of the policies that permitted it.
+        policies: Vec<String>,
+        /// What they require on the way back.
+        obligations: Vec<Obligation>,
+    },
+    /// The call stops: a policy forbade it.
+    Forbid {
+        /// The policy's id.
+        policy: String,
+        /// For people.
+        message: String,
+    },
+    /// The call stops: nothing permitted it.
+    NotPermitted {
+        /// For people.
+        message: String,
+    },
+}
+
+/// Why an engine could not decide. Every variant denies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// A part of the call that the policies read has no faithful form in the engine's language.
+    #[error("{part}: {problem}")]
+    Input {
+        /// The part, as a policy author writes it (`context.arguments.limit`).
+        part: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A policy failed while it was evaluated.
+    #[error("policy `{policy}` failed: {problem}")]
+    Evaluation {
+        /// The policy's id.
+        policy: String,
+        /// What went wrong.
+        problem: String,
+    },
+    /// The evaluation took too long. Not a function of the input, so never cached.
+    #[error("the evaluation took longer than {limit_ms} ms")]
+    Deadline {
+        /// The limit in force.
+        limit_ms: u64,
+    },
+}
+
+impl EngineError {
+    /// The stable, machine-readable word for [`crate::DenyReason::code`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Input { .. } => "policy_input",
+            Self::Evaluation { .. } => "policy_error",
+            Self::Deadline { .. } => "policy_timeout",
+        }
+    }
+
+    /// The policy that failed, where one did.
+    pub fn policy(&self) -> Option<&str> {
+        match self {
+            Self::Evaluation { policy, .. } => Some(policy),
+            Self::Input { .. } | Self::Deadline { .. } => None,
+        }
+    }
+
+    /// Whether the same input could be decided differently the next time.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Deadline { .. })
+    }
+}
