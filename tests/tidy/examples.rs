@@ -1,0 +1,1 @@
+//! The shipped examples: each loads, as the gateway would load it.
