@@ -61,7 +61,7 @@ doc: setup
 # Advisories need the network; they are .ci/run's.
 deny: ## licences, bans and sources of the dependencies (needs cargo-deny)
 	@if command -v cargo-deny >/dev/null 2>&1; then \
-		set -x; $(CARGO) deny --config .deny.toml check bans licenses sources; \
+		set -x; $(CARGO) deny --config .deny.toml check --hide-inclusion-graph bans licenses sources; \
 	else \
 		echo 'deny: SKIPPED, cargo-deny is not installed (cargo install --locked cargo-deny)' >&2; \
 	fi
