@@ -1,0 +1,212 @@
+//! Rows as read back: owned, printable, decoded without the encoder.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::format::{Cursor, Hash};
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Nanoseconds since 1970-01-01T00:00:00Z.
+    pub time: u64,
+    /// What it says.
+    pub body: RowBody,
+}
+
+/// What a row says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RowBody {
+    /// Policy answered.
+    Decision(Box<Decision>),
+    /// A call ended.
+    Outcome(Outcome),
+    /// Something happened to the gateway.
+    Lifecycle(Lifecycle),
+    /// Rows were dropped here.
+    Gap {
+        /// How many.
+        dropped: u64,
+    },
+    /// The head was signed.
+    Checkpoint(Checkpoint),
+}
+
+/// One policy decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `DecisionRef`, documented there and in docs/AUDIT.md"
+)]
+pub struct Decision {
+    pub request_id: [u8; 16],
+    pub organization: String,
+    pub workspace: String,
+    pub environment: String,
+    pub subject: String,
+    pub auth_method: String,
+    pub source: IpAddr,
+    pub binding: String,
+    pub method: String,
+    pub target_kind: &'static str,
+    pub target: String,
+    pub verdict: &'static str,
+    pub engine: String,
+    pub policies: Vec<String>,
+    pub deny_code: Option<String>,
+    pub obligations: Vec<String>,
+    pub revision: u64,
+    pub revision_digest: Hash,
+    pub cached: bool,
+    pub arguments_digest: Option<Hash>,
+    pub protocol: String,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `OutcomeRef`, documented there and in docs/AUDIT.md"
+)]
+pub struct Outcome {
+    pub request_id: [u8; 16],
+    pub http_status: u16,
+    pub response_bytes: u64,
+    pub duration_us: u64,
+    pub completion: &'static str,
+}
+
+/// What happened to the gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `LifecycleEvent`, documented there and in docs/AUDIT.md"
+)]
+#[non_exhaustive]
+pub enum Lifecycle {
+    Started { instance: String, version: String },
+    Stopped,
+    RevisionSwapped { revision: u64, digest: Hash },
+    RevisionRefused { reason: String },
+    TailRecovered { segment: String, offset: u64, bytes: u64, digest: Hash },
+    Resumed { cause: String, refused: u64, lost: u64 },
+}
+
+/// A signed head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The chain's organization.
+    pub organization: String,
+    /// The chain.
+    pub chain: [u8; 16],
+    /// The last row covered.
+    pub seq: u64,
+    /// That row's hash.
+    pub head: Hash,
+    /// The hash of the checkpoint before; zeros for the first.
+    pub previous: Hash,
+    /// The id of the key.
+    pub key: Hash,
+}
+
+/// Decodes a row. None if it is not exactly one row of version 1.
+pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
+    let mut input = Cursor(bytes);
+    if input.u8()? != 1 {
+        return None;
+    }
+    let kind = input.u8()?;
+    let time = input.u64()?;
+    let body = match kind {
+        1 => RowBody::Decision(Box::new(decision(&mut input)?)),
+        2 => RowBody::Outcome(outcome(&mut input)?),
+        3 => RowBody::Lifecycle(lifecycle(&mut input)?),
+        4 => RowBody::Gap { dropped: input.u64()? },
+        5 => RowBody::Checkpoint(checkpoint(&mut input)?),
+        _ => return None,
+    };
+    input.is_empty().then_some(Row { time, body })
+}
+
+fn decision(input: &mut Cursor<'_>) -> Option<Decision> {
+    // The order of the struct's fields is the order of the bytes.
+    Some(Decision {
+        request_id: input.array()?,
+        organization: input.text()?,
+        workspace: input.text()?,
+        environment: input.text()?,
+        subject: input.text()?,
+        auth_method: input.text()?,
+        source: match input.u8()? {
+            4 => IpAddr::V4(Ipv4Addr::from(input.array::<4>()?)),
+            6 => IpAddr::V6(Ipv6Addr::from(input.array::<16>()?)),
+            _ => return None,
+        },
+        binding: input.text()?,
+        method: input.text()?,
+        target_kind: ["binding", "tool", "resource", "prompt"].get(usize::from(input.u8()?))?,
+        target: input.text()?,
+        verdict: match input.u8()? {
+            1 => "permit",
+            2 => "permit_with_obligations",
+            3 => "deny",
+            _ => return None,
+        },
+        engine: input.text()?,
+        policies: input.texts()?,
+        deny_code: if input.flag()? { Some(input.text()?) } else { None },
+        obligations: input.texts()?,
+        revision: input.u64()?,
+        revision_digest: input.array()?,
+        cached: input.flag()?,
+        arguments_digest: if input.flag()? { Some(input.array()?) } else { None },
+        protocol: input.text()?,
+    })
+}
+
+fn outcome(input: &mut Cursor<'_>) -> Option<Outcome> {
+    Some(Outcome {
+        request_id: input.array()?,
+        http_status: input.u16()?,
+        response_bytes: input.u64()?,
+        duration_us: input.u64()?,
+        completion: match input.u8()? {
+            1 => "complete",
+            2 => "client_aborted",
+            3 => "upstream_error",
+            4 => "withheld",
+            _ => return None,
+        },
+    })
+}
+
+fn lifecycle(input: &mut Cursor<'_>) -> Option<Lifecycle> {
+    Some(match input.u8()? {
+        1 => Lifecycle::Started { instance: input.text()?, version: input.text()? },
+        2 => Lifecycle::Stopped,
+        3 => Lifecycle::RevisionSwapped { revision: input.u64()?, digest: input.array()? },
+        4 => Lifecycle::RevisionRefused { reason: input.text()? },
+        5 => Lifecycle::TailRecovered {
+            segment: input.text()?,
+            offset: input.u64()?,
+            bytes: input.u64()?,
+            digest: input.array()?,
+        },
+        6 => Lifecycle::Resumed { cause: input.text()?, refused: input.u64()?, lost: input.u64()? },
+        _ => return None,
+    })
+}
+
+fn checkpoint(input: &mut Cursor<'_>) -> Option<Checkpoint> {
+    let checkpoint = Checkpoint {
+        organization: input.text()?,
+        chain: input.array()?,
+        seq: input.u64()?,
+        head: input.array()?,
+        previous: input.array()?,
+        key: input.array()?,
+    };
+    // The signature is checked over the raw bytes.
+    input.array::<64>()?;
+    Some(checkpoint)
+}
