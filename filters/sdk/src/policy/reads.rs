@@ -283,7 +283,8 @@ mod tests {
 
     #[test]
     fn merging_takes_the_union() {
-        let mut set = ReadSet { subject: true, arguments: Names::only(["b", "a", "b"]), ..ReadSet::default() };
+        let mut set =
+            ReadSet { subject: true, arguments: Names::only(["b", "a", "b"]), ..ReadSet::default() };
         set.merge(&ReadSet {
             source: true,
             arguments: Names::only(["c", "a"]),

@@ -1,0 +1,11 @@
+//! Policy: the chain of engines that decides every call, its decision cache, and the built-in engines.
+//!
+//! Default deny: a call goes on only when every configured engine permits it, and a chain without
+//! engines permits nothing. Errors deny. See `docs/POLICY.md`.
+
+mod cache;
+mod chain;
+mod input;
+
+pub use cache::{CacheCounters, CacheLimits};
+pub use chain::{Decided, PolicyChain, PolicyRef, Verdict};
