@@ -1,1 +1,9 @@
 //! The MCPG data plane: a governed ingress for the Model Context Protocol.
+
+pub mod guard;
+pub mod sockets;
+pub mod trace_context;
+pub mod drain;
+pub mod metrics;
+pub mod peer;
+pub mod telemetry;

@@ -1,0 +1,291 @@
+//! Every metric of the gateway: names, help and labels, in this one file.
+//!
+//! Label values come from configuration or from closed sets, never from a request, so the number of
+//! series is bounded. What a component counts itself (decision cache, audit log, connections) is read
+//! when metrics are scraped, so that nothing is counted twice on the request path.
+
+use std::sync::Arc;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+
+/// The content type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Seconds; from a cached refusal to a slow tool.
+const DURATION_BUCKETS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// The gateway's own metrics.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    durations: HistogramVec,
+    refusals: IntCounterVec,
+    upstream_errors: IntCounterVec,
+    /// Reloads by result: `applied` or `refused`.
+    reloads: IntCounterVec,
+    /// The number of the revision in force.
+    pub revision_number: IntGauge,
+    /// When the revision in force was loaded, as a UNIX time in seconds.
+    pub revision_loaded: Gauge,
+    /// Whether the last reload was applied (1) or refused (0).
+    pub revision_last_reload_ok: IntGauge,
+}
+
+/// The metrics of one binding, looked up once per revision.
+#[derive(Clone)]
+pub struct BindingMetrics {
+    /// Requests that were permitted and answered.
+    pub permitted: IntCounter,
+    /// Requests that policy denied.
+    pub denied: IntCounter,
+    /// Requests that were refused for another reason.
+    pub refused: IntCounter,
+    /// From the head to the last byte of the answer, in seconds.
+    pub duration: Histogram,
+}
+
+impl Metrics {
+    /// Registers everything.
+    ///
+    /// # Errors
+    /// Never in practice: a name registered twice is a defect that the tests find.
+    pub fn new() -> Result<Arc<Self>, prometheus::Error> {
+        let registry = Registry::new();
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new("mcpg_requests_total", "Requests, by binding and outcome."),
+                &["binding", "outcome"],
+            )?,
+            durations: HistogramVec::new(
+                HistogramOpts::new("mcpg_request_duration_seconds", "Time from the head of a request to the end of its answer.")
+                    .buckets(DURATION_BUCKETS.to_vec()),
+                &["binding"],
+            )?,
+            refusals: IntCounterVec::new(
+                Opts::new("mcpg_refusals_total", "Requests refused before they were dispatched, by reason."),
+                &["reason"],
+            )?,
+            upstream_errors: IntCounterVec::new(
+                Opts::new("mcpg_upstream_errors_total", "Failed calls to upstreams, by binding and reason."),
+                &["binding", "reason"],
+            )?,
+            reloads: IntCounterVec::new(
+                Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
+                &["result"],
+            )?,
+            revision_number: IntGauge::new("mcpg_revision_number", "The number of the revision in force.")?,
+            revision_loaded: Gauge::new(
+                "mcpg_revision_loaded_timestamp_seconds",
+                "When the revision in force was loaded, as a UNIX time.",
+            )?,
+            revision_last_reload_ok: IntGauge::new(
+                "mcpg_revision_last_reload_successful",
+                "Whether the last attempt to load a revision succeeded.",
+            )?,
+            registry,
+        };
+        metrics.register_own()?;
+        Ok(Arc::new(metrics))
+    }
+
+    fn register_own(&self) -> Result<(), prometheus::Error> {
+        let collectors: [Box<dyn Collector>; 8] = [
+            Box::new(self.requests.clone()),
+            Box::new(self.durations.clone()),
+            Box::new(self.refusals.clone()),
+            Box::new(self.upstream_errors.clone()),
+            Box::new(self.reloads.clone()),
+            Box::new(self.revision_number.clone()),
+            Box::new(self.revision_loaded.clone()),
+            Box::new(self.revision_last_reload_ok.clone()),
+        ];
+        collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// The handles of one binding.
+    pub fn binding(&self, binding: &str) -> BindingMetrics {
+        let outcome = |outcome| self.requests.with_label_values(&[binding, outcome]);
+        BindingMetrics {
+            permitted: outcome("permitted"),
+            denied: outcome("denied"),
+            refused: outcome("refused"),
+            duration: self.durations.with_label_values(&[binding]),
+        }
+    }
+
+    /// Counts a refusal. `reason` is one of the stable words.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a failed call to an upstream. `reason` is one of the stable words.
+    pub fn upstream_failed(&self, binding: &str, reason: &'static str) {
+        self.upstream_errors.with_label_values(&[binding, reason]).inc();
+    }
+
+    /// Counts an attempt to load a revision.
+    pub fn reloaded(&self, applied: bool) {
+        self.reloads.with_label_values(&[if applied { "applied" } else { "refused" }]).inc();
+        self.revision_last_reload_ok.set(i64::from(applied));
+    }
+
+    /// Adds values that are read at each scrape.
+    ///
+    /// # Errors
+    /// When a name is taken already.
+    pub fn observe(&self, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) -> Result<(), prometheus::Error> {
+        let descriptions = read().iter().map(Sample::description).collect::<Result<_, _>>()?;
+        self.registry.register(Box::new(Observed { descriptions, read: Box::new(read) }))
+    }
+
+    /// The text format of Prometheus.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "cannot render metrics");
+        }
+        text
+    }
+}
+
+/// A value that a component counts itself.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    kind: SampleKind,
+    value: f64,
+}
+
+/// What a sample measures. The names are here, with the other names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleKind {
+    /// Open connections.
+    ConnectionsOpen,
+    /// Connections refused by a limit.
+    ConnectionsRefused,
+    /// Requests being served.
+    RequestsActive,
+    /// Decisions found in the cache.
+    CacheHits,
+    /// Decisions that had to be made.
+    CacheMisses,
+    /// Decisions evicted from the cache.
+    CacheEvictions,
+    /// Decisions that could not be cached.
+    CacheSkipped,
+    /// Decisions in the cache.
+    CacheEntries,
+    /// Rows appended to the audit log.
+    AuditRows,
+    /// Bytes appended to the audit log.
+    AuditBytes,
+    /// Groups of rows made durable.
+    AuditSyncs,
+    /// Failures to write or sync.
+    AuditFailures,
+    /// Rows dropped in `async` mode.
+    AuditDropped,
+    /// Whether calls can be recorded now.
+    AuditHealthy,
+}
+
+impl Sample {
+    /// A value now.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+    pub fn new(kind: SampleKind, value: u64) -> Self {
+        Self { kind, value: value as f64 }
+    }
+
+    fn name_and_help(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            SampleKind::ConnectionsOpen => ("mcpg_connections_open", "Open client connections."),
+            SampleKind::ConnectionsRefused => {
+                ("mcpg_connections_refused_total", "Connections refused by a connection limit.")
+            }
+            SampleKind::RequestsActive => ("mcpg_requests_active", "Requests being served."),
+            SampleKind::CacheHits => ("mcpg_decision_cache_hits_total", "Policy decisions found in the cache."),
+            SampleKind::CacheMisses => ("mcpg_decision_cache_misses_total", "Policy decisions not found in the cache."),
+            SampleKind::CacheEvictions => ("mcpg_decision_cache_evictions_total", "Policy decisions evicted."),
+            SampleKind::CacheSkipped => {
+                ("mcpg_decision_cache_skipped_total", "Policy decisions that cannot be cached.")
+            }
+            SampleKind::CacheEntries => ("mcpg_decision_cache_entries", "Policy decisions in the cache."),
+            SampleKind::AuditRows => ("mcpg_audit_rows_total", "Rows appended to the audit log."),
+            SampleKind::AuditBytes => ("mcpg_audit_bytes_total", "Bytes appended to the audit log."),
+            SampleKind::AuditSyncs => ("mcpg_audit_syncs_total", "Times the audit log was made durable."),
+            SampleKind::AuditFailures => ("mcpg_audit_failures_total", "Failed writes or syncs of the audit log."),
+            SampleKind::AuditDropped => ("mcpg_audit_dropped_total", "Rows dropped by a full queue in async mode."),
+            SampleKind::AuditHealthy => ("mcpg_audit_healthy", "Whether calls can be recorded."),
+        }
+    }
+
+    fn description(&self) -> Result<Desc, prometheus::Error> {
+        let (name, help) = self.name_and_help();
+        Desc::new(name.to_owned(), help.to_owned(), Vec::new(), std::collections::HashMap::new())
+    }
+
+    fn family(&self) -> Option<MetricFamily> {
+        let (name, help) = self.name_and_help();
+        if name.ends_with("_total") {
+            let counter = prometheus::Counter::new(name, help).ok()?;
+            counter.inc_by(self.value);
+            counter.collect().pop()
+        } else {
+            let gauge = Gauge::new(name, help).ok()?;
+            gauge.set(self.value);
+            gauge.collect().pop()
+        }
+    }
+}
+
+struct Observed {
+    descriptions: Vec<Desc>,
+    read: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+}
+
+impl Collector for Observed {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        (self.read)().iter().filter_map(Sample::family).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renders_what_was_counted() {
+        let metrics = Metrics::new().unwrap();
+        metrics.binding("files").permitted.inc();
+        metrics.refused("rate_limited");
+        metrics.reloaded(false);
+        metrics.observe(|| vec![Sample::new(SampleKind::ConnectionsOpen, 3)]).unwrap();
+        let text = String::from_utf8(metrics.render()).unwrap();
+        for line in [
+            r#"mcpg_requests_total{binding="files",outcome="permitted"} 1"#,
+            r#"mcpg_refusals_total{reason="rate_limited"} 1"#,
+            r#"mcpg_revision_reloads_total{result="refused"} 1"#,
+            "mcpg_revision_last_reload_successful 0",
+            "mcpg_connections_open 3",
+        ] {
+            assert!(text.lines().any(|have| have == line), "`{line}` is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_be_taken_twice() {
+        let metrics = Metrics::new().unwrap();
+        let read = || vec![Sample::new(SampleKind::AuditRows, 1)];
+        metrics.observe(read).unwrap();
+        assert!(metrics.observe(read).is_err());
+    }
+}
