@@ -1,1 +1,41 @@
-//! End-to-end tests, fixtures and the servers they start.
+//! Starts real servers on free ports and talks to them byte by byte.
+//!
+//! Everything here blocks and everything has a deadline, so that a test reads from top to bottom and a server
+//! that hangs fails it by name. What a test started dies with it. An assumption that does not hold is a failed
+//! test, so this crate panics where others return errors.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a failed assumption here is a failed test, and its JSON is passed as it is written"
+)]
+
+mod audit;
+mod binaries;
+mod fixture;
+mod gateway;
+pub mod h2;
+mod http;
+pub mod mcp;
+mod metrics;
+mod ports;
+mod process;
+mod upstream;
+mod wait;
+
+pub use audit::Ledger;
+pub use binaries::{mcpg, run_mcpg};
+pub use fixture::Fixture;
+pub use gateway::{Gateway, Setup};
+pub use http::{Event, RawHttp, Response, exchange};
+pub use metrics::Metrics;
+pub use ports::free_port;
+pub use process::{Process, Signal};
+pub use upstream::{RawUpstream, Seen, Step};
+pub use wait::{DEADLINE, until};

@@ -1,0 +1,60 @@
+//! The real MCP server behind the gateway under test.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{Process, binaries, until};
+
+/// A running `mcpg-fixture`.
+#[derive(Debug)]
+pub struct Fixture {
+    address: SocketAddr,
+    // Dropped before the folder that holds its log.
+    process: Process,
+    _folder: TempDir,
+}
+
+impl Fixture {
+    /// Starts the server on a free port and waits until it accepts connections.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts the server with more arguments, such as `--json`.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("cannot make a folder");
+        let mut command = Command::new(binaries::fixture());
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        let mut process = Process::start("mcpg-fixture", &mut command, &folder.path().join("fixture.log"));
+        let address = until("the fixture should announce its address", || {
+            if let Some(status) = process.exited() {
+                panic!("the fixture ended with {status}: {}", process.log());
+            }
+            announced(&process.log())
+        });
+        Self { address, process, _folder: folder }
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The URL of its MCP endpoint.
+    pub fn url(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// The process, to signal it or to read its log.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+/// Only a line that is written to its end counts.
+fn announced(log: &str) -> Option<SocketAddr> {
+    let (line, _) = log.split_once("listening on http://")?.1.split_once('\n')?;
+    line.split('/').next()?.parse().ok()
+}

@@ -1,0 +1,183 @@
+//! The gateway under test: the real binary, a folder of its own, free ports.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::{Ledger, Metrics, Process, RawHttp, Response, binaries, free_port, until};
+
+/// What a gateway is started with.
+///
+/// In the configuration `{listen}` and `{admin}` stand for the two addresses and `{dir}` for the folder.
+#[derive(Debug)]
+pub struct Setup {
+    folder: TempDir,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    environment: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// A folder with `config` in it, and two free ports.
+    pub fn new(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("cannot make a folder");
+        let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let setup = Self { folder, listen: address(), admin: address(), environment: Vec::new() };
+        setup.file("mcpg.yaml", config)
+    }
+
+    /// Adds a file below the folder; the same stand-ins are replaced as in the configuration.
+    pub fn file(self, path: &str, text: &str) -> Self {
+        write(self.folder.path(), path, &self.fill(text));
+        self
+    }
+
+    /// Sets an environment variable of the gateway.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The folder that will be the gateway's working directory.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Starts the gateway and waits until it says that it is ready.
+    pub fn start(self) -> Gateway {
+        let mut gateway = self.launch();
+        until("the gateway should be ready", || {
+            if let Some(status) = gateway.process.exited() {
+                panic!("the gateway ended with {status}: {}", gateway.process.log());
+            }
+            gateway.is_ready().then_some(())
+        });
+        gateway
+    }
+
+    /// Starts a gateway that refuses to run, and returns what it wrote.
+    pub fn start_refused(self) -> String {
+        let mut gateway = self.launch();
+        let status = gateway.process.wait();
+        assert!(!status.success(), "the gateway ended well: {}", gateway.process.log());
+        gateway.process.log()
+    }
+
+    fn launch(self) -> Gateway {
+        let config = self.folder.path().join("mcpg.yaml");
+        let mut command = Command::new(binaries::mcpg());
+        command.arg("run").arg("--config").arg(&config).current_dir(self.folder.path());
+        // Whatever systemd or a developer's shell says must not leak into the test.
+        for inherited in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", "RUST_LOG"] {
+            command.env_remove(inherited);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        let process = Process::start("mcpg", &mut command, &self.folder.path().join("mcpg.log"));
+        Gateway { process, listen: self.listen, admin: self.admin, folder: self.folder }
+    }
+
+    fn fill(&self, text: &str) -> String {
+        fill(text, self.listen, self.admin, self.folder.path())
+    }
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    // Dropped before the folder that it writes to.
+    process: Process,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts a gateway with `config`; see [`Setup`] for more files.
+    pub fn start(config: &str) -> Self {
+        Setup::new(config).start()
+    }
+
+    /// Where clients connect.
+    pub fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// Where `/livez`, `/readyz`, `/metrics` and `/revision` are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The URL of `path` for clients.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.listen)
+    }
+
+    /// The gateway's folder.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process, to signal it or to read its log.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Puts a file in place in one step, as a deployment does.
+    pub fn replace(&self, path: &str, text: &str) -> PathBuf {
+        let text = fill(text, self.listen, self.admin, self.dir());
+        let fresh = write(self.dir(), &format!("{path}.new"), &text);
+        let target = self.dir().join(path);
+        std::fs::rename(fresh, &target).expect("cannot replace the file");
+        target
+    }
+
+    /// One GET of the admin listener.
+    pub fn admin_get(&self, path: &str) -> Response {
+        self.try_admin_get(path).expect("the admin listener should answer")
+    }
+
+    /// The metrics as they are now.
+    pub fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.admin_get("/metrics").text())
+    }
+
+    /// The audit log in `audit` below the gateway's folder.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::at(&self.dir().join("audit"))
+    }
+
+    /// Resident memory in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the gateway runs");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("Linux reports VmRSS");
+        line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("VmRSS is a number")
+    }
+
+    fn is_ready(&self) -> bool {
+        self.try_admin_get("/readyz").is_some_and(|response| response.status == 200)
+    }
+
+    fn try_admin_get(&self, path: &str) -> Option<Response> {
+        let mut connection = RawHttp::try_connect(self.admin)?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin);
+        connection.send(request.as_bytes());
+        connection.response()
+    }
+}
+
+fn fill(text: &str, listen: SocketAddr, admin: SocketAddr, dir: &Path) -> String {
+    text.replace("{listen}", &listen.to_string())
+        .replace("{admin}", &admin.to_string())
+        .replace("{dir}", &dir.display().to_string())
+}
+
+fn write(dir: &Path, path: &str, text: &str) -> PathBuf {
+    let path = dir.join(path);
+    let parent = path.parent().expect("the file is in a folder");
+    std::fs::create_dir_all(parent).expect("cannot make a folder");
+    std::fs::write(&path, text).expect("cannot write the file");
+    path
+}

@@ -1,0 +1,91 @@
+//! A child process with its output in a file, killed when it is dropped.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, kill_process};
+
+use crate::until;
+
+/// A signal to send to a [`Process`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGHUP: reload.
+    Hangup,
+    /// SIGKILL: die.
+    Kill,
+    /// SIGQUIT: hand over and leave.
+    Quit,
+    /// SIGTERM: drain and stop.
+    Terminate,
+}
+
+/// A running child process.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its output and errors in the file `log`.
+    pub fn start(name: &'static str, command: &mut Command, log: &Path) -> Self {
+        let output = File::options().create(true).append(true).open(log).expect("cannot open the log");
+        let errors = output.try_clone().expect("cannot share the log");
+        let child = command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn();
+        let child = child.unwrap_or_else(|error| panic!("cannot start {name}: {error}"));
+        Self { name, child, log: log.to_owned() }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything the process has written so far.
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let signal = match signal {
+            Signal::Hangup => rustix::process::Signal::HUP,
+            Signal::Kill => rustix::process::Signal::KILL,
+            Signal::Quit => rustix::process::Signal::QUIT,
+            Signal::Terminate => rustix::process::Signal::TERM,
+        };
+        kill_process(self.pid(), signal)
+            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+    }
+
+    /// How the process ended; `None` while it runs.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("cannot ask for the exit status")
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let what = format!("{} should end", self.name);
+        until(&what, || self.exited())
+    }
+
+    fn pid(&self) -> Pid {
+        let id = i32::try_from(self.id()).expect("process ids are small");
+        Pid::from_raw(id).expect("process ids are positive")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; either way nothing is left behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("---- {} wrote:\n{}----", self.name, self.log());
+        }
+    }
+}
