@@ -1,0 +1,431 @@
+//! The pass itself: a cursor over the body that validates what it moves over.
+//!
+//! Nothing recurses: objects that the caller wants to look into are walked with
+//! [`Scanner::open_object`] and [`Scanner::next_key`], everything else with [`Scanner::value`], which
+//! keeps one bit for each level.
+
+use std::ops::Range;
+
+use super::keys::{Added, Keys};
+use super::{Fault, JsonError, Text};
+use crate::Limits;
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValueKind {
+    Object,
+    Array,
+    /// `escaped`: the content has at least one escape.
+    String {
+        escaped: bool,
+    },
+    /// `integer`: no fraction and no exponent.
+    Number {
+        integer: bool,
+    },
+    Bool,
+    Null,
+}
+
+/// A value that was moved over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Value {
+    pub(crate) kind: ValueKind,
+    /// The value's bytes, a string's quotes included.
+    pub(crate) span: Range<usize>,
+}
+
+/// An object that is being walked.
+#[derive(Debug)]
+pub(crate) struct Object {
+    first: bool,
+}
+
+/// A cursor over a body that is already known to be UTF-8.
+#[derive(Debug)]
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: u32,
+    depth_max: u32,
+    values_left: usize,
+    object_keys_max: usize,
+    keys: Keys<'a>,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str, limits: &Limits) -> Self {
+        Self {
+            bytes: text.as_bytes(),
+            at: 0,
+            depth: 0,
+            depth_max: limits.depth_max.min(Limits::DEPTH_CEILING),
+            values_left: limits.values_max,
+            object_keys_max: limits.object_keys_max,
+            keys: Keys::new(text.as_bytes()),
+        }
+    }
+
+    /// How many objects and arrays are open.
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// The next byte that is not white space.
+    pub(crate) fn peek_value(&mut self) -> Option<u8> {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+        self.peek()
+    }
+
+    /// Where the cursor stands.
+    pub(crate) fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Moves into an object. Call at a `{`.
+    pub(crate) fn open_object(&mut self) -> Result<Object, Fault> {
+        self.enter()?;
+        self.keys.open();
+        Ok(Object { first: true })
+    }
+
+    /// Moves to the next key and over its colon; `None` and out of the object when there is none.
+    pub(crate) fn next_key(&mut self, object: &mut Object) -> Result<Option<Text>, Fault> {
+        match self.peek_value() {
+            Some(b'}') => {
+                self.leave();
+                return match self.keys.close() {
+                    Ok(()) => Ok(None),
+                    Err(offset) => Err(Fault { error: JsonError::DuplicateKey, offset }),
+                };
+            }
+            Some(b',') if !object.first => {
+                self.at += 1;
+                self.peek_value();
+            }
+            Some(b'"') if object.first => {}
+            _ => return Err(self.unexpected()),
+        }
+        object.first = false;
+        let key = self.string()?;
+        self.check_key(&key)?;
+        if self.peek_value() != Some(b':') {
+            return Err(self.unexpected());
+        }
+        self.at += 1;
+        Ok(Some(key))
+    }
+
+    /// Moves over one value of any kind.
+    pub(crate) fn value(&mut self) -> Result<Value, Fault> {
+        let first = self.peek_value();
+        let start = self.at;
+        let kind = match first {
+            Some(b'{') | Some(b'[') => self.container(first == Some(b'{'))?,
+            _ => self.scalar()?,
+        };
+        Ok(Value { kind, span: start..self.at })
+    }
+
+    /// Refuses anything but white space up to the end.
+    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
+        match self.peek_value() {
+            None => Ok(()),
+            Some(_) => Err(self.fault(JsonError::TrailingBytes)),
+        }
+    }
+
+    /// Moves over an object or array with all that is in it.
+    fn container(&mut self, object: bool) -> Result<ValueKind, Fault> {
+        // One bit for each level opened here, the innermost lowest: set for an object.
+        // INVARIANT: `enter` holds the depth at or below `DEPTH_CEILING`, the bits of a u128.
+        let outside = self.depth;
+        let mut objects = 0_u128;
+        let mut more = self.begin(&mut objects)?;
+        loop {
+            while !more {
+                objects >>= 1;
+                if self.depth == outside {
+                    return Ok(if object { ValueKind::Object } else { ValueKind::Array });
+                }
+                more = self.advance(&mut Object { first: false }, objects & 1 == 1)?;
+            }
+            more = match self.peek_value() {
+                Some(b'{' | b'[') => self.begin(&mut objects)?,
+                _ => {
+                    self.scalar()?;
+                    self.advance(&mut Object { first: false }, objects & 1 == 1)?
+                }
+            };
+        }
+    }
+
+    /// Opens the container at the cursor. Answers whether it has a first value.
+    fn begin(&mut self, objects: &mut u128) -> Result<bool, Fault> {
+        let object = self.peek() == Some(b'{');
+        *objects = *objects << 1 | u128::from(object);
+        if object {
+            self.open_object()?
+        } else {
+            self.open_array()?
+        };
+        self.advance(&mut Object { first: true }, object)
+    }
+
+    /// Moves to the next value of the innermost container; `false` and out of it when there is none.
+    fn advance(&mut self, position: &mut Object, object: bool) -> Result<bool, Fault> {
+        if object { Ok(self.next_key(position)?.is_some()) } else { self.next_element(position) }
+    }
+
+    fn open_array(&mut self) -> Result<Object, Fault> {
+        self.enter()?;
+        Ok(Object { first: true })
+    }
+
+    fn next_element(&mut self, position: &mut Object) -> Result<bool, Fault> {
+        match self.peek_value() {
+            Some(b']') => {
+                self.leave();
+                Ok(false)
+            }
+            Some(b',') if !position.first => {
+                self.at += 1;
+                Ok(true)
+            }
+            Some(_) if position.first => Ok(true),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn scalar(&mut self) -> Result<ValueKind, Fault> {
+        self.count_value()?;
+        match self.peek() {
+            Some(b'"') => {
+                let text = self.string()?;
+                Ok(ValueKind::String { escaped: text.escaped })
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.literal(b"true", ValueKind::Bool),
+            Some(b'f') => self.literal(b"false", ValueKind::Bool),
+            Some(b'n') => self.literal(b"null", ValueKind::Null),
+            _ => Err(self.unexpected()),
+        }
+    }
+
+    fn literal(&mut self, literal: &[u8], kind: ValueKind) -> Result<ValueKind, Fault> {
+        if !self.rest().starts_with(literal) {
+            return Err(self.unexpected());
+        }
+        self.at += literal.len();
+        Ok(kind)
+    }
+
+    fn number(&mut self) -> Result<ValueKind, Fault> {
+        let start = self.at;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        let leading_zero = self.peek() == Some(b'0');
+        let digits = self.digits()?;
+        if leading_zero && digits > 1 {
+            return Err(Fault { error: JsonError::MalformedNumber, offset: start });
+        }
+        let fraction = self.peek() == Some(b'.');
+        if fraction {
+            self.at += 1;
+            self.digits()?;
+        }
+        let exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        if exponent {
+            self.at += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        if exponent || digits > 300 {
+            self.check_range(start)?;
+        }
+        Ok(ValueKind::Number { integer: !fraction && !exponent })
+    }
+
+    /// Moves over at least one digit.
+    fn digits(&mut self) -> Result<usize, Fault> {
+        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        match (count, self.peek()) {
+            (0, None) => Err(self.fault(JsonError::UnexpectedEnd)),
+            (0, Some(_)) => Err(self.fault(JsonError::MalformedNumber)),
+            _ => Ok(count),
+        }
+    }
+
+    fn check_range(&self, start: usize) -> Result<(), Fault> {
+        let text = self.bytes.get(start..self.at).and_then(|bytes| str::from_utf8(bytes).ok());
+        match text.and_then(|text| text.parse::<f64>().ok()) {
+            Some(number) if number.is_finite() => Ok(()),
+            _ => Err(Fault { error: JsonError::NumberOutOfRange, offset: start }),
+        }
+    }
+
+    fn string(&mut self) -> Result<Text, Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected());
+        }
+        self.at += 1;
+        let start = self.at;
+        let (mut escaped, mut nul) = (false, false);
+        loop {
+            self.at += plain_run(self.rest());
+            match self.peek() {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    nul |= self.escape()? == Some(0);
+                }
+                Some(_) => return Err(self.fault(JsonError::ControlCharacter)),
+                None => return Err(self.fault(JsonError::UnexpectedEnd)),
+            }
+        }
+        let span = start..self.at;
+        self.at += 1;
+        Ok(Text { span, escaped, nul })
+    }
+
+    /// Moves over one escape, a surrogate pair being one. Answers with the code unit of a `\u`.
+    fn escape(&mut self) -> Result<Option<u16>, Fault> {
+        let start = self.at;
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                return Ok(None);
+            }
+            Some(b'u') => self.at += 1,
+            Some(_) => return Err(Fault { error: JsonError::MalformedEscape, offset: start }),
+            None => return Err(self.fault(JsonError::UnexpectedEnd)),
+        }
+        let unit = self.code_unit(start)?;
+        match unit {
+            0xd800..=0xdbff => {
+                let lone = Fault { error: JsonError::LoneSurrogate, offset: start };
+                if !self.rest().starts_with(b"\\u") {
+                    return Err(lone);
+                }
+                self.at += 2;
+                match self.code_unit(start)? {
+                    0xdc00..=0xdfff => Ok(Some(unit)),
+                    _ => Err(lone),
+                }
+            }
+            0xdc00..=0xdfff => Err(Fault { error: JsonError::LoneSurrogate, offset: start }),
+            _ => Ok(Some(unit)),
+        }
+    }
+
+    fn code_unit(&mut self, escape: usize) -> Result<u16, Fault> {
+        let Some((digits, _)) = self.rest().split_first_chunk::<4>() else {
+            return Err(self.fault(JsonError::UnexpectedEnd));
+        };
+        let mut unit = 0_u16;
+        for &digit in digits {
+            let Some(nibble) = hex(digit) else {
+                return Err(Fault { error: JsonError::MalformedEscape, offset: escape });
+            };
+            unit = unit << 4 | u16::from(nibble);
+        }
+        self.at += 4;
+        Ok(unit)
+    }
+
+    fn check_key(&mut self, key: &Text) -> Result<(), Fault> {
+        let fault = |error| Err(Fault { error, offset: key.span.start });
+        if key.nul {
+            return fault(JsonError::NulInKey);
+        }
+        match self.keys.add(key) {
+            Added::Duplicate => fault(JsonError::DuplicateKey),
+            Added::Fresh(count) if count > self.object_keys_max => fault(JsonError::TooManyKeys),
+            Added::Fresh(_) => Ok(()),
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), Fault> {
+        self.count_value()?;
+        if self.depth == self.depth_max {
+            return Err(self.fault(JsonError::TooDeep));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        self.at += 1;
+    }
+
+    fn count_value(&mut self) -> Result<(), Fault> {
+        match self.values_left.checked_sub(1) {
+            Some(left) => self.values_left = left,
+            None => return Err(self.fault(JsonError::TooManyValues)),
+        }
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn unexpected(&self) -> Fault {
+        let end = self.at >= self.bytes.len();
+        self.fault(if end { JsonError::UnexpectedEnd } else { JsonError::UnexpectedByte })
+    }
+
+    fn fault(&self, error: JsonError) -> Fault {
+        Fault { error, offset: self.at }
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// How many bytes come before the next quote, backslash or control character; eight at a time.
+fn plain_run(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    let mut run = 0;
+    while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
+        let stops = stops(u64::from_le_bytes(*chunk));
+        if stops != 0 {
+            return run + (stops.trailing_zeros() / 8) as usize;
+        }
+        run += 8;
+        rest = tail;
+    }
+    run + rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+}
+
+/// The high bit of each byte that ends a plain run. Borrows only spread to higher bytes, so the
+/// lowest bit that is set is exact, and that is the only one which is used.
+fn stops(word: u64) -> u64 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let quote = word ^ (LOW * b'"' as u64);
+    let backslash = word ^ (LOW * b'\\' as u64);
+    let control = word.wrapping_sub(LOW * 0x20) & !word;
+    let quote = quote.wrapping_sub(LOW) & !quote;
+    let backslash = backslash.wrapping_sub(LOW) & !backslash;
+    (control | quote | backslash) & HIGH
+}
