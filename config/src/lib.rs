@@ -1,1 +1,42 @@
-//! Gateway configuration: bytes in, validated `Config` out.
+//! Gateway configuration: bytes in, validated [`Config`] out.
+//!
+//! [`Config::from_yaml`] is the only way in. What it returns holds no invalid state: addresses are parsed, ranges are
+//! kept, ids are unique and known, paths are below the file's folder. What it refuses it refuses with a position, all
+//! mistakes at once as far as they can be told apart, and without repeating anything that may be a secret.
+//! Nothing here touches the file system, the network or the environment: secrets and paths stay references.
+//!
+//! The settings of a plugin are for its filter to parse; [`Config::locate`] turns its complaint into a position.
+//! [`schema`] describes the same file as JSON Schema, for editors.
+
+mod audit;
+mod binding;
+mod config;
+mod diagnostic;
+mod key_source;
+mod place;
+mod plugins;
+mod quote;
+mod schema;
+mod server;
+mod slug;
+mod structure;
+mod telemetry;
+mod tenancy;
+mod wire;
+mod yaml;
+
+pub use audit::{Audit, AuditMode};
+pub use binding::{
+    Binding, BindingKind, Endpoint, Header, HeaderValue, Host, Http2, McpBinding, Pool, Timeouts, TlsVersion,
+    UpstreamTls,
+};
+pub use config::{Config, Digest};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use key_source::KeySource;
+pub use plugins::{Plugin, Plugins, TrustedKey};
+pub use schema::{builtin_ids, schema};
+pub use server::{
+    HostPattern, Hosts, Limits, ListenAddress, Listener, ListenerTls, Origins, Server, Shutdown,
+};
+pub use telemetry::{Log, LogFormat, LogLevel, Propagation, Telemetry};
+pub use tenancy::Tenancy;

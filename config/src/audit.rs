@@ -1,0 +1,40 @@
+//! `audit:`: the ledger of decisions. It is on whether or not it is configured.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::KeySource;
+
+pub(crate) mod read;
+
+/// Where and how decisions are recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The folder of segments and checkpoints.
+    pub dir: PathBuf,
+    /// What has to have happened to a decision's row before its call is dispatched.
+    pub mode: AuditMode,
+    /// The Ed25519 key that signs checkpoints; none for the ledger's own in `dir`.
+    pub signing_key: Option<KeySource>,
+    /// The longest time that a written row waits for fdatasync.
+    pub fsync_interval: Duration,
+    /// Rows between two checkpoints, at most.
+    pub checkpoint_rows: u64,
+    /// Time between two checkpoints, at most, while rows are written.
+    pub checkpoint_interval: Duration,
+    /// Bytes of a segment before the next is begun.
+    pub segment_bytes_max: u64,
+    /// Rows waiting to be written; calls beyond are refused.
+    pub queue_rows_max: usize,
+}
+
+/// What has to have happened to a decision's row before its call is dispatched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditMode {
+    /// Handed to the kernel: survives the death of the process.
+    Written,
+    /// On stable storage: survives the loss of power.
+    Sync,
+    /// In the queue.
+    Async,
+}

@@ -1,0 +1,134 @@
+//! Where in the document something is, and what is wrong there.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::Diagnostic;
+use crate::yaml::{Kind, Node, Position};
+
+/// A place in the document, whether or not something stands there.
+#[derive(Clone)]
+pub(crate) struct Place<'a> {
+    pub(crate) node: Option<&'a Node>,
+    pub(crate) position: Position,
+    pub(crate) path: String,
+}
+
+impl<'a> Place<'a> {
+    pub(crate) fn root(node: &'a Node) -> Self {
+        Self { node: Some(node), position: node.position, path: String::new() }
+    }
+
+    /// The value under a key. Where the key is absent or empty the place is that of the key or the map.
+    pub(crate) fn child(&self, key: &str) -> Self {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        match self.node.and_then(|node| node.entry(key)) {
+            None => Self { node: None, position: self.position, path },
+            Some(entry) if entry.value.kind == Kind::Null => {
+                Self { node: None, position: entry.key_position, path }
+            }
+            Some(entry) => Self { node: Some(&entry.value), position: entry.value.position, path },
+        }
+    }
+
+    /// The key itself rather than its value.
+    pub(crate) fn key(&self, key: &str) -> Self {
+        let child = self.child(key);
+        match self.node.and_then(|node| node.entry(key)) {
+            Some(entry) => Self { position: entry.key_position, ..child },
+            None => child,
+        }
+    }
+
+    /// The items of a list, or the value itself as the only one: where one or several may be written.
+    pub(crate) fn one_or_many(&self) -> Vec<Self> {
+        match self.node.map(|node| &node.kind) {
+            None => Vec::new(),
+            Some(Kind::List(items)) => (0..items.len()).map(|index| self.item(index)).collect(),
+            Some(_) => vec![self.clone()],
+        }
+    }
+
+    /// An item of a list.
+    pub(crate) fn item(&self, index: usize) -> Self {
+        let node = self.node.and_then(|node| node.items().get(index));
+        let position = node.map_or(self.position, |node| node.position);
+        Self { node, position, path: format!("{}[{index}]", self.path) }
+    }
+
+    /// The text that stands here.
+    pub(crate) fn text(&self) -> Option<&'a str> {
+        match &self.node?.kind {
+            Kind::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// What was found wrong so far.
+pub(crate) struct Report<'a> {
+    file: &'a str,
+    pub(crate) errors: Vec<Diagnostic>,
+    pub(crate) warnings: Vec<Diagnostic>,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(file: &'a str) -> Self {
+        Self { file, errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub(crate) fn error(&mut self, place: &Place<'_>, message: impl Into<String>) {
+        self.errors.push(diagnostic(self.file, place, message, None));
+    }
+
+    pub(crate) fn error_with_help(
+        &mut self,
+        place: &Place<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.errors.push(diagnostic(self.file, place, message, Some(help.into())));
+    }
+
+    pub(crate) fn warning(&mut self, place: &Place<'_>, message: impl Into<String>, help: impl Into<String>) {
+        self.warnings.push(diagnostic(self.file, place, message, Some(help.into())));
+    }
+
+    /// Deserialises what stands at a place that the structure check found in order; an absent one as an empty map.
+    /// `None` if the check found something, which is then already reported.
+    pub(crate) fn read<T: DeserializeOwned>(&mut self, place: &Place<'_>) -> Option<T> {
+        if self.errors.iter().any(|error| is_within(&error.path, &place.path)) {
+            return None;
+        }
+        let value = place.node.map_or_else(|| Value::Object(serde_json::Map::new()), Node::to_json);
+        // The structure check refuses what would fail here, and the text of serde's errors may repeat values.
+        let read = serde_json::from_value(value).ok();
+        if read.is_none() {
+            self.error(place, "this does not have the expected form");
+        }
+        read
+    }
+}
+
+/// Builds a diagnostic for a place.
+pub(crate) fn diagnostic(
+    file: &str,
+    place: &Place<'_>,
+    message: impl Into<String>,
+    help: Option<String>,
+) -> Diagnostic {
+    Diagnostic {
+        file: file.to_owned(),
+        line: place.position.line,
+        column: place.position.column,
+        path: place.path.clone(),
+        message: message.into(),
+        help,
+    }
+}
+
+fn is_within(path: &str, outer: &str) -> bool {
+    path.strip_prefix(outer).is_some_and(|rest| {
+        outer.is_empty() || rest.is_empty() || rest.starts_with('.') || rest.starts_with('[')
+    })
+}

@@ -1,0 +1,120 @@
+//! Keys that the product has and this build has not, and keys of other tools or kinds that have another name here.
+//!
+//! Each gets an error that says so: a setting that is accepted but not obeyed would be a hole.
+
+use crate::place::Place;
+use crate::quote::quote;
+
+/// (where, key, what is not in this build, what to do). `[]` stands for any index.
+const PLANNED: &[(&str, &str, &str, &str)] = &[
+    (
+        "",
+        "control_plane",
+        "`control_plane` is not in this build: a gateway is configured by its file alone",
+        "remove the section",
+    ),
+    (
+        "",
+        "secrets",
+        "the `secrets` section, which configures Vault, is not in this build",
+        "remove the section, and refer to secrets as `$secret://env/NAME` or `$secret://file/PATH`",
+    ),
+    (
+        "telemetry.traces",
+        "otlp",
+        "the export of traces (`otlp`) is not in this build",
+        "remove the key; trace context is still passed on, and spans are in the log",
+    ),
+    (
+        "server.tls",
+        "client_ca",
+        "client certificates (`client_ca`) are not in this build",
+        "remove the key, and identify callers with `identity.api-key`",
+    ),
+    (
+        "server.listen[].tls",
+        "client_ca",
+        "client certificates (`client_ca`) are not in this build",
+        "remove the key, and identify callers with `identity.api-key`",
+    ),
+    (
+        "plugins.load[]",
+        "source",
+        "third-party plugins (`source`) are not in this build",
+        "remove the entry; built-in plugins need no `source`",
+    ),
+    (
+        "plugins[]",
+        "source",
+        "third-party plugins (`source`) are not in this build",
+        "remove the entry; built-in plugins need no `source`",
+    ),
+];
+
+/// (where, key, the name here).
+const RENAMED: &[(&str, &str, &str)] = &[
+    ("", "upstreams", "bindings"),
+    ("", "servers", "bindings"),
+    ("", "filters", "plugins"),
+    ("", "tenant", "tenancy"),
+    ("bindings[]", "base_url", "url"),
+    ("bindings[]", "target", "url"),
+    ("bindings[]", "address", "url"),
+    ("bindings[]", "uri", "url"),
+    ("bindings[].tls", "sni", "server_name"),
+    ("bindings[].tls", "ca_file", "ca"),
+    ("server", "bind", "listen"),
+    ("server", "address", "listen"),
+    ("server", "workers", "threads"),
+    ("server.tls", "cert", "certificate"),
+    ("server.tls", "key", "private_key"),
+    ("server.listen[].tls", "cert", "certificate"),
+    ("server.listen[].tls", "key", "private_key"),
+    ("plugins.load[]", "settings", "config"),
+    ("plugins[]", "settings", "config"),
+];
+
+/// What to say about a key that the product has and this build has not.
+pub(super) fn planned_key(parent: &str, key: &str) -> Option<(&'static str, &'static str)> {
+    let parent = without_indices(parent);
+    PLANNED
+        .iter()
+        .find(|(place, name, ..)| *place == parent && *name == key)
+        .map(|(_, _, message, help)| (*message, *help))
+}
+
+/// The name here of a key that is called otherwise elsewhere.
+pub(super) fn renamed_key(parent: &str, key: &str) -> Option<&'static str> {
+    let parent = without_indices(parent);
+    RENAMED.iter().find(|(place, name, _)| *place == parent && *name == key).map(|(_, _, here)| *here)
+}
+
+/// What to say about a binding of a kind that the product has and this build has not.
+pub(super) fn planned_binding<'a>(place: &Place<'a>) -> Option<(Place<'a>, String, String)> {
+    if without_indices(&place.path) != "bindings[]" {
+        return None;
+    }
+    let at = place.child("type");
+    let kind = at.text().filter(|kind| ["http", "grpc", "nats"].contains(kind))?;
+    let message =
+        format!("bindings of type {} are not in this build: the gateway serves `mcp` bindings", quote(kind));
+    let help =
+        "remove the binding, or put an MCP server in front of it and bind that with `type: mcp` and `url`";
+    Some((at, message, help.to_owned()))
+}
+
+fn without_indices(path: &str) -> String {
+    path.chars().filter(|character| !character.is_ascii_digit()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn indices_do_not_count() {
+        assert!(planned_key("plugins.load[12]", "source").is_some());
+        assert!(planned_key("plugins", "source").is_none());
+        assert_eq!(renamed_key("bindings[0]", "base_url"), Some("url"));
+    }
+}

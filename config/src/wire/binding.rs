@@ -1,0 +1,132 @@
+//! `bindings:` as they are written.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::wire::OneOrMany;
+
+/// An upstream.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Binding {
+    /// 1 to 40 of `a-z`, `0-9` and `-`; unique. Part of tool names in policies.
+    pub(crate) id: String,
+    /// What it speaks.
+    #[serde(rename = "type")]
+    pub(crate) _kind: BindingType,
+    /// The MCP endpoint: `http://` or `https://`.
+    pub(crate) url: String,
+    /// How the upstream's certificate is judged. Only with `https://`.
+    pub(crate) tls: Option<Tls>,
+    /// How long the upstream may take.
+    #[serde(default)]
+    pub(crate) timeouts: Timeouts,
+    /// Headers added to every request. A value may end in a `$secret://` reference, and must if it is a credential.
+    #[serde(default)]
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Connections kept for the next request.
+    #[serde(default)]
+    pub(crate) pool: Pool,
+    /// Which HTTP is spoken.
+    #[serde(default)]
+    pub(crate) http2: Http2,
+}
+
+/// What an upstream speaks.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum BindingType {
+    /// MCP over Streamable HTTP.
+    Mcp,
+}
+
+/// How the upstream's certificate is judged.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Tls {
+    /// Trusted roots, PEM: a path. Default: the system's.
+    pub(crate) ca: Option<String>,
+    /// The name sent (SNI) and verified. Default: the URL's host; required if that is an IP address.
+    pub(crate) server_name: Option<String>,
+    /// The lowest version of TLS spoken.
+    pub(crate) min_version: TlsVersion,
+    /// SHA-256 of the leaf certificate (DER), 64 hexadecimal digits, one or several: one of them must match, on top of the
+    /// usual verification.
+    pub(crate) pin_cert_sha256: Option<OneOrMany>,
+}
+
+/// A version of TLS.
+#[derive(Default, Deserialize, JsonSchema)]
+pub(crate) enum TlsVersion {
+    /// TLS 1.2.
+    #[default]
+    #[serde(rename = "tls1.2")]
+    Tls12,
+    /// TLS 1.3.
+    #[serde(rename = "tls1.3")]
+    Tls13,
+}
+
+/// How long an upstream may take.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Timeouts {
+    /// The TCP handshake, in milliseconds.
+    #[schemars(range(min = 1, max = 300_000))]
+    pub(crate) connect_ms: u64,
+    /// The TLS handshake, in milliseconds.
+    #[schemars(range(min = 1, max = 300_000))]
+    pub(crate) tls_handshake_ms: u64,
+    /// Between two reads of an answer, in milliseconds. An event stream stays open as long as the upstream sends
+    /// something (a keep-alive comment is enough) within this time.
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub(crate) read_ms: u64,
+    /// One write of a request, in milliseconds.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub(crate) write_ms: u64,
+    /// A kept connection without a request, in milliseconds. Best below the upstream's own keep-alive time.
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub(crate) idle_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect_ms: 2_000,
+            tls_handshake_ms: 3_000,
+            read_ms: 60_000,
+            write_ms: 30_000,
+            idle_ms: 30_000,
+        }
+    }
+}
+
+/// Connections kept for the next request.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Pool {
+    /// Idle connections kept.
+    #[schemars(range(min = 1, max = 65_535))]
+    pub(crate) size: usize,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { size: 128 }
+    }
+}
+
+/// Which HTTP is spoken to an upstream.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Http2 {
+    /// HTTP/2 if the server offers it; HTTP/1.1 on `http://`.
+    #[default]
+    Auto,
+    /// HTTP/2, with prior knowledge on `http://`.
+    On,
+    /// HTTP/1.1.
+    Off,
+}

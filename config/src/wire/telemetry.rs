@@ -1,0 +1,71 @@
+//! `telemetry:` as it is written.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The log and trace context.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Telemetry {
+    /// The log on standard error.
+    pub(crate) log: Log,
+    /// Trace context.
+    pub(crate) traces: Traces,
+}
+
+/// The log on standard error.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// The least severe level that is written.
+    pub(crate) level: Level,
+    /// One record's form.
+    pub(crate) format: Format,
+}
+
+/// How severe a record is.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Level {
+    /// Only failures.
+    Error,
+    /// And what will become one.
+    Warn,
+    /// And what an operator wants to know.
+    #[default]
+    Info,
+    /// And how decisions came about.
+    Debug,
+    /// And every step.
+    Trace,
+}
+
+/// A record's form.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Trace context.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Traces {
+    /// How trace context travels.
+    pub(crate) propagation: Propagation,
+}
+
+/// How trace context travels.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Propagation {
+    /// W3C Trace Context, in HTTP headers and `_meta`.
+    #[default]
+    W3c,
+    /// Not at all.
+    Off,
+}
