@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -23,7 +24,10 @@ impl Settings {
             let mut pointer = String::new();
             for segment in error.path() {
                 match segment {
-                    serde_path_to_error::Segment::Map { key } => pointer += &format!("/{key}"),
+                    serde_path_to_error::Segment::Map { key } => {
+                        pointer.push('/');
+                        pointer += &key.replace('~', "~0").replace('/', "~1");
+                    }
                     serde_path_to_error::Segment::Seq { index } => pointer += &format!("/{index}"),
                     _ => {}
                 }
@@ -98,6 +102,22 @@ impl fmt::Display for SecretRef {
     }
 }
 
+impl<'de> Deserialize<'de> for SecretRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // By way of `Value`: serde's own message for a wrong type would repeat what may be a secret.
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => text.parse().map_err(D::Error::custom),
+            _ => Err(D::Error::custom(SecretRefError::NotAReference)),
+        }
+    }
+}
+
+impl Serialize for SecretRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// Why a text is no secret reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretRefError {
@@ -151,6 +171,18 @@ mod tests {
         for text in ["hunter2", "$secret://env", "$secret://env/", "$secret://vault/kv", "$secret://aws/x"] {
             let error = text.parse::<SecretRef>().unwrap_err();
             assert!(!error.to_string().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_value_in_place_of_a_reference_is_refused_without_repeating_it() {
+        let reference: SecretRef = serde_json::from_str(r#""$secret://env/KEY""#).unwrap();
+        assert_eq!(reference, SecretRef::Env("KEY".to_owned()));
+        assert_eq!(serde_json::to_string(&reference).unwrap(), r#""$secret://env/KEY""#);
+        for text in [r#""hunter2""#, "72072", "[72072]", r#"{"token": "hunter2"}"#] {
+            let error = serde_json::from_str::<SecretRef>(text).unwrap_err().to_string();
+            assert!(error.contains("$secret://env/NAME"), "{error}");
+            assert!(!error.contains("hunter2") && !error.contains("72072"), "{error}");
         }
     }
 

@@ -1,0 +1,143 @@
+//! Secrets: from a reference in the configuration to its value.
+//!
+//! Values are wiped when dropped and never appear in messages; an error names the reference only.
+
+mod env;
+pub(crate) mod file;
+
+use std::path::PathBuf;
+
+use mcpg_sdk::{Secret, SecretRef};
+
+/// The longest secret.
+pub const SECRET_BYTES_MAX: usize = 64 * 1024;
+
+/// Resolves references when a revision is built.
+#[derive(Debug, Clone)]
+pub struct SecretResolver {
+    /// The configuration's folder: what relative file references are below.
+    pub base_dir: PathBuf,
+}
+
+impl SecretResolver {
+    /// A resolver for the configuration in a folder.
+    pub fn new(base_dir: impl Into<PathBuf>) -> Self {
+        Self { base_dir: base_dir.into() }
+    }
+
+    /// Reads the value behind a reference. One trailing line end is dropped; an empty value is an error.
+    ///
+    /// # Errors
+    /// When there is no such value, or it may not be trusted. The message names the reference, never a value.
+    pub fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
+        let failed = |reason| SecretError { reference: reference.to_string(), reason };
+        let mut bytes = match reference {
+            SecretRef::Env(name) => env::read(name, |name| std::env::var_os(name)),
+            SecretRef::File(path) => {
+                file::read(&self.base_dir.join(path), SECRET_BYTES_MAX).map_err(SecretErrorReason::File)
+            }
+            SecretRef::Vault { .. } => Err(SecretErrorReason::Vault),
+        }
+        .map_err(failed)?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+            if bytes.last() == Some(&b'\r') {
+                bytes.pop();
+            }
+        }
+        // From here on `Secret` wipes it.
+        let secret = Secret::new(bytes);
+        if secret.expose().is_empty() { Err(failed(SecretErrorReason::Empty)) } else { Ok(secret) }
+    }
+}
+
+/// A secret that could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the secret `{reference}` {reason}")]
+pub struct SecretError {
+    /// The reference as configured.
+    pub reference: String,
+    /// What failed.
+    pub reason: SecretErrorReason,
+}
+
+/// Why a secret could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretErrorReason {
+    /// No such environment variable.
+    #[error("is not set: no such environment variable")]
+    NotSet,
+    /// The file cannot be read or is not trusted.
+    #[error("cannot be read: {0}")]
+    File(file::FileError),
+    /// Over the limit.
+    #[error("is over {SECRET_BYTES_MAX} bytes")]
+    Large,
+    /// There, and empty.
+    #[error("is empty")]
+    Empty,
+    /// A provider that is not compiled in.
+    #[error(
+        "needs the secret provider `vault`, which is not in this build: use `$secret://env/NAME` or `$secret://file/PATH`"
+    )]
+    Vault,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(contents: &[u8], expected: Result<&[u8], &str>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), contents).unwrap();
+        let resolved = SecretResolver::new(folder.path()).resolve(&"$secret://file/key".parse().unwrap());
+        match (resolved, expected) {
+            (Ok(secret), Ok(value)) => assert_eq!(secret.expose(), value),
+            (Err(error), Err(message)) => assert_eq!(error.to_string(), message),
+            (resolved, expected) => panic!("{resolved:?} for {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn one_trailing_line_end_is_dropped() {
+        check(b"hunter2", Ok(b"hunter2"));
+        check(b"hunter2\n", Ok(b"hunter2"));
+        check(b"hunter2\r\n", Ok(b"hunter2"));
+        check(b"hunter2\n\n", Ok(b"hunter2\n"));
+        check(b" hunter2 ", Ok(b" hunter2 "));
+        check(b"\x00\xff", Ok(b"\x00\xff"));
+    }
+
+    #[test]
+    fn an_empty_secret_is_refused() {
+        check(b"", Err("the secret `$secret://file/key` is empty"));
+        check(b"\n", Err("the secret `$secret://file/key` is empty"));
+    }
+
+    #[test]
+    fn the_size_is_bounded() {
+        check(&vec![b'a'; SECRET_BYTES_MAX], Ok(&vec![b'a'; SECRET_BYTES_MAX]));
+        check(
+            &vec![b'a'; SECRET_BYTES_MAX + 1],
+            Err("the secret `$secret://file/key` cannot be read: it is over 65536 bytes"),
+        );
+    }
+
+    #[test]
+    fn an_absolute_path_leaves_the_folder_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "hunter2").unwrap();
+        let reference = format!("$secret://file/{}", path.display()).parse().unwrap();
+        let secret = SecretResolver::new("elsewhere").resolve(&reference).unwrap();
+        assert_eq!(secret.expose(), b"hunter2");
+    }
+
+    #[test]
+    fn vault_says_what_to_use() {
+        let reference = "$secret://vault/kv/data/mcpg#token".parse().unwrap();
+        let error = SecretResolver::new(".").resolve(&reference).unwrap_err().to_string();
+        assert!(error.contains("not in this build") && error.contains("$secret://env/NAME"), "{error}");
+    }
+}

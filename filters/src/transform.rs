@@ -1,0 +1,3 @@
+//! Transforms: what is done to messages on their way.
+
+pub mod redact;

@@ -1,0 +1,60 @@
+//! The names to redact, compared with every key of a message: most differ in length already.
+
+use mcpg_sdk::RedactMode;
+
+use super::escape;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Names {
+    entries: Vec<(Box<str>, RedactMode)>,
+    /// Bit n: some name has n bytes (the last bit: that or more).
+    lengths: u64,
+}
+
+impl Names {
+    pub(super) fn insert(&mut self, name: &str, mode: RedactMode) {
+        match self.entries.iter_mut().find(|(other, _)| **other == *name) {
+            Some((_, RedactMode::Remove)) => {}
+            Some((_, old)) => *old = mode,
+            None => {
+                self.entries.push((name.into(), mode));
+                self.lengths |= length_bit(name.len());
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is to be done with members of this name.
+    pub(super) fn mode_of(&self, name: &str) -> Option<RedactMode> {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
+        self.entries.iter().find(|(other, _)| **other == *name).map(|(_, mode)| *mode)
+    }
+
+    /// Where the names stand between quotes in a text: start and end without the quotes, in order.
+    pub(super) fn mentions(&self, text: &str) -> Vec<(usize, usize)> {
+        let mut mentions = Vec::new();
+        for (name, _) in &self.entries {
+            let escaped = escape::escaped(name);
+            for start in memchr::memmem::find_iter(text.as_bytes(), escaped.as_bytes()) {
+                if text.as_bytes().get(start.wrapping_sub(1)) == Some(&b'"') {
+                    mentions.push((start, start + escaped.len()));
+                }
+            }
+        }
+        mentions.sort_unstable();
+        mentions
+    }
+}
+
+fn length_bit(length: usize) -> u64 {
+    1 << length.min(63)
+}
