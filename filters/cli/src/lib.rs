@@ -1,1 +1,0 @@
-//! The plugin author's command line: pack, hash, sign, verify, push.
