@@ -22,10 +22,13 @@ mod fixture;
 mod gateway;
 pub mod h2;
 mod http;
+pub mod key;
 pub mod mcp;
 mod metrics;
+pub mod packages;
 mod ports;
 mod process;
+pub mod scenes;
 mod upstream;
 mod wait;
 
