@@ -25,7 +25,7 @@ pub use row::{
     Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts,
     Verdict,
 };
-pub use scan::{Scan, Tail, scan};
+pub use scan::{Scan, Tail, follow, scan, scan_until};
 pub use segment::{RECORD_OVERHEAD, SegmentError, SegmentHeader};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.

@@ -27,7 +27,7 @@ pub struct Scan {
 /// What follows the last whole row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tail {
-    /// Nothing.
+    /// Nothing, or rows that were not asked for.
     Clean,
     /// An incomplete record, or a last one whose hash is wrong, or zeros: a crash.
     Torn,
@@ -40,6 +40,14 @@ pub enum Tail {
 /// # Errors
 /// When the segment has no whole header.
 pub fn scan(bytes: &[u8]) -> Result<Scan, SegmentError> {
+    scan_until(bytes, u64::MAX)
+}
+
+/// Walks a segment's records to the last whole one, or to the row `seq` if that comes first.
+///
+/// # Errors
+/// When the segment has no whole header.
+pub fn scan_until(bytes: &[u8], seq: u64) -> Result<Scan, SegmentError> {
     let (header, start) = SegmentHeader::decode(bytes)?;
     let mut head = header.previous;
     let mut last_checkpoint = header.previous_checkpoint;
@@ -47,6 +55,9 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, SegmentError> {
     let mut end = start;
     loop {
         let rest = bytes.get(end..).unwrap_or_default();
+        if head.seq >= seq {
+            return Ok(Scan { header, head, end, last_checkpoint, rows_since_checkpoint, tail: Tail::Clean });
+        }
         let next = Record::split(rest).and_then(|record| Some((head.follow(&record)?, record)));
         let Some((after, record)) = next else {
             let tail = classify(rest, head.seq);
@@ -60,6 +71,17 @@ pub fn scan(bytes: &[u8]) -> Result<Scan, SegmentError> {
         head = after;
         end += record.len;
     }
+}
+
+/// How many of the bytes are whole records that follow `head`, and the head after them.
+pub fn follow(mut head: Head, bytes: &[u8]) -> (Head, usize) {
+    let mut end = 0;
+    while let Some(record) = Record::split(bytes.get(end..).unwrap_or_default()) {
+        let Some(after) = head.follow(&record) else { break };
+        head = after;
+        end += record.len;
+    }
+    (head, end)
 }
 
 fn classify(rest: &[u8], seq: u64) -> Tail {

@@ -1,0 +1,1 @@
+//! What the log promises, with real files and with a file system that fails.

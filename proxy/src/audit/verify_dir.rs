@@ -1,0 +1,159 @@
+//! `mcpg audit verify DIR`: reads the files of a log and hands them to the independent verifier.
+//!
+//! INVARIANT: nothing of the writer is used here: neither its names nor its decoding. Every lane found below the
+//! directory is verified, and the lines of its `checkpoints` file are heads that the lane must contain.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use mcpg_ledger::verify::{Damage, Expected, LineError, Report, Standing, Trust, Verifier};
+
+/// What was found in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirReport {
+    /// Each lane and what was found in it, in order.
+    pub lanes: Vec<LaneReport>,
+    /// Heads given from outside whose chain is in none of the lanes.
+    pub missing: Vec<Expected>,
+}
+
+/// What was found in one lane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneReport {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// What the verifier says.
+    pub report: Report,
+    /// Lines of the `checkpoints` file that are not what was exported: the line's number and what is wrong.
+    pub bad_lines: Vec<(usize, LineError)>,
+}
+
+/// Why a directory could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{}`", path.display())]
+pub struct ReadError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Verifies the log in a directory, or a single lane of it.
+///
+/// # Errors
+/// When files cannot be read. What they say is in the report.
+pub fn verify_dir(dir: &Path, trust: &Trust) -> Result<DirReport, ReadError> {
+    let lanes = lanes(dir)?.iter().map(|lane| verify_lane(lane, trust)).collect::<Result<Vec<_>, _>>()?;
+    let is_missing = |expected: &&Expected| {
+        expected.chain.is_some_and(|chain| lanes.iter().all(|lane| lane.report.chain != Some(chain)))
+    };
+    let missing = trust.expected.iter().filter(is_missing).cloned().collect();
+    Ok(DirReport { lanes, missing })
+}
+
+impl DirReport {
+    /// The verdict over all lanes.
+    pub fn standing(&self) -> Standing {
+        let is = |standing| self.lanes.iter().any(|lane| lane.standing() == standing);
+        if self.lanes.is_empty() || !self.missing.is_empty() || is(Standing::Broken) {
+            Standing::Broken
+        } else if is(Standing::Torn) {
+            Standing::Torn
+        } else {
+            Standing::Intact
+        }
+    }
+}
+
+impl LaneReport {
+    /// The verdict.
+    pub fn standing(&self) -> Standing {
+        if self.bad_lines.is_empty() { self.report.standing() } else { Standing::Broken }
+    }
+}
+
+impl fmt::Display for DirReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lanes.is_empty() {
+            writeln!(f, "no audit log here")?;
+        }
+        for lane in &self.lanes {
+            writeln!(f, "{}: {}", lane.dir.display(), lane.report)?;
+            for (number, error) in &lane.bad_lines {
+                writeln!(f, "{}: line {number} of checkpoints: {error}", lane.dir.display())?;
+            }
+        }
+        for expected in &self.missing {
+            writeln!(f, "row {}: {}", expected.seq, Damage::Missing)?;
+        }
+        Ok(())
+    }
+}
+
+fn verify_lane(dir: &Path, trust: &Trust) -> Result<LaneReport, ReadError> {
+    // The exported heads first: a log that is being written only grows meanwhile.
+    let (mut expected, bad_lines) = exported(dir, trust)?;
+    expected.extend(trust.expected.iter().cloned());
+    let trust = Trust { expected, ..trust.clone() };
+    let segments = segments(dir)?;
+    let mut verifier = Verifier::new(&trust);
+    for (index, (name, path)) in segments.iter().enumerate() {
+        let bytes = std::fs::read(path).map_err(|source| ReadError { path: path.clone(), source })?;
+        verifier.segment(name, &bytes, index + 1 == segments.len());
+    }
+    Ok(LaneReport { dir: dir.to_owned(), report: verifier.finish(), bad_lines })
+}
+
+type Exported = (Vec<Expected>, Vec<(usize, LineError)>);
+
+/// The heads in a lane's `checkpoints` file. A last line without its end is one that is being written.
+fn exported(dir: &Path, trust: &Trust) -> Result<Exported, ReadError> {
+    let path = dir.join("checkpoints");
+    let text = match std::fs::read(&path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(ReadError { path, source }),
+    };
+    let (mut expected, mut bad) = (Vec::new(), Vec::new());
+    for (index, line) in text.split_inclusive('\n').filter(|line| line.ends_with('\n')).enumerate() {
+        match Expected::from_line(line, &trust.keys) {
+            Ok(head) => expected.push(head),
+            Err(error) => bad.push((index + 1, error)),
+        }
+    }
+    Ok((expected, bad))
+}
+
+/// The directories that hold segments: the `lane-N` below this one, or this one itself.
+pub(super) fn lanes(dir: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    let mut lanes: Vec<(u32, PathBuf)> = Vec::new();
+    for (name, path) in entries(dir)? {
+        let number = name.strip_prefix("lane-").and_then(|digits| digits.parse().ok());
+        lanes.extend(number.map(|number| (number, path)));
+    }
+    lanes.sort();
+    if lanes.is_empty() && !segments(dir)?.is_empty() {
+        return Ok(vec![dir.to_owned()]);
+    }
+    Ok(lanes.into_iter().map(|(_, path)| path).collect())
+}
+
+/// A lane's segments in the order of their numbers.
+pub(super) fn segments(dir: &Path) -> Result<Vec<(String, PathBuf)>, ReadError> {
+    let mut segments = Vec::new();
+    for (name, path) in entries(dir)? {
+        let number: Option<u64> = name.strip_suffix(".seg").and_then(|digits| digits.parse().ok());
+        segments.extend(number.map(|number| (number, name, path)));
+    }
+    segments.sort();
+    Ok(segments.into_iter().map(|(_, name, path)| (name, path)).collect())
+}
+
+fn entries(dir: &Path) -> Result<Vec<(String, PathBuf)>, ReadError> {
+    let fail = |source| ReadError { path: dir.to_owned(), source };
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        entries.extend(entry.file_name().into_string().ok().map(|name| (name, entry.path())));
+    }
+    Ok(entries)
+}
