@@ -36,12 +36,20 @@ pub enum RpcError {
     Denied,
     /// Present and foreign `Origin`.
     ForeignOrigin,
+    /// The credentials are valid but carry too small a scope.
+    InsufficientScope,
     /// No such binding.
     UnknownBinding,
     /// No such session, or not the caller's.
     UnknownSession,
+    /// The HTTP method is not one of this address.
+    MethodNotAllowed,
+    /// The request did not arrive in time.
+    RequestTimeout,
     /// The body is too large.
     PayloadTooLarge,
+    /// The host is not one that is served here.
+    Misdirected,
     /// Over a rate, quota or concurrency limit.
     RateLimited,
     /// The answer was withheld because an obligation could not be applied to it.
@@ -54,6 +62,8 @@ pub enum RpcError {
     AuditUnavailable,
     /// The gateway is shutting down.
     Draining,
+    /// The gateway is at its limit.
+    Overloaded,
     /// The upstream took too long.
     UpstreamTimeout,
 }
@@ -85,15 +95,20 @@ impl RpcError {
         Self::Unauthenticated,
         Self::Denied,
         Self::ForeignOrigin,
+        Self::InsufficientScope,
         Self::UnknownBinding,
         Self::UnknownSession,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
         Self::PayloadTooLarge,
+        Self::Misdirected,
         Self::RateLimited,
         Self::ObligationNotApplicable,
         Self::UpstreamUnavailable,
         Self::UpstreamInvalid,
         Self::AuditUnavailable,
         Self::Draining,
+        Self::Overloaded,
         Self::UpstreamTimeout,
     ];
 
@@ -156,6 +171,13 @@ impl RpcError {
             }
             Self::AuditUnavailable => (50301, 503, "audit_unavailable", "the call cannot be recorded"),
             Self::Draining => (50302, 503, "draining", "the gateway is shutting down"),
+            Self::InsufficientScope => (40303, 403, "insufficient_scope", "a wider scope is required"),
+            Self::MethodNotAllowed => {
+                (40501, 405, "method_not_allowed", "the HTTP method is not allowed here")
+            }
+            Self::RequestTimeout => (40801, 408, "request_timeout", "the request did not arrive in time"),
+            Self::Misdirected => (42101, 421, "misdirected", "the host is not served here"),
+            Self::Overloaded => (50303, 503, "overloaded", "the gateway is at its limit"),
             Self::UpstreamTimeout => (50401, 504, "upstream_timeout", "the upstream server took too long"),
         }
     }

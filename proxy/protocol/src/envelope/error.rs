@@ -100,7 +100,7 @@ impl EnvelopeErrorKind {
                 | JsonError::TooManyKeys,
             ) => RpcError::InvalidRequest,
             Self::Json(_) => RpcError::ParseError,
-            Self::Missing { part } | Self::WrongType { part, .. } if part.starts_with("params.") => {
+            Self::Missing { part } | Self::WrongType { part, .. } if part.starts_with("params") => {
                 RpcError::InvalidParams
             }
             _ => RpcError::InvalidRequest,
