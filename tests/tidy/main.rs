@@ -8,8 +8,6 @@ mod deploy;
 #[cfg(test)]
 mod edges;
 #[cfg(test)]
-mod examples;
-#[cfg(test)]
 mod files;
 #[cfg(test)]
 mod links;

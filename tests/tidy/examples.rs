@@ -1,1 +1,0 @@
-//! The shipped examples: each loads, as the gateway would load it.
