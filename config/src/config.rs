@@ -102,18 +102,24 @@ impl Config {
     pub fn locate(&self, plugin_index: usize, error: &SettingsError) -> Diagnostic {
         let entry =
             plugins::read::entries(&Place::root(&self.source.root).child("plugins")).item(plugin_index);
+        let unknown = structure::unknown_field(&error.message);
         let mut place = entry.child("config");
-        for segment in error.pointer.split('/').skip(1) {
+        let mut segments = error.pointer.split('/').skip(1).peekable();
+        while let Some(segment) = segments.next() {
             let key = segment.replace("~1", "/").replace("~0", "~");
+            // Serde's path to an unknown key ends with that key.
+            if segments.peek().is_none() && unknown.as_ref() == Some(&key) {
+                break;
+            }
             place = match key.parse::<usize>() {
                 Ok(index) if place.node.is_some_and(|node| !node.items().is_empty()) => place.item(index),
                 _ => place.child(&key),
             };
         }
-        let (message, help) = structure::reword(&error.message);
-        if let Some(key) = structure::unknown_field(&error.message) {
+        if let Some(key) = unknown {
             place = place.key(&key);
         }
+        let (message, help) = structure::reword(&error.message);
         let label = self.plugins.load.get(plugin_index).map_or("plugins", |plugin| plugin.label());
         diagnostic(&self.source.file, &place, format!("{}: {message}", quote(label)), help)
     }
@@ -208,3 +214,6 @@ fn warn_of_missing_kinds(plugins: &Plugins, root: &Place<'_>, report: &mut Repor
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

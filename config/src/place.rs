@@ -65,6 +65,9 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Mistakes that are reported; more help nobody, and a hostile file could hold very many.
+const ERRORS_MAX: usize = 100;
+
 /// What was found wrong so far.
 pub(crate) struct Report<'a> {
     file: &'a str,
@@ -77,8 +80,13 @@ impl<'a> Report<'a> {
         Self { file, errors: Vec::new(), warnings: Vec::new() }
     }
 
+    /// Whether there is no point in looking further.
+    pub(crate) fn is_full(&self) -> bool {
+        self.errors.len() >= ERRORS_MAX
+    }
+
     pub(crate) fn error(&mut self, place: &Place<'_>, message: impl Into<String>) {
-        self.errors.push(diagnostic(self.file, place, message, None));
+        self.add_error(place, message.into(), None);
     }
 
     pub(crate) fn error_with_help(
@@ -87,7 +95,13 @@ impl<'a> Report<'a> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.errors.push(diagnostic(self.file, place, message, Some(help.into())));
+        self.add_error(place, message.into(), Some(help.into()));
+    }
+
+    fn add_error(&mut self, place: &Place<'_>, message: String, help: Option<String>) {
+        if !self.is_full() {
+            self.errors.push(diagnostic(self.file, place, message, help));
+        }
     }
 
     pub(crate) fn warning(&mut self, place: &Place<'_>, message: impl Into<String>, help: impl Into<String>) {

@@ -37,7 +37,8 @@ pub struct Plugin {
     pub id: &'static str,
     /// What tells two entries of one id apart; also in logs and metrics.
     pub name: Option<String>,
-    /// For the filter itself to parse; [`crate::Config::locate`] gives its errors a position.
+    /// For the filter itself to parse; [`crate::Config::locate`] gives its errors a position. Those of
+    /// `observability.audit` are in [`crate::Config::audit`] instead, and empty here.
     pub settings: Settings,
 }
 

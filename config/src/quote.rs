@@ -27,3 +27,8 @@ pub(crate) fn either<'a>(choices: impl IntoIterator<Item = &'a str>) -> String {
         None => String::new(),
     }
 }
+
+/// `a`, `b`, `c`, each in backticks.
+pub(crate) fn list<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
+    items.into_iter().map(quote).collect::<Vec<_>>().join(", ")
+}

@@ -18,7 +18,7 @@ pub fn builtin_ids() -> impl Iterator<Item = &'static str> {
 pub fn schema(plugin_settings: &[(&str, Schema)]) -> Value {
     let mut root = into_object(schemars::schema_for!(wire::File));
     let mut definitions = take_definitions(&mut root);
-    let audit = ("observability.audit", schemars::schema_for!(wire::audit::Audit));
+    let audit = (builtin::AUDIT, schemars::schema_for!(wire::audit::Audit));
     let mut conditions = Vec::new();
     for (id, schema) in plugin_settings.iter().filter(|(id, _)| *id != audit.0).chain([&audit]) {
         let name = format!("settings.{id}");
@@ -35,7 +35,10 @@ pub fn schema(plugin_settings: &[(&str, Schema)]) -> Value {
     let ids: Vec<&str> = builtin::in_build().flat_map(names).collect();
     definitions.insert("PluginId".to_owned(), json!({ "description": "A built-in plugin.", "enum": ids }));
     root.insert("$defs".to_owned(), definitions.into());
-    Value::Object(root)
+    let mut schema = Value::Object(root);
+    // The same text however another crate has serde_json order its maps.
+    schema.sort_all_objects();
+    schema
 }
 
 fn names(builtin: &Builtin) -> impl Iterator<Item = &'static str> {
@@ -92,3 +95,6 @@ fn take_definitions(schema: &mut Map<String, Value>) -> Map<String, Value> {
         _ => Map::new(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,14 +2,15 @@
 //! position: unknown and missing keys, wrong types, values out of range.
 //!
 //! Only the keywords that the wire types use are understood: `$ref`, `anyOf`, `oneOf`, `type`, `const`, `enum`,
-//! `properties`, `additionalProperties`, `required`, `items`, `minimum`, `maximum`, `minItems`.
+//! `properties`, `additionalProperties`, `required`, `items`, `minimum`, `maximum`, `minItems`, `maxItems`,
+//! `maxProperties`.
 //! A value is repeated only where it is close to an allowed one, so that a misplaced secret is not.
 
 use schemars::JsonSchema;
 use serde_json::{Map, Number, Value};
 
 use crate::place::{Place, Report};
-use crate::quote::{either, quote};
+use crate::quote::{either, list, quote};
 use crate::yaml::{Entry, Kind};
 
 mod hint;
@@ -22,7 +23,9 @@ pub(crate) use reword::{reword, unknown_field};
 
 /// Checks a place against the schema of `T`.
 pub(crate) fn check<T: JsonSchema>(place: &Place<'_>, report: &mut Report<'_>) {
-    let schema = schemars::schema_for!(T).to_value();
+    let mut schema = schemars::schema_for!(T).to_value();
+    // What a message lists should not depend on how another crate has serde_json order its maps.
+    schema.sort_all_objects();
     Checker { root: &schema, report }.value(&schema, place);
 }
 
@@ -34,6 +37,9 @@ struct Checker<'c, 'r> {
 impl<'c> Checker<'c, '_> {
     fn value(&mut self, schema: &'c Value, place: &Place<'_>) {
         let Some(node) = place.node else { return };
+        if self.report.is_full() {
+            return;
+        }
         if let Some((at, message, help)) = planned::planned_binding(place) {
             return self.report.error_with_help(&at, message, help);
         }
@@ -41,7 +47,9 @@ impl<'c> Checker<'c, '_> {
         self.branches(schema, &mut branches);
         let fitting: Vec<_> = branches.iter().copied().filter(|branch| fits(branch, &node.kind)).collect();
         let Some(first) = fitting.first() else {
-            let message = format!("expected {}, found {}", expectation(&branches), node.noun());
+            let choices: Vec<&str> = branches.iter().flat_map(|branch| constants(branch)).collect();
+            let expected = if choices.is_empty() { expectation(&branches) } else { either(choices) };
+            let message = format!("expected {expected}, found {}", node.noun());
             return self.report(place, message, hint::for_type(&branches, place));
         };
         match &node.kind {
@@ -82,6 +90,9 @@ impl<'c> Checker<'c, '_> {
         if bound(schema, "minItems").is_some_and(|minimum| (length as i128) < minimum) {
             self.report.error(place, format!("{} needs at least one item", quote(&place.path)));
         }
+        if let Some(maximum) = bound(schema, "maxItems").filter(|maximum| length as i128 > *maximum) {
+            return self.report.error(place, format!("{} has more than {maximum} items", quote(&place.path)));
+        }
         if let Some(items) = schema.get("items") {
             for index in 0..length {
                 self.item(items, &place.item(index));
@@ -97,45 +108,51 @@ impl<'c> Checker<'c, '_> {
     }
 
     fn map(&mut self, schema: &'c Value, entries: &[Entry], place: &Place<'_>) {
+        if let Some(maximum) =
+            bound(schema, "maxProperties").filter(|maximum| entries.len() as i128 > *maximum)
+        {
+            return self.report.error(place, format!("{} has more than {maximum} keys", quote(&place.path)));
+        }
         let properties = schema.get("properties").and_then(Value::as_object);
-        let other = schema.get("additionalProperties");
-        for entry in entries {
-            match (properties.and_then(|properties| properties.get(&entry.key)), other) {
-                (Some(member), _) => self.value(member, &place.child(&entry.key)),
-                (None, Some(Value::Bool(false))) => {
-                    self.unknown_key(properties, &place.key(&entry.key), &entry.key, place)
-                }
-                (None, Some(member)) => self.value(member, &place.child(&entry.key)),
-                (None, None) => {}
+        let mut meant = Vec::new();
+        for Entry { key, .. } in entries {
+            let member = properties.and_then(|properties| properties.get(key));
+            match member.or_else(|| schema.get("additionalProperties")) {
+                Some(Value::Bool(false)) => meant.extend(self.unknown_key(properties, key, place)),
+                Some(member) => self.value(member, &place.child(key)),
+                None => {}
             }
         }
         let required = schema.get("required").and_then(Value::as_array);
         for key in required.into_iter().flatten().filter_map(Value::as_str) {
             let child = place.child(key);
-            if child.node.is_none() {
+            if child.node.is_none() && !meant.contains(&key) {
                 self.report.error(&child, format!("{} is missing in {}", quote(key), within(place)));
             }
         }
     }
 
+    /// Reports a key that does not belong here, and returns the one here that was probably meant.
     fn unknown_key(
         &mut self,
-        known: Option<&Map<String, Value>>,
-        at: &Place<'_>,
+        known: Option<&'c Map<String, Value>>,
         key: &str,
         place: &Place<'_>,
-    ) {
+    ) -> Option<&'c str> {
+        let at = place.key(key);
         if let Some((message, help)) = planned::planned_key(&place.path, key) {
-            return self.report.error_with_help(at, message, help);
+            self.report.error_with_help(&at, message, help);
+            return None;
         }
-        let message = format!("unknown key {} in {}", quote(key), within(place));
         let siblings = known.into_iter().flat_map(Map::keys).map(String::as_str);
-        let help = planned::renamed_key(&place.path, key)
-            .or_else(|| nearest(key, siblings.clone()))
-            .map(|near| format!("did you mean {}?", quote(near)))
+        let meant = planned::renamed_key(&place.path, key).or_else(|| nearest(key, siblings.clone()));
+        let help = meant
+            .map(|meant| format!("did you mean {}?", quote(meant)))
             .or_else(|| nearest::elsewhere(self.root, key))
-            .unwrap_or_else(|| format!("known keys are {}", either(siblings)));
-        self.report.error_with_help(at, message, help);
+            .unwrap_or_else(|| format!("known here: {}", list(siblings)));
+        let message = format!("unknown key {} in {}", quote(key), within(place));
+        self.report.error_with_help(&at, message, help);
+        meant
     }
 
     /// Follows `$ref` and collects the alternatives; `null` is none, since an empty key counts as absent.

@@ -29,7 +29,7 @@ pub(crate) struct File {
     #[serde(default)]
     plugins: Option<plugins::PluginsForm>,
     /// The upstreams. At least one.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1_000))]
     bindings: Vec<binding::Binding>,
     /// The ledger of decisions. On, with these defaults, whether or not it is configured.
     #[serde(default)]
@@ -46,7 +46,7 @@ pub(crate) enum OneOrMany {
     /// One.
     One(String),
     /// Several.
-    Many(Vec<String>),
+    Many(#[schemars(length(min = 1, max = 16))] Vec<String>),
 }
 
 impl OneOrMany {

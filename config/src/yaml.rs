@@ -217,3 +217,6 @@ fn position(marker: &Marker) -> Position {
 fn fault(position: Position, message: impl Into<String>, help: Option<&str>) -> Fault {
     Fault { position, message: message.into(), help: help.map(str::to_owned) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 //!
 //! No diagnostic in this table may contain `hunter2`, which stands wherever a secret might.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use mcpg_config::Config;
@@ -14,14 +13,14 @@ const BINDING: &str = "bindings:\n  - { id: files, type: mcp, url: \"http://127.
 fn check(name: &str, documents: &[&str]) {
     let mut shown = String::new();
     for document in documents {
-        writeln!(shown, "{}", document.trim_end()).unwrap();
+        shown += &format!("{}\n", document.trim_end());
         match Config::from_yaml(document.as_bytes(), "gateway.yaml", Path::new("/etc/mcpg")) {
-            Ok(_) => writeln!(shown, "=> accepted\n").unwrap(),
+            Ok(_) => shown += "=> accepted\n\n",
             Err(diagnostics) => {
                 let text = diagnostics.to_string();
                 assert!(!text.contains("hunter2"), "a secret is repeated: {text}");
                 for line in text.lines() {
-                    writeln!(shown, "=> {line}").unwrap();
+                    shown += &format!("=> {line}\n");
                 }
                 shown.push('\n');
             }

@@ -26,7 +26,7 @@ fn plugin_config<'a>(root: &Place<'a>) -> Option<Place<'a>> {
     let entries = entries(&root.child("plugins")).one_or_many();
     let is_audit = |entry: &&Place<'_>| {
         let id = entry.child("id").text().and_then(builtin::find);
-        id.is_some_and(|builtin| builtin.id == "observability.audit")
+        id.is_some_and(|builtin| builtin.id == builtin::AUDIT)
     };
     let config = entries.iter().find(is_audit)?.child("config");
     matches!(&config.node?.kind, Kind::Map(entries) if !entries.is_empty()).then_some(config)

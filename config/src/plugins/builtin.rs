@@ -1,5 +1,8 @@
 //! The built-in plugins: the one list of their ids, of the other names they go by, and of which this build has.
 
+/// The ledger, whose settings may also stand in `audit:`.
+pub(crate) const AUDIT: &str = "observability.audit";
+
 /// A built-in plugin.
 pub(crate) struct Builtin {
     /// The canonical id.
@@ -36,7 +39,7 @@ pub(crate) const BUILTINS: &[Builtin] = &[
     lacks("reliability.timeout", &[]),
     lacks("reliability.retry", &[]),
     lacks("reliability.breaker", &[]),
-    has("observability.audit", &[]),
+    has(AUDIT, &[]),
     has("observability.metrics", &[]),
     has("observability.traces", &[]),
     has("secret.env", &[]),

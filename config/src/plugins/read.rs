@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::place::{Place, Report};
 use crate::plugins::{Plugin, Plugins, TrustedKey, builtin, trust};
-use crate::quote::quote;
+use crate::quote::{list, quote};
 use crate::slug::{SLUG, is_slug};
 use crate::structure::nearest;
 use crate::wire;
@@ -63,11 +63,10 @@ fn plugin(entry: &Place<'_>, report: &mut Report<'_>) -> Option<Plugin> {
     if let Some(name) = read.name.as_deref().filter(|name| !is_slug(name)) {
         report.error_with_help(&entry.child("name"), format!("{} is not a name", quote(name)), SLUG);
     }
-    Some(Plugin {
-        id: known_id(&read.id, &entry.child("id"), report)?,
-        name: read.name,
-        settings: Settings(Value::Object(read.config.unwrap_or_else(Map::new))),
-    })
+    let id = known_id(&read.id, &entry.child("id"), report)?;
+    // Those of the ledger are this crate's to read, into `Config::audit`.
+    let config = read.config.filter(|_| id != builtin::AUDIT).unwrap_or_else(Map::new);
+    Some(Plugin { id, name: read.name, settings: Settings(Value::Object(config)) })
 }
 
 fn known_id(id: &str, at: &Place<'_>, report: &mut Report<'_>) -> Option<&'static str> {
@@ -99,8 +98,7 @@ fn in_this_build(id: &str) -> String {
     if same.is_empty() {
         same = ids().collect();
     }
-    let same: Vec<String> = same.into_iter().map(quote).collect();
-    format!("this build has {}", same.join(", "))
+    format!("this build has {}", list(same))
 }
 
 fn report_repeated(plugin: &Plugin, line: usize, entry: &Place<'_>, report: &mut Report<'_>) {

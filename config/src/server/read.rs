@@ -127,9 +127,6 @@ fn is_same_socket(one: &ListenAddress, other: &ListenAddress) -> bool {
 }
 
 fn listed_hosts(texts: &[String], place: &Place<'_>, report: &mut Report<'_>) -> Hosts {
-    if texts.is_empty() {
-        report.error_with_help(place, "no `Host` would be answered", "name at least one, or remove the key");
-    }
     if texts.iter().any(|text| text == "*") {
         if texts.len() > 1 {
             report.error(place, "`*` stands for every host, so it stands alone");

@@ -20,10 +20,22 @@ pub(super) fn for_type(branches: &[&Value], place: &Place<'_>) -> Option<String>
             Some(format!("write the number alone: {number}"))
         }
         Kind::Bool(false) if place.path == "server.admin" => Some("write `off`".to_owned()),
+        Kind::Bool(value) if has_choice(branches, if *value { "on" } else { "off" }) => {
+            Some(format!("write `{}`", if *value { "on" } else { "off" }))
+        }
+        Kind::Number(_) | Kind::Bool(_)
+            if branches.iter().any(|branch| super::constants(branch).next().is_some()) =>
+        {
+            None
+        }
         Kind::Number(_) | Kind::Bool(_) if expects("string") => Some("put it in quotes".to_owned()),
         Kind::Map(_) | Kind::Text(_) if expects("array") => Some("begin each item with `- `".to_owned()),
         _ => None,
     }
+}
+
+fn has_choice(branches: &[&Value], choice: &str) -> bool {
+    branches.iter().any(|branch| super::constants(branch).any(|other| other == choice))
 }
 
 fn milliseconds(text: &str) -> Option<u64> {

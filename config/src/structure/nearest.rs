@@ -6,16 +6,22 @@ use crate::quote::either;
 
 /// The candidate closest to `text`, if one is close.
 ///
-/// Letter case, `-` and `_` do not count; else one edit in three characters, three at most, is close.
+/// Letter case, `-` and `_` do not count; else one edit in three characters, three at most, is close. So is the only
+/// one that goes on where `text` ends (`drain`, `drain_ms`).
 pub(crate) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(text)?;
-    let edits_max = (folded.chars().count() / 3).clamp(1, 3);
-    candidates
-        .into_iter()
-        .filter_map(|candidate| Some((strsim::damerau_levenshtein(&folded, &fold(candidate)?), candidate)))
-        .filter(|(edits, _)| *edits <= edits_max)
-        .min_by_key(|(edits, _)| *edits)
-        .map(|(_, candidate)| candidate)
+    let length = folded.chars().count();
+    let candidates: Vec<(String, &str)> =
+        candidates.into_iter().filter_map(|candidate| Some((fold(candidate)?, candidate))).collect();
+    let edits = |candidate: &str| strsim::damerau_levenshtein(&folded, candidate);
+    let by_edits = candidates.iter().map(|(folded, candidate)| (edits(folded), *candidate));
+    let closest =
+        by_edits.filter(|(edits, _)| *edits <= (length / 3).clamp(1, 3)).min_by_key(|(edits, _)| *edits);
+    closest.map(|(_, candidate)| candidate).or_else(|| {
+        let mut longer =
+            candidates.iter().filter(|(candidate, _)| length >= 4 && candidate.starts_with(&folded));
+        longer.next().filter(|_| longer.next().is_none()).map(|(_, candidate)| *candidate)
+    })
 }
 
 /// Where else in the schema a key of this very name stands: `did you mean `server.listen`?`.
@@ -66,6 +72,7 @@ mod tests {
             ("bodyBytesMax", Some("body_bytes_max")),
             ("ulr", Some("url")),
             ("wrtten", Some("written")),
+            ("body", Some("body_bytes_max")),
             ("hunter2", None),
             ("x", None),
             ("", None),

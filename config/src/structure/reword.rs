@@ -1,6 +1,6 @@
 //! Makes a serde message fit to be shown: names the nearest field and drops values, which may be secrets.
 
-use crate::quote::quote;
+use crate::quote::{list, quote};
 use crate::structure::nearest;
 
 /// Rewords a filter's message about its settings: the message, and help if it can be given.
@@ -13,7 +13,7 @@ pub(crate) fn reword(message: &str) -> (String, Option<String>) {
         let help = match nearest(&key, known.iter().copied()) {
             Some(near) => Some(format!("did you mean {}?", quote(near))),
             None if known.is_empty() => Some("there are no keys here".to_owned()),
-            None => Some(format!("known keys are {}", crate::quote::either(known))),
+            None => Some(format!("known here: {}", list(known))),
         };
         return (format!("unknown key {}", quote(&key)), help);
     }
@@ -71,7 +71,7 @@ mod tests {
         check(
             "unknown field `zzzz`, expected `limit` or `window`",
             "unknown key `zzzz`",
-            Some("known keys are `limit` or `window`"),
+            Some("known here: `limit`, `window`"),
         );
         check("unknown field `x`, there are no fields", "unknown key `x`", Some("there are no keys here"));
         check(

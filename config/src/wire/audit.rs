@@ -1,7 +1,7 @@
 //! `audit:` as it is written; the settings of `observability.audit` are the same.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Where and how decisions are recorded.
 #[derive(Deserialize, JsonSchema)]
@@ -46,7 +46,7 @@ impl Default for Audit {
 }
 
 /// What has to have happened to a decision's row before its call is dispatched.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Mode {
     /// Handed to the kernel: survives the death of the process.

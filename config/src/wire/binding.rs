@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::wire::OneOrMany;
 
@@ -25,6 +25,7 @@ pub(crate) struct Binding {
     pub(crate) timeouts: Timeouts,
     /// Headers added to every request. A value may end in a `$secret://` reference, and must if it is a credential.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 64))]
     pub(crate) headers: BTreeMap<String, String>,
     /// Connections kept for the next request.
     #[serde(default)]
@@ -45,6 +46,7 @@ pub(crate) enum BindingType {
 /// How the upstream's certificate is judged.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "UpstreamTls")]
 pub(crate) struct Tls {
     /// Trusted roots, PEM: a path. Default: the system's.
     pub(crate) ca: Option<String>,
@@ -58,7 +60,7 @@ pub(crate) struct Tls {
 }
 
 /// A version of TLS.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 pub(crate) enum TlsVersion {
     /// TLS 1.2.
     #[default]
@@ -119,7 +121,7 @@ impl Default for Pool {
 }
 
 /// Which HTTP is spoken to an upstream.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Http2 {
     /// HTTP/2 if the server offers it; HTTP/1.1 on `http://`.

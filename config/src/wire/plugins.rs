@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 #[expect(dead_code, reason = "read entry by entry; as a whole it is the schema")]
 pub(crate) enum PluginsForm {
     /// Just the `load` list.
-    List(Vec<PluginForm>),
+    List(#[schemars(length(max = 256))] Vec<PluginForm>),
     /// The list, and the rules for artifacts of others.
     Map(Plugins),
 }
@@ -22,14 +22,16 @@ pub(crate) enum PluginsForm {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Plugins {
     /// The filters, in order.
-    #[schemars(with = "Vec<PluginForm>")]
+    #[schemars(with = "Vec<PluginForm>", length(max = 256))]
     #[serde(rename = "load")]
     pub(crate) _load: Vec<Value>,
     /// Whether an artifact without a valid signature is refused.
     pub(crate) require_signed: bool,
     /// Whose signatures are valid.
+    #[schemars(length(max = 256))]
     pub(crate) trusted_keys: Vec<TrustedKey>,
     /// What each plugin may ask of the gateway: plugin id to names such as `cap.host.outbound_http`.
+    #[schemars(extend("maxProperties" = 256))]
     pub(crate) capability_grants: BTreeMap<String, Vec<String>>,
     /// Artifacts that must not run.
     pub(crate) revocation_list: Option<Map<String, Value>>,

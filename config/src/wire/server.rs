@@ -20,8 +20,10 @@ pub(crate) struct Server {
     pub(crate) threads: Option<u32>,
     /// The `Host` values that are answered, with or without a port; `*` for every one. Default: `localhost`,
     /// `127.0.0.1`, `[::1]` and the listening addresses.
+    #[schemars(length(min = 1, max = 1_000))]
     pub(crate) hosts: Option<Vec<String>>,
     /// The `Origin` values that are answered besides those of the host that was asked; `*` for every one.
+    #[schemars(length(max = 1_000))]
     pub(crate) origins: Vec<String>,
     /// How the gateway stops.
     pub(crate) shutdown: Shutdown,
@@ -52,7 +54,7 @@ pub(crate) enum Listen {
     /// One address.
     One(String),
     /// Several.
-    Many(#[schemars(length(min = 1))] Vec<Listener>),
+    Many(#[schemars(length(min = 1, max = 16))] Vec<Listener>),
 }
 
 /// An address, or an address with its own TLS.
@@ -78,6 +80,7 @@ pub(crate) struct FullListener {
 /// What a TLS listener presents.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "ListenerTls")]
 pub(crate) struct Tls {
     /// The certificate chain, PEM: a path.
     pub(crate) certificate: String,

@@ -1,7 +1,7 @@
 //! `telemetry:` as it is written.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The log and trace context.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -24,7 +24,7 @@ pub(crate) struct Log {
 }
 
 /// How severe a record is.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     /// Only failures.
@@ -41,7 +41,7 @@ pub(crate) enum Level {
 }
 
 /// A record's form.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
     /// One JSON object a line.
@@ -60,7 +60,7 @@ pub(crate) struct Traces {
 }
 
 /// How trace context travels.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Propagation {
     /// W3C Trace Context, in HTTP headers and `_meta`.

@@ -1,0 +1,315 @@
+//! What a right file becomes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mcpg_sdk::{Scope, SecretRef, Settings};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::*;
+use crate::{AuditMode, BindingKind, Host, Hosts, Http2, KeySource, ListenAddress, Origins, TlsVersion};
+
+const MINIMAL: &str = "bindings: [{ id: files, type: mcp, url: 'http://127.0.0.1:3001/mcp' }]\n";
+
+fn read(text: &str) -> Config {
+    Config::from_yaml(text.as_bytes(), "gateway.yaml", Path::new("/etc/mcpg"))
+        .unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+}
+
+fn socket(text: &str) -> ListenAddress {
+    ListenAddress::Socket(text.parse::<SocketAddr>().unwrap())
+}
+
+#[test]
+fn defaults_are_local_bounded_and_closed() {
+    let config = read(MINIMAL);
+    let server = &config.server;
+    assert_eq!(server.listeners.len(), 1);
+    assert_eq!(server.listeners[0].address, socket("127.0.0.1:8787"));
+    assert_eq!(server.listeners[0].tls, None);
+    assert_eq!(server.admin, Some(socket("127.0.0.1:9090")));
+    assert_eq!(server.threads, None);
+    assert!(server.hosts.permits("localhost:8787") && server.hosts.permits("[::1]"));
+    assert!(!server.hosts.permits("evil.com"));
+    assert_eq!(server.origins, Origins::Listed(Vec::new()));
+    assert_eq!(server.shutdown.drain, Duration::from_secs(15));
+    assert_eq!(server.limits.body_bytes_max, 4_194_304);
+    assert_eq!((server.limits.connections_max, server.limits.connections_per_ip_max), (20_000, 10_000));
+    assert_eq!(config.tenancy.scope, Scope::default());
+    assert!(config.plugins.load.is_empty() && config.plugins.require_signed);
+    assert_eq!(config.audit.mode, AuditMode::Written);
+    assert_eq!(config.audit.dir, Path::new("/etc/mcpg/./audit"));
+    let BindingKind::Mcp(mcp) = &config.bindings[0].kind;
+    assert_eq!(mcp.url.host, Host::Ip([127, 0, 0, 1].into()));
+    assert_eq!(
+        (mcp.tls.clone(), mcp.http2, mcp.timeouts.connect),
+        (None, Http2::Auto, Duration::from_secs(2))
+    );
+}
+
+#[test]
+fn everything_can_be_said() {
+    let config = read(include_str!("../../examples/production.yaml"));
+    let addresses: Vec<String> =
+        config.server.listeners.iter().map(|listener| listener.address.to_string()).collect();
+    assert_eq!(addresses, ["0.0.0.0:8443", "[::1]:8787", "fd://mcpg-http"]);
+    let tls: Vec<bool> = config.server.listeners.iter().map(|listener| listener.tls.is_some()).collect();
+    assert_eq!(tls, [true, true, true]);
+    let own = config.server.listeners[1].tls.as_ref().unwrap();
+    assert_eq!(own.private_key, KeySource::Secret(SecretRef::Env("MCPG_LOCAL_TLS_KEY".to_owned())));
+    let BindingKind::Mcp(mcp) = &config.bindings[1].kind;
+    let tls = mcp.tls.as_ref().unwrap();
+    assert_eq!(
+        (tls.server_name.as_str(), tls.min_version, tls.pins.len()),
+        ("tools.internal", TlsVersion::Tls13, 1)
+    );
+    assert_eq!(tls.ca.as_deref(), Some(Path::new("/etc/mcpg/./tls/internal-ca.pem")));
+    assert_eq!(config.warnings(), []);
+}
+
+#[test]
+fn what_is_probably_not_meant_is_a_warning() {
+    let config = read(&format!("{MINIMAL}plugins: []\nserver: {{ listen: '0.0.0.0:8787' }}\n"));
+    let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "gateway.yaml:3:19: only requests with a loopback `Host` will be answered here; name the hosts that clients \
+             use in `server.hosts`, or `*` for every one",
+            "gateway.yaml:2:1: no identity plugin is loaded: every call will be refused as unauthenticated; load \
+             `identity.api-key` for example",
+            "gateway.yaml:2:1: no policy plugin is loaded: every call will be denied; load `policy.cedar` for example",
+        ]
+    );
+    assert_eq!(config.server.hosts, read(MINIMAL).server.hosts);
+}
+
+#[test]
+fn an_origin_on_the_same_host_is_fine_unless_every_host_is() {
+    let server = read(&format!("{MINIMAL}server: {{ origins: ['https://app.acme.com'] }}\n")).server;
+    assert!(server.permits_origin("http://127.0.0.1:8787", "127.0.0.1:8787"));
+    assert!(server.permits_origin("https://app.acme.com", "127.0.0.1:8787"));
+    assert!(!server.permits_origin("https://evil.com", "127.0.0.1:8787"));
+    assert!(!server.permits_origin("null", "127.0.0.1:8787"));
+    let server = read(&format!("{MINIMAL}server: {{ hosts: ['*'] }}\n")).server;
+    assert_eq!(server.hosts, Hosts::Any);
+    assert!(!server.permits_origin("http://rebound.evil.com", "rebound.evil.com"));
+}
+
+#[test]
+fn aliases_are_resolved_to_the_canonical_id() {
+    let config = read(&format!("{MINIMAL}plugins:\n  - api-keys\n  - {{ id: policy.cedar, name: team }}\n"));
+    let ids: Vec<_> =
+        config.plugins.load.iter().map(|plugin| (plugin.id, plugin.kind(), plugin.label())).collect();
+    assert_eq!(
+        ids,
+        [("identity.api-key", "identity", "identity.api-key"), ("policy.cedar", "policy", "team")]
+    );
+    assert_eq!(config.plugins.of_kind("policy").map(|(index, _)| index).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn the_ledger_is_configured_in_its_section_or_by_its_plugin() {
+    let section = read(&format!("{MINIMAL}audit: {{ mode: sync, dir: /var/lib/mcpg/audit }}\n"));
+    let plugin = read(&format!(
+        "{MINIMAL}plugins: [{{ id: observability.audit, config: {{ mode: sync, dir: /var/lib/mcpg/audit }} }}]\n"
+    ));
+    assert_eq!(section.audit, plugin.audit);
+    assert_eq!(
+        (section.audit.mode, section.audit.dir.as_path()),
+        (AuditMode::Sync, Path::new("/var/lib/mcpg/audit"))
+    );
+    assert_eq!(plugin.plugins.load[0].settings, Settings(json!({})));
+}
+
+#[test]
+fn an_empty_key_is_an_absent_key() {
+    let config = read(&format!(
+        "{MINIMAL}server:\naudit:\n  mode:\nplugins:\n  - id: api-keys\n    config:\n      tokens:\n"
+    ));
+    assert_eq!(config.server, read(MINIMAL).server);
+    assert_eq!(config.audit, read(MINIMAL).audit);
+    assert_eq!(config.plugins.load[0].settings, Settings(json!({})));
+}
+
+#[test]
+fn the_digest_is_of_what_is_said_not_how() {
+    let digest = |text: &str| read(text).digest().to_string();
+    let one =
+        digest("bindings: [{ id: a, type: mcp, url: 'http://a/' }]\nserver: { threads: 2, admin: off }\n");
+    let same = "# a comment\nserver:\n  admin: \"off\"\n  threads: 0x2\naudit:\nbindings:\n- url: http://a/\n  type: mcp\n  id: a\n";
+    assert_eq!(one, digest(same));
+    assert_eq!(one.len(), 64);
+    for other in [
+        "bindings: [{ id: a, type: mcp, url: 'http://a/' }]\nserver: { threads: 3, admin: off }\n",
+        "bindings: [{ id: a, type: mcp, url: 'http://a/' }]\nserver: { threads: 2, admin: off, origins: [] }\n",
+    ] {
+        assert_ne!(one, digest(other));
+    }
+}
+
+#[test]
+fn settings_errors_are_located() {
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code)]
+    struct Wanted {
+        tokens: Vec<String>,
+        limits: std::collections::BTreeMap<String, u32>,
+    }
+    let check = |settings: &str, expected: &str| {
+        for head in ["plugins:\n  - identity.anonymous\n", "plugins:\n  load:\n  - identity.anonymous\n"] {
+            let config = read(&format!("{MINIMAL}{head}  - id: api-keys\n    config:\n      {settings}\n"));
+            let error = config.plugins.load[1].settings.parse::<Wanted>().unwrap_err();
+            let diagnostic = config.locate(1, &error);
+            let shift = head.lines().count() - 2;
+            let line = diagnostic.line - shift;
+            assert_eq!(
+                format!("{line}:{} {}", diagnostic.column, diagnostic.message),
+                expected,
+                "{settings}"
+            );
+            assert!(diagnostic.path.starts_with(if shift == 0 {
+                "plugins[1].config"
+            } else {
+                "plugins.load[1].config"
+            }));
+        }
+    };
+    check("tokens: [a, 72]", "6:19 `identity.api-key`: expected a string, found an integer");
+    check(
+        "tokens: [a]\n      limits: { a/b~c: hunter2 }",
+        "7:24 `identity.api-key`: expected u32, found a string",
+    );
+    check("tokens: [a]\n      limit: 1", "7:7 `identity.api-key`: unknown key `limit`");
+    check(
+        "tokens: [a]\n      limits: {}\n      nested: { limit: 1 }",
+        "8:7 `identity.api-key`: unknown key `nested`",
+    );
+    check("limits: {}", "6:7 `identity.api-key`: missing field `tokens`");
+}
+
+#[test]
+fn a_place_that_is_not_there_gets_the_position_around_it() {
+    let config = read(&format!(
+        "{MINIMAL}plugins:\n  - api-keys\n  - id: policy.cedar\n    config: {{ bundle: ./p }}\n"
+    ));
+    let position = |index, pointer| {
+        let diagnostic = config.locate(index, &SettingsError::at(pointer, "no such file"));
+        format!("{}:{} {}", diagnostic.line, diagnostic.column, diagnostic.path)
+    };
+    assert_eq!(position(0, "/keys/0"), "3:5 plugins[0].config.keys.0");
+    assert_eq!(position(1, ""), "5:13 plugins[1].config");
+    assert_eq!(position(1, "/bundle"), "5:23 plugins[1].config.bundle");
+    assert_eq!(position(1, "/bundle/deeper/9"), "5:23 plugins[1].config.bundle.deeper.9");
+    assert_eq!(position(99, "/x"), "3:3 plugins[99].config.x");
+}
+
+#[test]
+fn what_is_printed_for_debugging_holds_no_secret() {
+    let config = read(
+        "bindings: [{ id: a, type: mcp, url: 'http://a/mcp?key=hunter2', headers: { x-note: hunter2 } }]\n",
+    );
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        let _ = Config::from_yaml(&bytes, "gateway.yaml", Path::new(""));
+    }
+
+    /// Values of every kind at every key: either a diagnostic inside the document, or a configuration.
+    #[test]
+    fn no_value_anywhere_slips_through_the_structure_check(
+        key in prop::sample::select(PATHS), value in prop::sample::select(VALUES),
+    ) {
+        let mut text = String::new();
+        for (depth, segment) in key.split('.').enumerate() {
+            text += &format!("\n{}{segment}:", " ".repeat(depth));
+        }
+        text += &format!(" {value}\n");
+        if let Err(diagnostics) = Config::from_yaml(text.as_bytes(), "gateway.yaml", Path::new("")) {
+            let unforeseen = diagnostics.iter().find(|diagnostic| diagnostic.message.contains("expected form"));
+            prop_assert!(unforeseen.is_none(), "{text}{unforeseen:?}");
+        }
+    }
+}
+
+const PATHS: &[&str] = &[
+    "server",
+    "server.listen",
+    "server.tls",
+    "server.admin",
+    "server.admin_allow_remote",
+    "server.threads",
+    "server.hosts",
+    "server.origins",
+    "server.shutdown",
+    "server.shutdown.drain_ms",
+    "server.limits",
+    "server.limits.body_bytes_max",
+    "server.limits.requests_per_connection_max",
+    "server.limits.connections_per_ip_max",
+    "server.limits.response_bytes_max",
+    "tenancy",
+    "tenancy.scope",
+    "tenancy.subdomain_routing",
+    "tenancy.subdomain_routing.enabled",
+    "plugins",
+    "plugins.load",
+    "plugins.require_signed",
+    "plugins.trusted_keys",
+    "plugins.capability_grants",
+    "plugins.capability_grants.a",
+    "plugins.revocation_list",
+    "bindings",
+    "audit",
+    "audit.dir",
+    "audit.mode",
+    "audit.signing_key",
+    "audit.queue_rows_max",
+    "telemetry",
+    "telemetry.log",
+    "telemetry.log.level",
+    "telemetry.traces",
+    "telemetry.traces.propagation",
+];
+
+const VALUES: &[&str] = &[
+    "",
+    "~",
+    "true",
+    "off",
+    "x",
+    "''",
+    "0",
+    "-1",
+    "1",
+    "100",
+    "4294967295",
+    "4294967296",
+    "18446744073709551615",
+    "-9223372036854775808",
+    "1.5",
+    "1e300",
+    "[]",
+    "[~]",
+    "[1]",
+    "[x]",
+    "[[]]",
+    "[{}]",
+    "{}",
+    "{ a: ~ }",
+    "{ a: 1 }",
+    "{ id: a }",
+    "[{ id: policy.cedar }]",
+    "[{ id: a, type: mcp, url: 'http://a/' }]",
+    "{ address: x }",
+    "[{ address: '127.0.0.1:1' }]",
+];
