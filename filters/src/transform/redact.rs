@@ -80,8 +80,8 @@ impl Default for RedactLimits {
     }
 }
 
-/// Redacts a set of names. Cheap to make, but meant to be made once per decision or revision.
-#[derive(Debug, Clone)]
+/// Redacts a set of names; by default none. Cheap to make, but meant to be made once per decision or revision.
+#[derive(Debug, Clone, Default)]
 pub struct Redactor {
     names: Names,
     limits: RedactLimits,

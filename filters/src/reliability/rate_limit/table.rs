@@ -5,10 +5,10 @@
 //! buckets are full again. Without a free place in a shard, its new callers share one cell.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashTable;
 use mcpg_sdk::Scope;
+use parking_lot::Mutex;
 
 /// How many places one insertion looks at for a free one: bounds the time under the lock.
 const SWEEP: usize = 16;
@@ -22,7 +22,7 @@ pub(super) struct Table {
 /// A caller's place in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CallerKey {
-    shard: usize,
+    shard: u64,
     bucket: u64,
 }
 
@@ -56,7 +56,7 @@ impl Table {
     pub(super) fn caller_key(&self, scope: &Scope, subject: &str) -> CallerKey {
         let [one, two] = &self.hashers;
         let hash = |hasher: &RandomState| hasher.hash_one((scope, subject));
-        CallerKey { shard: hash(one) as usize, bucket: hash(two) }
+        CallerKey { shard: hash(one), bucket: hash(two) }
     }
 
     pub(super) fn tool_key(&self, binding: &str, tool: &str) -> u64 {
@@ -72,14 +72,13 @@ impl Table {
         now_ns: u64,
         charge: impl FnOnce(&mut Cell) -> T,
     ) -> T {
-        let index = key.shard % self.shards.len();
+        let index = usize::try_from(key.shard % self.shards.len() as u64).unwrap_or_default();
         #[expect(
             clippy::indexing_slicing,
             reason = "the index is modulo the length, and `new` makes one shard at least"
         )]
         let shard = &self.shards[index];
-        // A panic elsewhere leaves numbers behind, never a broken cell.
-        let mut cells = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = shard.0.lock();
         charge(cells.cell(key, cells_max, now_ns))
     }
 }
@@ -163,7 +162,7 @@ mod tests {
     use super::*;
 
     fn key(number: u64) -> CallerKey {
-        CallerKey { shard: number as usize, bucket: number }
+        CallerKey { shard: number, bucket: number }
     }
 
     fn use_until(table: &Table, caller: u64, until: u64, now_ns: u64) {

@@ -45,7 +45,7 @@ pub(super) fn redact_base64(
     let redacted = redact(&text, context.inner()?)?;
     Ok(redacted.map(|text| {
         let mut packed = engine.encode(text);
-        if !content.ends_with('=') && content.len() % 4 != 0 {
+        if !content.ends_with('=') && !content.len().is_multiple_of(4) {
             packed.truncate(packed.trim_end_matches('=').len());
         }
         packed
