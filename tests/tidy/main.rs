@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod edges;
 #[cfg(test)]
 mod files;
