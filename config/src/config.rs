@@ -4,13 +4,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcpg_sdk::SettingsError;
+use mcpg_sdk::{SecretRef, SettingsError};
 use serde_json::Value;
 
 use crate::place::{Place, Report, diagnostic};
 use crate::quote::quote;
 use crate::yaml::{self, Node};
-use crate::{Audit, Binding, Diagnostic, Diagnostics, Plugins, Server, Telemetry, Tenancy};
+use crate::{
+    Audit, Binding, BindingKind, Diagnostic, Diagnostics, HeaderValue, KeySource, Plugins, Server, Telemetry,
+    Tenancy,
+};
 use crate::{audit, binding, plugins, server, structure, telemetry, tenancy, wire};
 
 /// A gateway's configuration, in which everything has been checked that can be without doing anything.
@@ -58,13 +61,8 @@ impl Config {
     /// Everything that is wrong, by position: first what is no YAML, else what does not fit the form, together with
     /// what is wrong in those sections that do.
     pub fn from_yaml(bytes: &[u8], file_name: &str, base_dir: &Path) -> Result<Self, Diagnostics> {
-        let root = yaml::parse(bytes).map_err(|fault| Diagnostic {
-            file: file_name.to_owned(),
-            line: fault.position.line,
-            column: fault.position.column,
-            path: String::new(),
-            message: fault.message,
-            help: fault.help,
+        let root = yaml::parse(bytes).map_err(|fault| {
+            Diagnostic::new(file_name, fault.position, String::new(), fault.message, fault.help)
         })?;
         let mut report = Report::new(file_name);
         let place = Place::root(&root);
@@ -122,6 +120,48 @@ impl Config {
         let (message, help) = structure::reword(&error.message);
         let label = self.plugins.load.get(plugin_index).map_or("plugins", |plugin| plugin.label());
         diagnostic(&self.source.file, &place, format!("{}: {message}", quote(label)), help)
+    }
+
+    /// Gives what went wrong with a binding when it was put to use a position in the file: an unreadable CA file, an
+    /// unset secret. `key` is below the binding, such as `tls.ca` or `headers`; the nearest place that exists counts.
+    pub fn locate_in_binding(
+        &self,
+        binding_index: usize,
+        key: &str,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        let binding = Place::root(&self.source.root).child("bindings").item(binding_index);
+        let place =
+            key.split('.').filter(|segment| !segment.is_empty()).fold(binding, |place, key| place.child(key));
+        diagnostic(&self.source.file, &place, message, None)
+    }
+
+    /// The files that the configuration names outside the plugins' settings: certificates, keys and secrets.
+    ///
+    /// [`Config::digest`] is not over their contents, so who reloads on a change looks at these too.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let secret = |secret: &SecretRef| match secret {
+            SecretRef::File(path) => Some(self.source.base_dir.join(path)),
+            SecretRef::Env(_) | SecretRef::Vault { .. } => None,
+        };
+        let key = |source: &KeySource| match source {
+            KeySource::File(path) => Some(path.clone()),
+            KeySource::Secret(reference) => secret(reference),
+        };
+        for tls in self.server.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            files.push(tls.certificate.clone());
+            files.extend(key(&tls.private_key));
+        }
+        for BindingKind::Mcp(mcp) in self.bindings.iter().map(|binding| &binding.kind) {
+            files.extend(mcp.tls.as_ref().and_then(|tls| tls.ca.clone()));
+            files.extend(mcp.headers.iter().filter_map(|header| match &header.value {
+                HeaderValue::Secret { secret: reference, .. } => secret(reference),
+                HeaderValue::Plain(_) => None,
+            }));
+        }
+        files.extend(self.audit.signing_key.as_ref().and_then(key));
+        files
     }
 
     /// What is allowed but probably not meant, by position.

@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::yaml::Position;
+
 /// One mistake, at a position.
 ///
 /// Prints as `gateway.yaml:12:5: unknown key `lisen` in `server`; did you mean `listen`?`.
@@ -23,6 +25,20 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Keeps to one printable line: the file's words end up on terminals and in logs.
+    pub(crate) fn new(file: &str, at: Position, path: String, message: String, help: Option<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: at.line,
+            column: at.column,
+            path: one_line(path),
+            message: one_line(message),
+            help: help.map(one_line),
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {
@@ -76,4 +92,19 @@ impl<'a> IntoIterator for &'a Diagnostics {
     fn into_iter(self) -> Self::IntoIter {
         self.0.iter()
     }
+}
+
+fn one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.trim_end().chars() {
+        match character {
+            '\n' => shown.push(' '),
+            control if control.is_control() => shown.extend(control.escape_default()),
+            other => shown.push(other),
+        }
+    }
+    shown
 }

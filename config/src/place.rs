@@ -109,9 +109,10 @@ impl<'a> Report<'a> {
     }
 
     /// Deserialises what stands at a place that the structure check found in order; an absent one as an empty map.
-    /// `None` if the check found something, which is then already reported.
+    /// `None` if the check found something there or around it, which is then already reported.
     pub(crate) fn read<T: DeserializeOwned>(&mut self, place: &Place<'_>) -> Option<T> {
-        if self.errors.iter().any(|error| is_within(&error.path, &place.path)) {
+        let concerns = |path: &str| is_within(path, &place.path) || is_within(&place.path, path);
+        if self.is_full() || self.errors.iter().any(|error| concerns(&error.path)) {
             return None;
         }
         let value = place.node.map_or_else(|| Value::Object(serde_json::Map::new()), Node::to_json);
@@ -131,14 +132,7 @@ pub(crate) fn diagnostic(
     message: impl Into<String>,
     help: Option<String>,
 ) -> Diagnostic {
-    Diagnostic {
-        file: file.to_owned(),
-        line: place.position.line,
-        column: place.position.column,
-        path: place.path.clone(),
-        message: message.into(),
-        help,
-    }
+    Diagnostic::new(file, place.position, place.path.clone(), message.into(), help)
 }
 
 fn is_within(path: &str, outer: &str) -> bool {

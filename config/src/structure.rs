@@ -116,6 +116,9 @@ impl<'c> Checker<'c, '_> {
         let properties = schema.get("properties").and_then(Value::as_object);
         let mut meant = Vec::new();
         for Entry { key, .. } in entries {
+            if self.report.is_full() {
+                return;
+            }
             let member = properties.and_then(|properties| properties.get(key));
             match member.or_else(|| schema.get("additionalProperties")) {
                 Some(Value::Bool(false)) => meant.extend(self.unknown_key(properties, key, place)),

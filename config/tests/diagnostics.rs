@@ -177,8 +177,9 @@ fn plugins() {
             "plugins:\n  - { id: transform.redact, name: a }\n  - { id: transform.redact, name: b }\n",
             "plugins:\n  - { id: policy.cedar, settings: {} }\n  - { id: policy.cedar, name: b, config: [] }\n  - 5\n",
             "plugins:\n  load: policy.cedar\n",
-            "plugins:\n  capability_grants:\n    redact-emails: [cap.host.outbound_htp, hunter3, cap.host.metrics_emit]\n    other: cap.host.metrics_emit\n",
+            "plugins:\n  capability_grants:\n    redact-emails: [cap.host.outbound_htp, cap.host.metrics_emit]\n    other: cap.host.metrics_emit\n",
             "plugins:\n  trusted_keys:\n    - id: prod\n      public_key: hunter2\n    - id: prod\n      public_key: |\n        -----BEGIN PRIVATE KEY-----\n        hunter2\n        -----END PRIVATE KEY-----\n    - id: P Q\n      public_key: |\n        -----BEGIN PUBLIC KEY-----\n        MCowBQYDK2VwAyEA...\n        -----END PUBLIC KEY-----\n",
+            "plugins:\n  capability_grants:\n    redact-emails: [cap.host.outbound_htp, hunter3, cap.host.metrics_emit]\n",
             "plugins: { require_signd: true, require_signed: maybe, revocation_list: list.json }\n",
         ],
     );

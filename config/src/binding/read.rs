@@ -20,6 +20,9 @@ pub(crate) fn read(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) 
     let mut bindings: Vec<Binding> = Vec::new();
     let mut lines: HashMap<String, usize> = HashMap::new();
     for item in place.one_or_many() {
+        if report.is_full() {
+            break;
+        }
         let Some(binding) = binding(&item, base_dir, report) else { continue };
         let at = item.child("id");
         if let Some(line) = lines.insert(binding.id.clone(), at.position.line) {

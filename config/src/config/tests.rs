@@ -208,6 +208,73 @@ fn a_place_that_is_not_there_gets_the_position_around_it() {
 }
 
 #[test]
+fn what_goes_wrong_with_a_binding_later_is_located_too() {
+    let config =
+        read("bindings:\n  - id: a\n    type: mcp\n    url: https://a/\n    tls:\n      ca: ./ca.pem\n");
+    let position = |key| config.locate_in_binding(0, key, "cannot be read").to_string();
+    assert_eq!(position("tls.ca"), "gateway.yaml:6:11: cannot be read");
+    assert_eq!(position("tls.server_name"), "gateway.yaml:6:7: cannot be read");
+    assert_eq!(position("headers"), "gateway.yaml:2:5: cannot be read");
+    assert_eq!(position(""), "gateway.yaml:2:5: cannot be read");
+}
+
+#[test]
+fn the_files_it_names_are_listed() {
+    let files = read(include_str!("../../examples/production.yaml")).files();
+    let files: Vec<_> = files.iter().filter_map(|file| file.to_str()).collect();
+    let (certificate, key) = ("/etc/mcpg/./tls/gateway.crt", "/run/credentials/mcpg.service/tls.key");
+    assert_eq!(
+        files,
+        [
+            certificate,
+            key,
+            "/etc/mcpg/./tls/local.crt",
+            certificate,
+            key,
+            "/etc/mcpg/./tls/internal-ca.pem",
+            "/run/credentials/mcpg.service/audit.pem",
+        ]
+    );
+}
+
+#[test]
+fn a_diagnostic_is_one_printable_line() {
+    let text = "bindings: [{ id: \"a\\e[2J\\n\", type: mcp, url: 'http://a/', \"x\\ey\": 1, headers: { \"\\r\": x } }]";
+    let shown = Config::from_yaml(text.as_bytes(), "gateway.yaml", Path::new("")).unwrap_err().to_string();
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    let config = read(&format!("{MINIMAL}plugins: [policy.cedar]\n"));
+    let located = config.locate(0, &SettingsError::at("", "two\nlines\u{1b}[2J\n"));
+    assert_eq!(located.message, "`policy.cedar`: two lines\\u{1b}[2J");
+    let shown = [shown, located.to_string()].concat();
+    assert!(!shown.contains(char::is_control), "{shown:?}");
+}
+
+#[test]
+fn diagnostics_are_json_too() {
+    let diagnostics = Config::from_yaml(b"bindngs: []", "gateway.yaml", Path::new("")).unwrap_err();
+    assert_eq!(
+        serde_json::to_value(&diagnostics).unwrap(),
+        json!([{
+            "file": "gateway.yaml", "line": 1, "column": 1, "path": "bindngs",
+            "message": "unknown key `bindngs` in the configuration", "help": "did you mean `bindings`?",
+        }])
+    );
+}
+
+#[test]
+fn mistakes_are_reported_up_to_a_number() {
+    for text in ["- x\n", "- policy.cedar\n"] {
+        let document = format!("{MINIMAL}plugins:\n{}", text.repeat(10_000));
+        let diagnostics = Config::from_yaml(document.as_bytes(), "gateway.yaml", Path::new("")).unwrap_err();
+        assert_eq!(diagnostics.iter().next().unwrap().message, "`plugins` has more than 256 items");
+        assert!(diagnostics.iter().count() <= 100);
+    }
+    let document: String = (0..10_000).map(|index| format!("k{index}: 0\n")).collect();
+    let diagnostics = Config::from_yaml(document.as_bytes(), "gateway.yaml", Path::new("")).unwrap_err();
+    assert_eq!(diagnostics.iter().count(), 100);
+}
+
+#[test]
 fn what_is_printed_for_debugging_holds_no_secret() {
     let config = read(
         "bindings: [{ id: a, type: mcp, url: 'http://a/mcp?key=hunter2', headers: { x-note: hunter2 } }]\n",

@@ -44,6 +44,9 @@ fn load(list: &Place<'_>, report: &mut Report<'_>) -> Vec<Plugin> {
     let mut load: Vec<Plugin> = Vec::new();
     let mut seen: HashMap<(&'static str, Option<String>), usize> = HashMap::new();
     for entry in list.one_or_many() {
+        if report.is_full() {
+            break;
+        }
         let Some(plugin) = plugin(&entry, report) else { continue };
         if let Some(line) = seen.insert((plugin.id, plugin.name.clone()), entry.position.line) {
             report_repeated(&plugin, line, &entry, report);
