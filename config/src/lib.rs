@@ -6,7 +6,7 @@
 //! Nothing here touches the file system, the network or the environment: secrets and paths stay references.
 //!
 //! The settings of a plugin are for its filter to parse; [`Config::locate`] turns its complaint into a position.
-//! [`schema`] describes the same file as JSON Schema, for editors.
+//! [`schema()`] describes the same file as JSON Schema, for editors.
 
 mod audit;
 mod binding;
