@@ -100,6 +100,10 @@ impl Splitter {
                 return Ok(Some(self.hand_out()));
             }
         }
+        if self.at_stream_start {
+            // All there is may yet become a byte order mark.
+            return Ok(None);
+        }
         self.check_size(self.buffer.len())?;
         Ok(None)
     }

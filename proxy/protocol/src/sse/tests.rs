@@ -138,6 +138,8 @@ fn an_event_is_bounded() {
         assert_eq!(split([bad.as_bytes()], max).err(), Some(EventTooLarge { max }), "{bad:?}");
         assert_eq!(split(bad.as_bytes().chunks(1), max).err(), Some(EventTooLarge { max }), "{bad:?}");
     }
+    let mark_only = "\u{feff}\n".as_bytes();
+    assert_eq!(split(mark_only.chunks(1), 0), split([mark_only], 0));
     let many = "data: abc\n\n".repeat(1000);
     assert_eq!(split([many.as_bytes()], max).unwrap().events.len(), 1000);
 }
