@@ -38,18 +38,6 @@ missing_packages() {
         || [ -e /etc/ssl/cert.pem ] || echo ca-certificates
 }
 
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif have sudo; then
-        sudo "$@"
-    else
-        say "these packages need root, and there is no sudo. As root, run:"
-        say "  apt-get install --no-install-recommends $packages"
-        exit 1
-    fi
-}
-
 check_rust() {
     if ! have cargo; then
         say "cargo is missing: install Rust $rust_min or later from https://rustup.rs, then run this again"
@@ -83,11 +71,22 @@ if [ -n "$packages" ]; then
         say "  macOS:  xcode-select --install, then brew install cmake"
         exit 1
     fi
-    say "installing with apt: $packages"
-    as_root apt-get update -q
-    # The names are separate words on purpose.
+    if [ "$(id -u)" = 0 ]; then
+        sudo=
+    elif have sudo; then
+        sudo=sudo
+    else
+        say "packages are missing, installing them needs root, and there is no sudo. As root, run:"
+        say "  apt-get update && apt-get install --no-install-recommends $packages"
+        exit 1
+    fi
+    say "installing with ${sudo:+sudo }apt-get: $packages"
+    # Neither quoted: one may be nothing, the other is several words.
     # shellcheck disable=SC2086
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages
+    {
+        $sudo apt-get update -q
+        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $packages
+    }
 fi
 
 check_rust
