@@ -13,13 +13,13 @@ struct Scribe {
 }
 
 impl Scribe {
-    fn draw(&mut self, below: u64) -> u64 {
+    fn draw(&mut self, below: usize) -> usize {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.seed >> 33) % below
+        usize::try_from(self.seed >> 33).unwrap() % below
     }
 
     fn blank(&mut self) {
-        let blank = ["", "", "", " ", "\n", "\t\r\n "][self.draw(6) as usize];
+        let blank = ["", "", "", " ", "\n", "\t\r\n "][self.draw(6)];
         self.out.push_str(blank);
     }
 
@@ -59,7 +59,7 @@ impl Scribe {
         let mut members: Vec<_> = members.iter().collect();
         self.out.push('{');
         while !members.is_empty() {
-            let at = self.draw(members.len() as u64) as usize;
+            let at = self.draw(members.len());
             let (key, value) = members.swap_remove(at);
             self.blank();
             self.string(key);
@@ -128,7 +128,7 @@ proptest! {
         prop_assert_eq!(&serde_json::from_str::<Value>(envelope.id().unwrap()).unwrap(), &id);
         if let Some(target) = &envelope.target {
             prop_assert_eq!(&target.name, &name);
-            let raw = &body[envelope.spans.name.clone().unwrap()];
+            let raw = body.get(envelope.spans.name.clone().unwrap()).unwrap();
             prop_assert_eq!(serde_json::from_str::<String>(raw).unwrap(), name);
         }
         if let Some(raw) = envelope.arguments {
