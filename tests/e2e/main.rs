@@ -1,1 +1,33 @@
-//! The real gateway over real sockets.
+//! The real gateway over real sockets: what goes in byte by byte, what comes out, and what an upstream saw.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a failed assumption here is a failed test, and its JSON is passed as it is written"
+)]
+
+mod admin;
+mod audit;
+mod commands;
+mod drain;
+mod expect;
+mod faults;
+mod fixture;
+mod framing;
+mod h2;
+mod hosts;
+mod identity;
+mod jsonrpc;
+mod limits;
+mod policy;
+mod rate_limit;
+mod redaction;
+mod reload;
+mod sessions;
+mod support;
+mod trace;

@@ -29,9 +29,9 @@ impl Ledger {
         run_mcpg(&["audit".as_ref(), "verify".as_ref(), self.dir.as_os_str()])
     }
 
-    /// The rows, oldest first, by `mcpg audit show --json`: one JSON object a line.
+    /// The rows, oldest first, by `mcpg audit show`: one JSON object a line.
     pub fn rows(&self) -> Vec<Value> {
-        let output = run_mcpg(&["audit".as_ref(), "show".as_ref(), "--json".as_ref(), self.dir.as_os_str()]);
+        let output = run_mcpg(&["audit".as_ref(), "show".as_ref(), self.dir.as_os_str()]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "audit show: {text}{}", String::from_utf8_lossy(&output.stderr));
         text.lines().map(|line| serde_json::from_str(line).expect("a row should be JSON")).collect()
@@ -39,6 +39,12 @@ impl Ledger {
 
     /// The segment files, oldest first.
     pub fn segments(&self) -> Vec<PathBuf> {
+        let segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
+        self.files().into_iter().filter(segment).collect()
+    }
+
+    /// Every file in the folder and below.
+    pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         collect(&self.dir, &mut files);
         files.sort();
@@ -51,7 +57,7 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "seg") {
+        } else {
             files.push(path);
         }
     }

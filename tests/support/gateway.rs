@@ -47,14 +47,7 @@ impl Setup {
 
     /// Starts the gateway and waits until it says that it is ready.
     pub fn start(self) -> Gateway {
-        let mut gateway = self.launch();
-        until("the gateway should be ready", || {
-            if let Some(status) = gateway.process.exited() {
-                panic!("the gateway ended with {status}: {}", gateway.process.log());
-            }
-            gateway.is_ready().then_some(())
-        });
-        gateway
+        self.launch().once_ready()
     }
 
     /// Starts a gateway that refuses to run, and returns what it wrote.
@@ -66,20 +59,28 @@ impl Setup {
     }
 
     fn launch(self) -> Gateway {
+        let process = self.process();
+        Gateway { process, setup: self }
+    }
+
+    fn process(&self) -> Process {
         let config = self.folder.path().join("mcpg.yaml");
-        let mut command = Command::new(binaries::mcpg());
+        // SIGXFSZ is ignored across `exec`, so that a test can play a full disk with a limit on file sizes.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binaries::mcpg());
         command.arg("run").arg("--config").arg(&config).current_dir(self.folder.path());
         // Whatever systemd or a developer's shell says must not leak into the test.
         for inherited in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", "RUST_LOG"] {
             command.env_remove(inherited);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let process = Process::start("mcpg", &mut command, &self.folder.path().join("mcpg.log"));
-        Gateway { process, listen: self.listen, admin: self.admin, folder: self.folder }
+        Process::start("mcpg", &mut command, &self.folder.path().join("mcpg.log"))
     }
 
     fn fill(&self, text: &str) -> String {
-        fill(text, self.listen, self.admin, self.folder.path())
+        text.replace("{listen}", &self.listen.to_string())
+            .replace("{admin}", &self.admin.to_string())
+            .replace("{dir}", &self.folder.path().display().to_string())
     }
 }
 
@@ -88,9 +89,7 @@ impl Setup {
 pub struct Gateway {
     // Dropped before the folder that it writes to.
     process: Process,
-    listen: SocketAddr,
-    admin: SocketAddr,
-    folder: TempDir,
+    setup: Setup,
 }
 
 impl Gateway {
@@ -99,24 +98,31 @@ impl Gateway {
         Setup::new(config).start()
     }
 
+    /// Starts a gateway again, with the same folder and ports, once the process before it has ended.
+    pub fn restart(mut self) -> Self {
+        self.process.wait();
+        self.process = self.setup.process();
+        self.once_ready()
+    }
+
     /// Where clients connect.
     pub fn address(&self) -> SocketAddr {
-        self.listen
+        self.setup.listen
     }
 
     /// Where `/livez`, `/readyz`, `/metrics` and `/revision` are.
     pub fn admin(&self) -> SocketAddr {
-        self.admin
+        self.setup.admin
     }
 
     /// The URL of `path` for clients.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.listen)
+        format!("http://{}{path}", self.address())
     }
 
     /// The gateway's folder.
     pub fn dir(&self) -> &Path {
-        self.folder.path()
+        self.setup.dir()
     }
 
     /// The process, to signal it or to read its log.
@@ -126,7 +132,7 @@ impl Gateway {
 
     /// Puts a file in place in one step, as a deployment does.
     pub fn replace(&self, path: &str, text: &str) -> PathBuf {
-        let text = fill(text, self.listen, self.admin, self.dir());
+        let text = self.setup.fill(text);
         let fresh = write(self.dir(), &format!("{path}.new"), &text);
         let target = self.dir().join(path);
         std::fs::rename(fresh, &target).expect("cannot replace the file");
@@ -156,22 +162,27 @@ impl Gateway {
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("VmRSS is a number")
     }
 
-    fn is_ready(&self) -> bool {
+    /// Whether the gateway says that it is ready.
+    pub fn is_ready(&self) -> bool {
         self.try_admin_get("/readyz").is_some_and(|response| response.status == 200)
     }
 
+    fn once_ready(mut self) -> Self {
+        until("the gateway should be ready", || {
+            if let Some(status) = self.process.exited() {
+                panic!("the gateway ended with {status}: {}", self.process.log());
+            }
+            self.is_ready().then_some(())
+        });
+        self
+    }
+
     fn try_admin_get(&self, path: &str) -> Option<Response> {
-        let mut connection = RawHttp::try_connect(self.admin)?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin);
+        let mut connection = RawHttp::try_connect(self.admin())?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.admin());
         connection.send(request.as_bytes());
         connection.response()
     }
-}
-
-fn fill(text: &str, listen: SocketAddr, admin: SocketAddr, dir: &Path) -> String {
-    text.replace("{listen}", &listen.to_string())
-        .replace("{admin}", &admin.to_string())
-        .replace("{dir}", &dir.display().to_string())
 }
 
 fn write(dir: &Path, path: &str, text: &str) -> PathBuf {

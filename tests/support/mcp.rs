@@ -146,7 +146,12 @@ pub struct Session {
 impl Session {
     /// Shakes hands, with an API key or without.
     pub fn open(address: SocketAddr, path: &str, key: Option<&str>) -> Self {
-        let response = Self::initialize(address, path, key);
+        Self::open_with(address, path, key, json!({}))
+    }
+
+    /// Shakes hands and declares these capabilities.
+    pub fn open_with(address: SocketAddr, path: &str, key: Option<&str>, capabilities: Value) -> Self {
+        let response = Self::initialize_with(address, path, key, capabilities);
         assert_eq!(response.status, 200, "initialize: {}", response.text());
         let id = response.header("mcp-session-id").expect("initialize should begin a session").to_owned();
         let session = Self { address, path: path.into(), key: key.map(Into::into), id };
@@ -157,13 +162,17 @@ impl Session {
 
     /// Sends the first request of a session and nothing more.
     pub fn initialize(address: SocketAddr, path: &str, key: Option<&str>) -> Response {
+        Self::initialize_with(address, path, key, json!({}))
+    }
+
+    fn initialize_with(address: SocketAddr, path: &str, key: Option<&str>, capabilities: Value) -> Response {
         let body = json!({
             "jsonrpc": "2.0",
             "id": 0,
             "method": "initialize",
             "params": {
                 "protocolVersion": LEGACY,
-                "capabilities": {},
+                "capabilities": capabilities,
                 "clientInfo": { "name": "mcpg-tests", "version": "1" },
             },
         });

@@ -62,6 +62,17 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
+    /// Lets no file of the process grow beyond so many bytes from now on (RLIMIT_FSIZE; `u64::MAX` lifts it). Where
+    /// SIGXFSZ is ignored, a write beyond fails as on a full disk.
+    pub fn limit_file_size(&self, bytes: u64) {
+        let limit = rustix::process::Rlimit {
+            current: Some(bytes).filter(|bytes| *bytes != u64::MAX),
+            maximum: None,
+        };
+        rustix::process::prlimit(Some(self.pid()), rustix::process::Resource::Fsize, limit)
+            .unwrap_or_else(|error| panic!("cannot limit {}: {error}", self.name));
+    }
+
     /// How the process ended; `None` while it runs.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("cannot ask for the exit status")
