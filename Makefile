@@ -76,8 +76,8 @@ schema: setup ## regenerate the configuration's JSON Schema
 	$(CARGO) run $(LOCKED) -q -p mcpg -- schema > target/schema.json
 	mv target/schema.json $(SCHEMA)
 
-fuzz-check: setup ## compile the fuzz targets and run them over their corpora
-	$(CARGO) check --manifest-path $(FUZZ) --all-targets
+fuzz-check: setup ## compile the fuzz targets (run them: tests/fuzz/README.md)
+	$(CARGO) check $(LOCKED) --manifest-path $(FUZZ) --bins
 
 clean: ## remove what was built
 	$(CARGO) clean
