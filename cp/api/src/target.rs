@@ -172,4 +172,13 @@ mod tests {
             check(outer, inner, false);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_parses_prints_the_same(text in "(org|workspace|env|[a-z]{0,3})(/[a-zA-Z0-9_-]{0,5}){0,4}") {
+            if let Ok(target) = text.parse::<Target>() {
+                proptest::prop_assert_eq!(target.to_string(), text);
+            }
+        }
+    }
 }

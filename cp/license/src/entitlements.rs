@@ -139,4 +139,26 @@ mod tests {
         assert!(serde_json::from_str::<Entitlements>(r#"["Policy.*"]"#).is_err());
         assert!(serde_json::from_str::<Entitlements>(r#"[""]"#).is_err());
     }
+
+    /// What a glob means, without regard to cost.
+    fn matches_slowly(glob: &[u8], plugin: &[u8]) -> bool {
+        match (glob.split_first(), plugin.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), None) => matches_slowly(rest, plugin),
+            (Some((b'*', rest)), Some((_, after))) => {
+                matches_slowly(rest, plugin) || matches_slowly(glob, after)
+            }
+            (Some((byte, rest)), Some((first, after))) => byte == first && matches_slowly(rest, after),
+            _ => false,
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn globs_match_as_defined(glob in "[ab.*]{1,8}", plugin in "[ab.]{0,10}") {
+            let parsed: PluginGlob = glob.parse().unwrap();
+            let expected = matches_slowly(glob.as_bytes(), plugin.as_bytes());
+            proptest::prop_assert_eq!(parsed.matches(&plugin), expected);
+        }
+    }
 }

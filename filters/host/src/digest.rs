@@ -143,4 +143,19 @@ mod tests {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn digests_print_as_they_parse(bytes: [u8; 32]) {
+            let digest = Digest(bytes);
+            proptest::prop_assert_eq!(digest.to_string().parse(), Ok(digest));
+        }
+
+        #[test]
+        fn any_text_parses_or_is_refused(text in "(sha256:)?[0-9a-fA-F]{60,66}|.{0,80}") {
+            if let Ok(digest) = text.parse::<Digest>() {
+                proptest::prop_assert_eq!(digest.to_string(), text);
+            }
+        }
+    }
 }
