@@ -10,6 +10,8 @@
 //! - in other text, `"name": <JSON value>` is masked where it stands; where what follows the colon is no whole JSON
 //!   value, or the mention is itself escaped, the message fails.
 //!
+//! A masked value is a string whatever it was: a tool that declares an output schema may want `remove`.
+//!
 //! Out of reach, because there is no member to find: values under other names, prose (`email: a@b.c`), other
 //! notations (YAML, XML, a Python repr), signed tokens, images, compressed data. Members of the JSON-RPC envelope
 //! itself (`id`, `result`, an error's `code`) are never touched; members of MCP's own structures are.
@@ -18,6 +20,7 @@
 //! the caller withholds the message. Linear in the length of the message, in one pass, never a re-serialisation.
 
 mod escape;
+mod lex;
 mod names;
 mod scan;
 mod text;

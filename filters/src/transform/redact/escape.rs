@@ -4,61 +4,87 @@
 pub(super) fn unescaped(raw: &str) -> Option<String> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
-    while let Some((plain, escape)) = rest.split_once('\\') {
+    while let Some(offset) = special(rest.as_bytes()) {
+        let (plain, escape) = rest.split_at_checked(offset)?;
         text.push_str(plain);
-        let mut chars = escape.chars();
-        let escaped = match chars.next()? {
-            '"' => '"',
-            '\\' => '\\',
-            '/' => '/',
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'u' => {
-                let (unit, after) = unit(chars.as_str())?;
-                chars = after.chars();
-                match char::from_u32(unit.into()) {
-                    Some(char) => char,
-                    None => {
-                        let (low, after) = self::unit(after.strip_prefix("\\u")?)?;
-                        chars = after.chars();
-                        char::decode_utf16([unit, low]).next()?.ok()?
-                    }
-                }
-            }
+        let (char, length) = match escape.as_bytes() {
+            [b'\\', b'"', ..] => ('"', 2),
+            [b'\\', b'\\', ..] => ('\\', 2),
+            [b'\\', b'/', ..] => ('/', 2),
+            [b'\\', b'b', ..] => ('\u{8}', 2),
+            [b'\\', b'f', ..] => ('\u{c}', 2),
+            [b'\\', b'n', ..] => ('\n', 2),
+            [b'\\', b'r', ..] => ('\r', 2),
+            [b'\\', b't', ..] => ('\t', 2),
+            [b'\\', b'u', ..] => unicode(escape)?,
             _ => return None,
         };
-        text.push(escaped);
-        rest = chars.as_str();
+        text.push(char);
+        rest = escape.get(length..)?;
     }
     text.push_str(rest);
     Some(text)
 }
 
-/// Four hex digits and what follows them.
-fn unit(text: &str) -> Option<(u16, &str)> {
-    let (digits, rest) = text.split_at_checked(4)?;
-    digits.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(())?;
-    Some((u16::from_str_radix(digits, 16).ok()?, rest))
+/// The character of `\uXXXX` or of a pair of them, and the length of the escape.
+fn unicode(escape: &str) -> Option<(char, usize)> {
+    let unit = |escape: &str| {
+        let digits = escape.strip_prefix("\\u")?.get(..4)?;
+        let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        hex.then(|| u16::from_str_radix(digits, 16).ok())?
+    };
+    let high = unit(escape)?;
+    match char::from_u32(high.into()) {
+        Some(char) => Some((char, 6)),
+        None => {
+            let pair = char::decode_utf16([high, unit(escape.get(6..)?)?]).next()?;
+            Some((pair.ok()?, 12))
+        }
+    }
 }
 
 /// The inside of the JSON string of a text.
 pub(super) fn escaped(text: &str) -> String {
-    let mut raw = String::with_capacity(text.len() + text.len() / 8);
-    for char in text.chars() {
-        match char {
-            '"' => raw.push_str("\\\""),
-            '\\' => raw.push_str("\\\\"),
-            '\n' => raw.push_str("\\n"),
-            '\r' => raw.push_str("\\r"),
-            '\t' => raw.push_str("\\t"),
-            '\0'..='\x1f' => raw.push_str(&format!("\\u{:04x}", u32::from(char))),
-            _ => raw.push(char),
+    let mut raw = String::with_capacity(text.len() + text.len() / 4);
+    let mut rest = text;
+    while let Some((plain, special)) =
+        special(rest.as_bytes()).and_then(|offset| rest.split_at_checked(offset))
+    {
+        raw.push_str(plain);
+        match special.as_bytes().first() {
+            Some(b'"') => raw.push_str("\\\""),
+            Some(b'\\') => raw.push_str("\\\\"),
+            Some(b'\n') => raw.push_str("\\n"),
+            Some(b'\r') => raw.push_str("\\r"),
+            Some(b'\t') => raw.push_str("\\t"),
+            Some(control) => raw.push_str(&format!("\\u{control:04x}")),
+            None => {}
+        }
+        rest = special.get(1..).unwrap_or_default();
+    }
+    raw.push_str(rest);
+    raw
+}
+
+/// Where the first quote, backslash or control character is, which is what a string ends or escapes with: eight
+/// bytes at a time.
+pub(super) fn special(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // Sets the high bit of the lowest byte below a bound, and perhaps of bytes above it, never below.
+    let below = |word: u64, bound: u8| word.wrapping_sub(ONES * u64::from(bound)) & !word & HIGHS;
+    let (chunks, tail) = bytes.as_chunks::<8>();
+    for (index, chunk) in chunks.iter().enumerate() {
+        let word = u64::from_le_bytes(*chunk);
+        let hits = below(word, 0x20)
+            | below(word ^ (ONES * u64::from(b'"')), 1)
+            | below(word ^ (ONES * u64::from(b'\\')), 1);
+        if hits != 0 {
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
         }
     }
-    raw
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\');
+    tail.iter().position(is_special).map(|offset| chunks.len() * 8 + offset)
 }
 
 #[cfg(test)]
@@ -86,6 +112,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_first_special_byte_is_found(bytes in proptest::collection::vec(
+            prop_oneof![4 => 0x20_u8..0x7f, 1 => any::<u8>()], 0..40,
+        )) {
+            let slow = bytes.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'));
+            prop_assert_eq!(special(&bytes), slow);
+        }
+
         #[test]
         fn every_text_survives(text in any::<String>()) {
             let raw = escaped(&text);

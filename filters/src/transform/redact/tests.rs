@@ -204,6 +204,8 @@ fn json_in_a_blob_is_redacted() {
     // In any other string as well.
     let other = |text: &str| json!({"payload": STANDARD.encode(text)}).to_string();
     check(&other(text), &other(masked), &other(removed));
+    let hidden = other(text).replace("eyJ", r"\u0065yJ");
+    check(&hidden, &other(masked), &other(removed));
 }
 
 #[test]
