@@ -15,6 +15,7 @@ mod flusher;
 mod heal;
 mod queue;
 mod recovery;
+mod segment;
 mod segment_files;
 mod settings;
 pub mod show;

@@ -18,6 +18,9 @@ mod scan;
 mod segment;
 pub mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use chain::{ChainId, Hash, Head};
 pub use checkpoint::{Checkpoint, CheckpointClaim, KeyId, key_id};
 pub use encode::{ROW_BYTES_MAX, RowError};

@@ -73,9 +73,7 @@ impl Writer {
             self.disk.rename(&unfinished, &replacement).map_err(AuditError::io("rename", &unfinished))?;
             self.disk.sync_dir(&dir).map_err(AuditError::io("sync", &dir))?;
         }
-        let end = install_replacement(&*self.disk, &dir)?;
-        let path = &end.segment.path;
-        let file = self.disk.open(path, false).map_err(AuditError::io("open", path))?;
+        let (end, file) = install_replacement(&*self.disk, &dir)?;
         let lost = self.mark.head.seq.saturating_sub(end.head.seq);
         self.leftover = None;
         self.adopt(&end, file);

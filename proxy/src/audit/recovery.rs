@@ -4,10 +4,11 @@
 //! wrong was not done by a crash: the log refuses to open and touches nothing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mcpg_ledger::{Hash, Head, LifecycleEvent, Scan, SegmentError, SegmentHeader, Tail, scan, scan_until};
 
-use super::disk::{Disk, write_all_at};
+use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::AuditError;
 use super::segment_files::{REPLACEMENT, REPLACEMENT_UNFINISHED, SegmentName, list};
 
@@ -79,10 +80,16 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path) -> Result<(Option<End>, Vec<T
 }
 
 /// Puts a rewritten end in place of the rows that it replaces. Can be repeated after a crash at any step: the
-/// replacement is complete and durable before the first step, and takes its final name in the last.
-pub(super) fn install_replacement(disk: &dyn Disk, dir: &Path) -> Result<End, AuditError> {
+/// replacement is complete and durable before the first step, and takes its final name in the last. Until that name is durable
+/// a loss of power brings the old one back, perhaps with later rows in it, and the steps are taken again.
+pub(super) fn install_replacement(
+    disk: &dyn Disk,
+    dir: &Path,
+) -> Result<(End, Arc<dyn DiskFile>), AuditError> {
     let path = dir.join(REPLACEMENT);
-    let replacement = scan(&read(&path)?).ok().filter(|found| found.tail == Tail::Clean);
+    // Opened first: nothing may fail behind the rename, when the old rows are gone and this one looks like any segment.
+    let file = disk.open(&path, false).map_err(AuditError::io("open", &path))?;
+    let replacement = scan(&read(&path)?).ok().filter(|found| found.tail != Tail::Corrupt);
     let mut segments = list(dir)?;
     let ordinal = segments.last().map_or(0, |segment| segment.ordinal) + 1;
     let target = SegmentName::new(dir, ordinal);
@@ -108,8 +115,7 @@ pub(super) fn install_replacement(disk: &dyn Disk, dir: &Path) -> Result<End, Au
         break;
     }
     disk.rename(&path, &target.path).map_err(AuditError::io("rename", &path))?;
-    disk.sync_dir(dir).map_err(AuditError::io("sync", dir))?;
-    Ok(End::new(target, replacement))
+    Ok((End::new(target, replacement), file))
 }
 
 impl End {

@@ -51,6 +51,11 @@ pub fn verify_dir(dir: &Path, trust: &Trust) -> Result<DirReport, ReadError> {
 }
 
 impl DirReport {
+    /// Whether there is a log and nothing is wrong with it.
+    pub fn is_intact(&self) -> bool {
+        self.standing() == Standing::Intact
+    }
+
     /// The verdict over all lanes.
     pub fn standing(&self) -> Standing {
         let is = |standing| self.lanes.iter().any(|lane| lane.standing() == standing);

@@ -6,15 +6,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mcpg_ledger::{
-    ChainId, Checkpoint, CheckpointClaim, Hash, Head, LifecycleEvent, LifecycleRef, RowRef, SegmentHeader,
-};
+use mcpg_ledger::{ChainId, Checkpoint, CheckpointClaim, Head, LifecycleEvent, LifecycleRef, RowRef};
 
 use super::counters::{AuditCounters, add};
 use super::disk::{Disk, DiskFile, write_all_at};
 use super::error::AuditError;
 use super::queue::Batch;
 use super::recovery::{End, recover, wide};
+use super::segment::{Group, Mark, Segment, begin_segment};
 use super::segment_files::{Lane, SegmentName};
 use super::settings::AuditSettings;
 use super::unix_nanos;
@@ -53,24 +52,6 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
 }
 
-/// A place in the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mark {
-    pub(super) head: Head,
-    pub(super) last_checkpoint: Hash,
-    pub(super) rows_since_checkpoint: u64,
-    pub(super) ordinal: u64,
-    /// Bytes of the segment up to here.
-    pub(super) len: u64,
-}
-
-/// A segment open for writing.
-#[derive(Debug, Clone)]
-pub(super) struct Segment {
-    pub(super) name: SegmentName,
-    pub(super) file: Arc<dyn DiskFile>,
-}
-
 /// What stands in the way of writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -78,14 +59,6 @@ pub(super) enum Failure {
     Write,
     /// An fdatasync failed: what the kernel holds beyond the durable mark cannot be trusted to reach the disk any more.
     Sync,
-}
-
-/// Files to be brought to stable storage together.
-#[derive(Debug)]
-pub(super) struct Group {
-    pub(super) files: Vec<Segment>,
-    pub(super) names: bool,
-    mark: Mark,
 }
 
 impl Writer {
@@ -142,7 +115,7 @@ impl Writer {
                 let file = disk.open(&name.path, false).map_err(AuditError::io("open", &name.path))?;
                 (Segment { name, file }, mark)
             }
-            None => begin_segment(&*disk, &lane, &settings, &chain, &mark)
+            None => begin_segment(&*disk, &lane.dir, &settings, &chain, &mark)
                 .map_err(|(name, source)| AuditError::io("begin", &name.path)(source))?,
         };
         Ok(Self {
@@ -258,7 +231,7 @@ impl Writer {
 
     fn rotate(&mut self, counters: &AuditCounters) -> Result<(), AuditError> {
         let lane = self.lane.as_ref().ok_or(AuditError::Closed)?;
-        match begin_segment(&*self.disk, lane, &self.settings, &self.chain, &self.mark) {
+        match begin_segment(&*self.disk, &lane.dir, &self.settings, &self.chain, &self.mark) {
             Ok((segment, mark)) => {
                 self.unsynced.push(std::mem::replace(&mut self.segment, segment));
                 self.mark = mark;
@@ -361,71 +334,7 @@ impl Writer {
         self.segment = Segment { name: end.segment.clone(), file };
         self.unsynced.clear();
         self.dirty_since = None;
-        self.names_dirty = false;
+        self.names_dirty = true;
         self.signed.retain(|(seq, _)| *seq <= end.head.seq);
-    }
-}
-
-impl Group {
-    /// Brings the group to stable storage. Older segments go first.
-    pub(super) fn sync(&self, disk: &dyn Disk) -> std::io::Result<()> {
-        for segment in &self.files {
-            segment.file.sync_data()?;
-        }
-        match self.files.last().and_then(|segment| segment.name.path.parent()) {
-            Some(dir) if self.names => disk.sync_dir(dir),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Mark {
-    fn at(end: &End) -> Self {
-        Self {
-            head: end.head,
-            last_checkpoint: end.last_checkpoint,
-            rows_since_checkpoint: end.rows_since_checkpoint,
-            ordinal: end.segment.ordinal,
-            len: end.len,
-        }
-    }
-
-    /// The signed header of a segment that continues from here.
-    pub(super) fn header(&self, settings: &AuditSettings, chain: &ChainId) -> Vec<u8> {
-        let header = SegmentHeader {
-            time: unix_nanos(),
-            organization: settings.organization.clone(),
-            chain: *chain,
-            instance: settings.instance.clone(),
-            previous: self.head,
-            previous_checkpoint: self.last_checkpoint,
-            key: mcpg_ledger::key_id(&settings.key.verifying_key()),
-        };
-        let mut bytes = Vec::with_capacity(512);
-        header.encode(&settings.key, &mut bytes);
-        bytes
-    }
-}
-
-/// Makes the segment that follows a mark. On an error also says which one may be left half made.
-fn begin_segment(
-    disk: &dyn Disk,
-    lane: &Lane,
-    settings: &AuditSettings,
-    chain: &ChainId,
-    mark: &Mark,
-) -> Result<(Segment, Mark), (SegmentName, std::io::Error)> {
-    let name = SegmentName::new(&lane.dir, mark.ordinal + 1);
-    let header = mark.header(settings, chain);
-    let made = disk.create(&name.path).and_then(|file| {
-        write_all_at(&*file, &header, 0)?;
-        Ok(file)
-    });
-    match made {
-        Ok(file) => {
-            let mark = Mark { ordinal: name.ordinal, len: wide(header.len()), ..*mark };
-            Ok((Segment { name, file }, mark))
-        }
-        Err(source) => Err((name, source)),
     }
 }

@@ -109,7 +109,13 @@ pub struct Checkpoint {
     pub key: Hash,
 }
 
-/// Decodes a row. None if it is not exactly one row of version 1.
+impl Row {
+    /// Decodes a row. None if it is not exactly one row of version 1.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        decode(bytes)
+    }
+}
+
 pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
     let mut input = Cursor(bytes);
     if input.u8()? != 1 {

@@ -199,17 +199,15 @@ impl<'t> Verifier<'t> {
             Damage::Foreign
         } else if frame.seq == seq {
             if later.first() == Some(&seq) { Damage::Inserted } else { Damage::Edited }
-        } else if later.contains(&seq) {
-            // The right row follows: at once behind one that does not belong here, or later, its place taken.
-            if later.first() == Some(&seq) && later.get(1) == Some(&(seq + 1)) {
-                if frame.seq < seq { Damage::Repeated { seq: frame.seq } } else { Damage::Inserted }
-            } else {
-                Damage::Swapped
-            }
-        } else if frame.seq > seq {
-            Damage::Deleted { up_to: frame.seq - 1 }
-        } else {
+        } else if frame.seq < seq {
             Damage::Repeated { seq: frame.seq }
+        } else if later.starts_with(&[seq, seq + 1]) {
+            // The right rows follow behind one that does not belong here.
+            Damage::Inserted
+        } else if later.contains(&seq) {
+            Damage::Swapped
+        } else {
+            Damage::Deleted { up_to: frame.seq - 1 }
         }
     }
 
