@@ -144,13 +144,25 @@ fn no_byte_can_be_changed_unnoticed() {
 }
 
 #[test]
-fn two_gateways_never_write_one_log() {
+fn two_gateways_never_write_one_chain() {
     let (upstream, gateway) = start();
     let other = scenes::governed(&upstream.url());
     let config = std::fs::read_to_string(other.dir().join("mcpg.yaml")).unwrap();
     let config = config.replace("./audit", &gateway.ledger().dir().display().to_string());
-    let said = other.file("mcpg.yaml", &config).start_refused();
-    assert!(said.contains("audit"), "{said}");
+    let other = other.file("mcpg.yaml", &config).start();
+    for gateway in [&gateway, &other, &gateway, &other] {
+        assert_eq!(call(gateway, "alice", "echo"), 200);
+    }
+    verified(&gateway.ledger());
+    let rows = gateway.ledger().rows();
+    assert_eq!(rows.iter().filter(|row| row["kind"] == "decision").count(), 4);
+    let folders: std::collections::BTreeSet<_> = gateway
+        .ledger()
+        .segments()
+        .iter()
+        .filter_map(|segment| segment.parent().map(Path::to_owned))
+        .collect();
+    assert_eq!(folders.len(), 2, "each has a chain of its own: {folders:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use mcpg_tests::key::{key, mistyped};
 use mcpg_tests::mcp::Request;
-use mcpg_tests::{Gateway, RawUpstream, run_mcpg, scenes};
+use mcpg_tests::{Gateway, RawUpstream, scenes};
 use serde_json::json;
 
 use crate::expect::refused;
@@ -58,12 +58,6 @@ fn only_a_known_key_is_let_in() {
         assert_eq!(request.send(gateway.address()).status, 200, "{case}");
     }
     leaves_no_trace(&mut gateway, &upstream, &alice);
-}
-
-#[test]
-fn a_key_made_by_the_command_works() {
-    let made = run_mcpg(&["keys", "new", "--help"]);
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 /// The canary: a key that was used is in no log, no metric, no row and no request to the upstream.

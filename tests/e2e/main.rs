@@ -31,3 +31,4 @@ mod reload;
 mod sessions;
 mod support;
 mod trace;
+mod upgrade;

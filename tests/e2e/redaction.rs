@@ -5,11 +5,8 @@ use mcpg_tests::mcp::Request;
 use mcpg_tests::{Fixture, Gateway, RawUpstream, Response, Step, scenes};
 use serde_json::{Value, json};
 
-use crate::expect::{Refused, refused};
-
 /// Policy redacts members called `email`.
 const SECRET: &str = "canary@example.com";
-const WITHHELD: Refused = refused(500, 50001, "obligation_not_applicable");
 
 #[test]
 fn a_member_is_gone_wherever_it_is() {
@@ -120,15 +117,12 @@ fn what_cannot_be_redacted_is_withheld() {
         let response = call(&scenes::governed(&upstream.url()).start());
         assert!(!response.text().contains("canary"), "{case}: {}", response.text());
         assert_eq!(response.json()["error"]["code"], 50001, "{case}: {}", response.text());
-        if response.header("content-encoding").is_some() {
-            panic!("{case}: a withheld answer is not compressed");
-        }
+        assert_eq!(response.header("content-encoding"), None, "{case}");
     }
     let upstream = streaming(format!("data: {{\"email\":\"{SECRET}\"\n\n").as_bytes(), 5);
     let response = call(&scenes::governed(&upstream.url()).start());
     assert!(!response.text().contains("canary"), "a broken event: {}", response.text());
     assert_eq!(response.json()["error"]["code"], 50001, "{}", response.text());
-    let _ = WITHHELD;
 }
 
 #[test]

@@ -39,6 +39,6 @@ pub use gateway::{Gateway, Setup};
 pub use http::{Event, RawHttp, Response, exchange};
 pub use metrics::Metrics;
 pub use ports::free_port;
-pub use process::{Process, Signal};
+pub use process::{Orphan, Process, Signal};
 pub use upstream::{RawUpstream, Seen, Step};
 pub use wait::{DEADLINE, until};

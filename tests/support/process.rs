@@ -19,6 +19,8 @@ pub enum Signal {
     Quit,
     /// SIGTERM: drain and stop.
     Terminate,
+    /// SIGUSR2: upgrade.
+    User2,
 }
 
 /// A running child process.
@@ -57,6 +59,7 @@ impl Process {
             Signal::Kill => rustix::process::Signal::KILL,
             Signal::Quit => rustix::process::Signal::QUIT,
             Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::User2 => rustix::process::Signal::USR2,
         };
         kill_process(self.pid(), signal)
             .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
@@ -85,8 +88,7 @@ impl Process {
     }
 
     fn pid(&self) -> Pid {
-        let id = i32::try_from(self.id()).expect("process ids are small");
-        Pid::from_raw(id).expect("process ids are positive")
+        pid(self.id())
     }
 }
 
@@ -99,4 +101,27 @@ impl Drop for Process {
             eprintln!("---- {} wrote:\n{}----", self.name, self.log());
         }
     }
+}
+
+/// A process that a process under test has started and left behind: killed when it is dropped.
+#[derive(Debug)]
+pub struct Orphan(Pid);
+
+impl Orphan {
+    /// Takes responsibility for a process.
+    pub fn adopt(id: u32) -> Self {
+        Self(pid(id))
+    }
+}
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = kill_process(self.0, rustix::process::Signal::KILL);
+    }
+}
+
+fn pid(id: u32) -> Pid {
+    let id = i32::try_from(id).expect("process ids are small");
+    Pid::from_raw(id).expect("process ids are positive")
 }
