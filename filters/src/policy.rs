@@ -4,6 +4,7 @@
 //! engines permits nothing. Errors deny. See `docs/POLICY.md`.
 
 mod cache;
+pub mod cedar;
 mod chain;
 mod input;
 

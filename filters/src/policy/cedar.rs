@@ -1,0 +1,144 @@
+//! `policy.cedar`: Cedar policies from a bundle, checked against the gateway's schema when they are loaded.
+//!
+//! Cedar skips a policy that fails to evaluate, even a `forbid`; here any failure denies. What each policy reads is
+//! taken from its syntax tree, so the engine is given, and decisions are keyed by, exactly that. The mapping of
+//! callers and calls to Cedar is in `names`; for authors it is in `docs/POLICY.md`.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use mcpg_sdk::policy::{EngineDecision, EngineError, PolicyEngine, PolicyInput, Reads};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+mod analysis;
+mod bundle;
+mod convert;
+mod declared;
+mod entities;
+mod evaluate;
+mod hierarchy;
+mod index;
+mod infer;
+mod load;
+mod names;
+mod obligations;
+mod paths;
+mod problem;
+mod schema;
+mod source;
+mod types;
+
+pub use problem::{CedarError, Problem};
+
+/// Settings of `policy.cedar`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CedarSettings {
+    /// The folder with the policies: every `*.cedar` below it, at most one `*.cedarschema`, and `entities.json`. A
+    /// relative path is below the configuration's folder.
+    pub bundle: String,
+    /// Whether clients may connect and list without a policy that says so.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// Bounds of the bundle and of a decision.
+    #[serde(default)]
+    pub limits: CedarLimits,
+}
+
+/// Who permits the protocol's plumbing: `initialize`, `ping`, the lists, notifications.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// A built-in policy permits `Action::"protocol"`; a `forbid` overrides it. Tools, resources, prompts and tasks stay
+    /// denied by default.
+    #[default]
+    Builtin,
+    /// The bundle's policies alone.
+    Explicit,
+}
+
+/// Bounds of a bundle and of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CedarLimits {
+    /// Policies in the bundle.
+    pub policies_max: usize,
+    /// Bytes of one file.
+    pub file_bytes_max: u64,
+    /// Milliseconds for one decision; a longer one denies.
+    pub evaluation_ms_max: u64,
+}
+
+impl Default for CedarLimits {
+    fn default() -> Self {
+        Self { policies_max: 20_000, file_bytes_max: 16 << 20, evaluation_ms_max: 250 }
+    }
+}
+
+/// What a bundle is loaded for.
+#[derive(Debug, Clone, Copy)]
+pub struct BundleContext<'a> {
+    /// The configuration's folder.
+    pub base: &'a Path,
+    /// Ids of the configured bindings.
+    pub bindings: &'a [String],
+}
+
+/// A loaded bundle.
+pub struct CedarEngine {
+    compiled: load::Compiled,
+    evaluation_max: Duration,
+    nothing: types::Record,
+}
+
+impl CedarEngine {
+    /// The plugin's id.
+    pub const ID: &'static str = "policy.cedar";
+
+    /// Loads a bundle.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, with positions.
+    pub fn load(settings: &CedarSettings, context: &BundleContext<'_>) -> Result<Self, CedarError> {
+        Ok(Self {
+            compiled: load::load(settings, context)?,
+            evaluation_max: Duration::from_millis(settings.limits.evaluation_ms_max),
+            nothing: types::Record::default(),
+        })
+    }
+
+    /// What is doubtful about the bundle but does not keep it from loading.
+    pub fn warnings(&self) -> &[String] {
+        &self.compiled.warnings
+    }
+
+    /// How many policies there are, with the built-in one.
+    pub fn policies(&self) -> usize {
+        self.compiled.policies
+    }
+}
+
+impl PolicyEngine for CedarEngine {
+    fn id(&self) -> &str {
+        Self::ID
+    }
+
+    fn reads(&self) -> &Reads {
+        &self.compiled.reads
+    }
+
+    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+        self.evaluate(input)
+    }
+}
+
+impl fmt::Debug for CedarEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CedarEngine").field("policies", &self.compiled.policies).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,388 @@
+//! What one policy can apply to, and which parts of the input it reads, from its syntax tree.
+//!
+//! INVARIANT: every way in which a policy can observe the input is recorded here or refused. Attributes are
+//! read only of the variables themselves, `in` and `is` test only the variables, and `context` and the two open
+//! records are read by their members only. So nothing is reached through an alias that this walk does
+//! not see.
+
+use cedar_policy::pst::{
+    ActionConstraint, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PrincipalConstraint,
+    ResourceConstraint, Template, Var,
+};
+use mcpg_sdk::policy::{ApprovalRead, Kind, Names, ReadSet};
+
+use super::infer::{self, Use};
+use super::names::{self, ActionName};
+use super::paths::VarPath;
+
+/// A policy that names more tools than this is looked at for every tool.
+const SLOTS_MAX: usize = 16;
+
+/// Which calls a policy can apply to. An over-approximation: Cedar evaluates the scope itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum ActionSlot {
+    Any,
+    Kind(KindSlot),
+    Tool {
+        binding: String,
+        tool: String,
+    },
+    /// A method that is applied to a binding, as it stands in the call.
+    Method(String),
+}
+
+/// [`Kind`], in an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct KindSlot(u8);
+
+/// What is known of a policy before it is evaluated.
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) slots: Vec<ActionSlot>,
+    /// The principal, or an ancestor of it, that the scope requires.
+    pub(super) principal: Option<EntityUID>,
+    /// The resource, or its binding, that the scope requires.
+    pub(super) resource: Option<EntityUID>,
+    pub(super) reads: ReadSet,
+    /// Every action that the policy names.
+    pub(super) actions: Vec<String>,
+    /// What it says about the open records.
+    pub(super) uses: Vec<Use>,
+}
+
+/// A mistake in a policy, and a text near which to look for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mistake {
+    pub(super) near: Option<String>,
+    pub(super) message: String,
+}
+
+impl KindSlot {
+    pub(super) fn of(kind: Kind) -> Self {
+        Self(match kind {
+            Kind::Tool => 0,
+            Kind::Resource => 1,
+            Kind::Prompt => 2,
+            Kind::Method => 3,
+        })
+    }
+}
+
+/// Analyses a policy.
+///
+/// # Errors
+/// Everything in it that is not understood or refers to nothing.
+pub(super) fn analyse(policy: &Template, bindings: &[String]) -> Result<Facts, Vec<Mistake>> {
+    let mut walk = Walk { bindings, ..Walk::default() };
+    walk.scope(policy);
+    for clause in policy.clauses() {
+        match clause {
+            Clause::When(expr) | Clause::Unless(expr) => walk.visit(expr),
+        }
+    }
+    let slots = walk.slots(policy);
+    if !walk.mistakes.is_empty() {
+        return Err(walk.mistakes);
+    }
+    walk.reads.arguments = Names::only(walk.arguments);
+    walk.reads.attributes = Names::only(walk.attributes);
+    Ok(Facts {
+        slots,
+        principal: match &policy.principal {
+            PrincipalConstraint::Eq(one)
+            | PrincipalConstraint::In(one)
+            | PrincipalConstraint::IsIn(_, one) => entity(one).cloned(),
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => None,
+        },
+        resource: match &policy.resource {
+            ResourceConstraint::Eq(one) | ResourceConstraint::In(one) | ResourceConstraint::IsIn(_, one) => {
+                entity(one).cloned()
+            }
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
+        },
+        reads: walk.reads,
+        actions: walk.actions,
+        uses: infer::uses(policy.clauses()),
+    })
+}
+
+#[derive(Default)]
+struct Walk<'a> {
+    bindings: &'a [String],
+    reads: ReadSet,
+    arguments: Vec<String>,
+    attributes: Vec<String>,
+    actions: Vec<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Walk<'_> {
+    fn mistake(&mut self, near: Option<&str>, message: impl Into<String>) {
+        let mistake = Mistake { near: near.map(str::to_owned), message: message.into() };
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    fn scope(&mut self, policy: &Template) {
+        match &policy.principal {
+            PrincipalConstraint::Any => {}
+            PrincipalConstraint::Is(_) => self.reads.subject = true,
+            PrincipalConstraint::Eq(one) => {
+                self.reads.subject = true;
+                self.scope_entity(one);
+            }
+            PrincipalConstraint::In(one) => self.principal_in(one),
+            PrincipalConstraint::IsIn(_, one) => {
+                self.reads.subject = true;
+                self.principal_in(one);
+            }
+        }
+        match &policy.resource {
+            ResourceConstraint::Any | ResourceConstraint::Is(_) => {}
+            ResourceConstraint::Eq(one) | ResourceConstraint::In(one) | ResourceConstraint::IsIn(_, one) => {
+                self.scope_entity(one);
+                // A tool's name is known where its own slot is looked up.
+                self.reads.name |=
+                    entity(one).is_some_and(|one| !matches!(type_of(one).as_str(), "Binding" | "Tool"));
+            }
+        }
+        match &policy.action {
+            ActionConstraint::Any => {}
+            ActionConstraint::Eq(one) => self.literal(one),
+            ActionConstraint::In(many) => many.iter().for_each(|one| self.literal(one)),
+        }
+    }
+
+    fn scope_entity(&mut self, one: &EntityOrSlot) {
+        if let Some(entity) = entity(one) {
+            self.literal(entity);
+        }
+    }
+
+    fn principal_in(&mut self, one: &EntityOrSlot) {
+        if let Some(entity) = entity(one) {
+            self.literal(entity);
+            self.principal_below(entity);
+        }
+    }
+
+    /// `principal in` a literal reads only what can make it an ancestor.
+    fn principal_below(&mut self, ancestor: &EntityUID) {
+        match type_of(ancestor).as_str() {
+            "Group" => self.reads.groups = true,
+            "Role" => self.reads.roles = true,
+            "Org" => self.reads.tenant = true,
+            _ => self.reads.subject = true,
+        }
+    }
+
+    fn slots(&mut self, policy: &Template) -> Vec<ActionSlot> {
+        let kind = match &policy.resource {
+            ResourceConstraint::Is(of) | ResourceConstraint::IsIn(of, _) => {
+                names::kind_of_type(&of.to_string())
+            }
+            ResourceConstraint::Eq(one) => entity(one).and_then(|one| names::kind_of_type(&type_of(one))),
+            ResourceConstraint::In(_) | ResourceConstraint::Any => None,
+        };
+        let any = || kind.map_or(ActionSlot::Any, |kind| ActionSlot::Kind(KindSlot::of(kind)));
+        let mut slots: Vec<ActionSlot> = match &policy.action {
+            ActionConstraint::Any => vec![any()],
+            ActionConstraint::Eq(one) => self.slot(one).into_iter().collect(),
+            ActionConstraint::In(many) => many.iter().filter_map(|one| self.slot(one)).collect(),
+        };
+        if let ResourceConstraint::Eq(one) | ResourceConstraint::In(one) | ResourceConstraint::IsIn(_, one) =
+            &policy.resource
+            && let Some(one) = entity(one).filter(|one| type_of(one) == "Tool")
+            && let Ok((binding, tool)) = names::split_tool(one.eid.as_str(), self.bindings)
+        {
+            let tools = ActionSlot::Kind(KindSlot::of(Kind::Tool));
+            for slot in &mut slots {
+                if *slot == ActionSlot::Any || *slot == tools {
+                    *slot = ActionSlot::Tool { binding: binding.clone(), tool: tool.clone() };
+                }
+            }
+        }
+        slots.sort_unstable();
+        slots.dedup();
+        if slots.len() > SLOTS_MAX {
+            // Looked at for every tool, so the tool's name must be there to look at.
+            self.reads.name = true;
+            return vec![any()];
+        }
+        slots
+    }
+
+    fn slot(&self, action: &EntityUID) -> Option<ActionSlot> {
+        let kind = |kind| Some(ActionSlot::Kind(KindSlot::of(kind)));
+        match names::action_name(action.eid.as_str(), self.bindings).ok()? {
+            ActionName::Group(names::TOOLS) => kind(Kind::Tool),
+            ActionName::Group(names::RESOURCES) | ActionName::Resource(_) => kind(Kind::Resource),
+            ActionName::Group(_) => kind(Kind::Method),
+            ActionName::Prompt => kind(Kind::Prompt),
+            ActionName::Tool { binding, tool } => Some(ActionSlot::Tool { binding, tool }),
+            ActionName::Method(id) => Some(ActionSlot::Method(names::method_of(&id).to_owned())),
+        }
+    }
+
+    fn visit(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Literal(Literal::EntityUID(entity)) => self.literal(entity),
+            Expr::Literal(_) => {}
+            Expr::Var(var) => self.variable(var),
+            Expr::UnaryOp { expr, .. } | Expr::Like { expr, .. } => self.visit(expr),
+            Expr::BinaryOp { op: BinaryOp::In, left, right } => self.membership(left, right),
+            Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, .. } => {
+                self.mistake(Some("Tag"), "entities have no tags here");
+            }
+            Expr::BinaryOp { left, right, .. } => {
+                self.visit(left);
+                self.visit(right);
+            }
+            Expr::GetAttr { .. } => match VarPath::of(expr) {
+                Some(path) => self.path(&path, false),
+                None => {
+                    self.mistake(None, "attributes can be read of `principal`, `resource` and `context` only")
+                }
+            },
+            Expr::HasAttr { expr, attrs } => match VarPath::of(expr) {
+                Some(path) => self.path(&path.join(attrs.iter().map(|attr| attr.as_str())), true),
+                None => self
+                    .mistake(None, "attributes can be tested of `principal`, `resource` and `context` only"),
+            },
+            Expr::Is { expr, in_expr, .. } => self.is(expr, in_expr.as_deref()),
+            Expr::IfThenElse { cond, then_expr, else_expr } => {
+                [cond, then_expr, else_expr].into_iter().for_each(|expr| self.visit(expr));
+            }
+            Expr::Set(items) => items.iter().for_each(|item| self.visit(item)),
+            Expr::Record(members) => members.values().for_each(|member| self.visit(member)),
+            Expr::Slot(_) => self.mistake(Some("?"), "templates are not supported: write the policies out"),
+            _ => self.mistake(None, "the policy uses an expression that is not supported"),
+        }
+    }
+
+    /// A variable as a value.
+    fn variable(&mut self, var: &Var) {
+        match var {
+            Var::Principal => self.reads.subject = true,
+            Var::Action | Var::Resource => self.reads.name = true,
+            Var::Context => {
+                self.mistake(Some("context"), "`context` cannot be used as a whole: read its members");
+            }
+        }
+    }
+
+    fn is(&mut self, expr: &Expr, ancestor: Option<&Expr>) {
+        match expr {
+            // The type of action and resource is that of the method.
+            Expr::Var(Var::Action | Var::Resource) => {}
+            Expr::Var(Var::Principal) => self.reads.subject = true,
+            _ => self.mistake(Some("is"), "`is` can test `principal`, `action` and `resource` only"),
+        }
+        if let Some(ancestor) = ancestor {
+            self.membership(expr, ancestor);
+        }
+    }
+
+    fn membership(&mut self, left: &Expr, right: &Expr) {
+        let ancestors: Option<Vec<&EntityUID>> = match right {
+            Expr::Set(items) => items.iter().map(|item| literal_of(item)).collect(),
+            one => literal_of(one).map(|one| vec![one]),
+        };
+        match (left, &ancestors) {
+            (Expr::Var(Var::Principal), Some(ancestors)) => {
+                ancestors.iter().for_each(|ancestor| self.principal_below(ancestor));
+            }
+            (Expr::Var(Var::Principal), None) => {
+                (self.reads.subject, self.reads.groups, self.reads.roles, self.reads.tenant) =
+                    (true, true, true, true);
+            }
+            (Expr::Var(Var::Resource), Some(ancestors)) => {
+                self.reads.name |= ancestors.iter().any(|ancestor| type_of(ancestor) != "Binding");
+            }
+            (Expr::Var(Var::Action | Var::Resource), _) => self.reads.name = true,
+            _ => {
+                self.mistake(Some("in"), "the left side of `in` must be `principal`, `action` or `resource`")
+            }
+        }
+        self.visit(right);
+    }
+
+    /// A path that is read, or whose presence is tested.
+    fn path(&mut self, path: &VarPath<'_>, tested: bool) {
+        match (&path.var, path.names.as_slice()) {
+            (Var::Principal, ["auth_method"]) => self.reads.auth_method = true,
+            (Var::Principal, ["audience"]) => self.reads.audience = true,
+            (Var::Principal, ["attributes", name, ..]) => self.attributes.push((*name).to_owned()),
+            (Var::Principal, ["attributes"]) if !tested => {
+                self.mistake(
+                    Some("attributes"),
+                    "`principal.attributes` cannot be used as a whole: read its members",
+                );
+            }
+            (Var::Principal, _) => self.reads.subject = true,
+            (Var::Resource, ["binding"]) => {}
+            (Var::Resource | Var::Action, _) => self.reads.name = true,
+            (Var::Context, ["approval_token"]) => {
+                let read = if tested { ApprovalRead::Presence } else { ApprovalRead::Value };
+                self.reads.approval = self.reads.approval.max(read);
+            }
+            (Var::Context, ["source_ip"]) => self.reads.source = true,
+            (Var::Context, ["time"]) => self.reads.time = true,
+            (Var::Context, ["tenant", ..]) => self.reads.tenant = true,
+            (Var::Context, ["arguments", name, ..]) => self.arguments.push((*name).to_owned()),
+            (Var::Context, ["arguments"]) if !tested => {
+                self.mistake(
+                    Some("arguments"),
+                    "`context.arguments` cannot be used as a whole: read its members",
+                );
+            }
+            // Always given, or unknown: the validator names what there is.
+            (Var::Context, _) => {}
+        }
+    }
+
+    /// An entity that the policy names must be one that can occur.
+    fn literal(&mut self, entity: &EntityUID) {
+        let id = entity.eid.as_str();
+        let checked = match type_of(entity).as_str() {
+            "Action" => {
+                self.actions.push(id.to_owned());
+                names::action_name(id, self.bindings).map(|_| ())
+            }
+            of @ ("Tool" | "Prompt") => names::split_tool(id, self.bindings).map(|_| ()).map_err(|problem| {
+                let problem = problem.unwrap_or_else(|| "its id is `BINDING.NAME`".to_owned());
+                format!("`{of}::\"{id}\"`: {problem}")
+            }),
+            "Binding" => names::check_binding(id, self.bindings)
+                .map_err(|problem| format!("`Binding::\"{id}\"`: {problem}")),
+            of if names::PRINCIPALS.contains(&of) => names::check_principal(of, id),
+            of if names::TYPES.contains(&of) => Ok(()),
+            of => {
+                let advice = super::problem::did_you_mean(of, names::TYPES);
+                Err(format!("there is no entity type `{of}`{advice}"))
+            }
+        };
+        if let Err(message) = checked {
+            self.mistake(Some(&format!("{}::\"{id}\"", type_of(entity))), message);
+        }
+    }
+}
+
+fn entity(one: &EntityOrSlot) -> Option<&EntityUID> {
+    match one {
+        EntityOrSlot::Entity(entity) => Some(entity),
+        EntityOrSlot::Slot(_) => None,
+    }
+}
+
+fn literal_of(expr: &Expr) -> Option<&EntityUID> {
+    match expr {
+        Expr::Literal(Literal::EntityUID(entity)) => Some(entity),
+        _ => None,
+    }
+}
+
+pub(super) fn type_of(entity: &EntityUID) -> String {
+    entity.ty.to_string()
+}
