@@ -2,9 +2,12 @@
 //!
 //! An entry whose id is here is a built-in; every other id is a third-party plugin's.
 
+use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use mcpg_sdk::policy::PolicyEngine;
 use mcpg_sdk::{Settings, SettingsError};
 use schemars::{Schema, schema_for};
 
@@ -14,13 +17,22 @@ use crate::identity::api_key::{self, ApiKeySettings, ApiKeys};
 use crate::observability::audit::{self, AuditSettings};
 use crate::observability::metrics::{self, MetricsSettings};
 use crate::observability::traces::{self, TracesSettings};
+use crate::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use crate::reliability::rate_limit::{self, RateLimit, RateLimitSettings};
 use crate::secret::SecretResolver;
 use crate::transform::redact::{self, RedactSettings, Redactor};
 
 /// The ids of the built-ins, in the order of the pipeline's stages.
-pub const IDS: &[&str] =
-    &[api_key::ID, anonymous::ID, rate_limit::ID, redact::ID, audit::ID, metrics::ID, traces::ID];
+pub const IDS: &[&str] = &[
+    api_key::ID,
+    anonymous::ID,
+    rate_limit::ID,
+    CedarEngine::ID,
+    redact::ID,
+    audit::ID,
+    metrics::ID,
+    traces::ID,
+];
 
 /// Other names of built-ins.
 pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
@@ -57,11 +69,12 @@ pub struct BuildContext<'a> {
 }
 
 /// A built-in, built.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum Filter {
     /// An identity provider: the scope's chain takes it.
     Identity(IdentityProvider),
+    /// A policy engine: the scope's chain takes it.
+    Policy(Arc<dyn PolicyEngine>),
     /// The scope's rate limits.
     RateLimit(RateLimit),
     /// What is redacted from every response of the scope.
@@ -93,6 +106,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
             Anonymous::build(settings).map(IdentityProvider::Anonymous).map(Filter::Identity)
         }
         Some(rate_limit::ID) => RateLimit::build(settings, context).map(Filter::RateLimit),
+        Some(CedarEngine::ID) => cedar(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
         Some(redact::ID) => Redactor::build(settings).map(Filter::Redact),
         Some(audit::ID) => AuditSettings::build(settings).map(Filter::Audit),
         Some(metrics::ID) => MetricsSettings::build(settings).map(Filter::Metrics),
@@ -110,9 +124,98 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         (api_key::ID, schema_for!(ApiKeySettings)),
         (anonymous::ID, schema_for!(AnonymousSettings)),
         (rate_limit::ID, schema_for!(RateLimitSettings)),
+        (CedarEngine::ID, schema_for!(CedarSettings)),
         (redact::ID, schema_for!(RedactSettings)),
         (audit::ID, schema_for!(AuditSettings)),
         (metrics::ID, schema_for!(MetricsSettings)),
         (traces::ID, schema_for!(TracesSettings)),
     ]
+}
+
+fn cedar(settings: &Settings, context: &BuildContext<'_>) -> Result<CedarEngine, SettingsError> {
+    let settings: CedarSettings = settings.parse()?;
+    let bindings: Vec<String> = context.bindings.iter().map(|id| (*id).to_owned()).collect();
+    let context = BundleContext { base: context.base_dir, bindings: &bindings };
+    CedarEngine::load(&settings, &context).map_err(|error| {
+        let mut message = error.to_string();
+        if let Some(source) = error.source() {
+            message += &format!(": {source}");
+        }
+        SettingsError::at("/bundle", message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn build_in(folder: &Path, id: &str, settings: Value) -> Result<Filter, SettingsError> {
+        let secrets = SecretResolver::new(folder);
+        let now = SystemTime::UNIX_EPOCH;
+        let context = BuildContext { base_dir: folder, secrets: &secrets, bindings: &["files"], now };
+        build(id, &Settings(settings), &context)
+    }
+
+    fn error(id: &str, settings: Value) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let error = build_in(folder.path(), id, settings).err().unwrap();
+        (error.pointer, error.message)
+    }
+
+    #[test]
+    fn each_built_in_has_a_schema_that_refuses_unknown_settings() {
+        let schemas = schemas();
+        assert_eq!(schemas.iter().map(|(id, _)| *id).collect::<Vec<_>>(), IDS);
+        for (id, schema) in schemas {
+            assert_eq!(schema.get("additionalProperties"), Some(&Value::Bool(false)), "{id}");
+            let (pointer, message) = error(id, json!({"colour": "red"}));
+            assert_eq!(pointer, "/colour", "{id}: {message}");
+        }
+    }
+
+    #[test]
+    fn ids_and_aliases_are_distinct() {
+        let aliases = ALIASES.iter().map(|(alias, _)| alias);
+        let mut names: Vec<_> = IDS.iter().chain(aliases).chain(NOT_IN_THIS_BUILD).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert_eq!(canonical("api-keys"), Some("identity.api-key"));
+        assert_eq!(canonical("policy.cedar"), Some("policy.cedar"));
+        assert_eq!(canonical("redact-emails"), None);
+    }
+
+    #[test]
+    fn what_is_not_here_says_so() {
+        let message = "`identity.oidc` is not in this build".to_owned();
+        assert_eq!(error("identity.oidc", Value::Null), (String::new(), message));
+        let message = "no built-in filter is called `redact-emails`".to_owned();
+        assert_eq!(error("redact-emails", Value::Null), (String::new(), message));
+    }
+
+    #[test]
+    fn filters_come_as_their_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("policies")).unwrap();
+        std::fs::write(folder.path().join("policies/all.cedar"), "permit (principal, action, resource);")
+            .unwrap();
+        let build = |id: &str, settings| build_in(folder.path(), id, settings).unwrap();
+        assert!(matches!(build("identity.anonymous", Value::Null), Filter::Identity(_)));
+        assert!(matches!(build("reliability.rate-limit", Value::Null), Filter::RateLimit(_)));
+        assert!(matches!(build("policy.cedar", json!({"bundle": "policies"})), Filter::Policy(_)));
+        assert!(matches!(build("transform.redact", json!({"fields": ["email"]})), Filter::Redact(_)));
+        assert!(matches!(build("observability.audit", Value::Null), Filter::Audit(_)));
+        assert!(matches!(build("observability.metrics", Value::Null), Filter::Metrics(_)));
+        assert!(matches!(build("observability.traces", Value::Null), Filter::Traces(_)));
+    }
+
+    #[test]
+    fn a_bundle_that_does_not_load_says_why() {
+        let (pointer, message) = error("policy.cedar", json!({"bundle": "none"}));
+        assert_eq!(pointer, "/bundle");
+        assert!(message.contains("none"), "{message}");
+    }
 }

@@ -51,8 +51,6 @@ pub struct RedactSettings {
     /// What takes their place.
     #[serde(default)]
     pub mode: Mode,
-    /// The longest message that is redacted; a longer one is withheld.
-    pub body_bytes_max: Option<usize>,
 }
 
 /// What takes a redacted value's place.
@@ -104,11 +102,10 @@ impl Redactor {
             Mode::Mask => RedactMode::Mask,
             Mode::Remove => RedactMode::Remove,
         };
-        let mut limits = RedactLimits::default();
-        limits.body_bytes_max = settings.body_bytes_max.unwrap_or(limits.body_bytes_max);
         let obligations: Vec<_> =
             settings.fields.into_iter().map(|field| Obligation::Redact { field, mode }).collect();
-        Self::compile(&obligations, limits).map_err(|error| SettingsError::at("/fields", error.to_string()))
+        Self::compile(&obligations, RedactLimits::default())
+            .map_err(|error| SettingsError::at("/fields", error.to_string()))
     }
 
     /// Compiles obligations. Where two of them differ on a name, removing wins over masking.
@@ -137,6 +134,11 @@ impl Redactor {
             }
         }
         if redactor.names.len() > FIELDS_MAX { Err(RedactError::Field) } else { Ok(redactor) }
+    }
+
+    /// The same names within other limits.
+    pub fn within(self, limits: RedactLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Whether there is nothing to redact: responses may pass through unread.

@@ -332,9 +332,7 @@ fn limits_withhold() {
     fails(&nested(70).replace("[]", &format!("[{}]", json!(inside))), "too_deep");
 
     let limits = RedactLimits { body_bytes_max: 10, ..RedactLimits::default() };
-    let small =
-        Redactor::compile(&[Obligation::Redact { field: "a".to_owned(), mode: RedactMode::Mask }], limits)
-            .unwrap();
+    let small = redactor(&[("a", RedactMode::Mask)]).within(limits);
     assert!(small.redact(b"[123456]  ").is_ok());
     assert_eq!(small.redact(b"[123456]   "), Err(RedactError::Large { bytes_max: 10 }));
 }
