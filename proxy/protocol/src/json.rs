@@ -9,6 +9,8 @@ mod scanner;
 mod tests;
 mod text;
 
+use std::ops::Range;
+
 pub(crate) use scanner::{Scanner, Value, ValueKind};
 pub use text::write_string;
 pub(crate) use text::{Text, Unescaped, unescape};
@@ -82,5 +84,18 @@ impl JsonError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) error: JsonError,
-    pub(crate) offset: usize,
+    pub(crate) offset: u32,
+}
+
+/// A range of the body. Half the size of a `Range<usize>`: texts of 4 GiB and more are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::parts::{Parts, is_exact_id};
 use super::{Envelope, EnvelopeErrorKind as Kind, Message, Meta, Outcome, Spans, Target, TargetKind};
-use crate::json::{Value, ValueKind, unescape};
+use crate::json::{Span, Value, ValueKind, unescape};
 use crate::{Limits, Method};
 
 /// What is wrong, and where.
@@ -19,27 +19,37 @@ pub(super) fn assemble<'a>(text: &'a str, parts: &Parts, limits: &Limits) -> Res
     let source = Source { text, limits };
     source.check_version(parts)?;
     let message = source.message(parts)?;
-    let mut envelope = Envelope {
+    let used = match &message {
+        Message::Request { method, .. } | Message::Notification { method } => source.used(method, parts)?,
+        Message::Response { .. } => Used::default(),
+    };
+    Ok(Envelope {
         message,
-        target: None,
-        arguments: None,
-        meta: Meta::default(),
-        requested_version: None,
-        request_state: None,
+        target: used.target,
+        arguments: used.arguments,
+        meta: used.meta,
+        requested_version: used.requested_version,
+        request_state: used.request_state,
         spans: Spans {
             id: span(&parts.id),
             method: span(&parts.method),
+            name: used.name,
             params: span(&parts.params),
+            arguments: used.arguments.and(span(&parts.arguments)),
             meta: span(&parts.meta),
-            ..Spans::default()
         },
-    };
-    if let Message::Request { method, .. } | Message::Notification { method } = &envelope.message {
-        let method = method.clone();
-        source.object("params", &parts.params)?;
-        source.params(&method, parts, &mut envelope)?;
-    }
-    Ok(envelope)
+    })
+}
+
+/// What a method uses of its parameters.
+#[derive(Default)]
+struct Used<'a> {
+    target: Option<Target<'a>>,
+    name: Option<Range<usize>>,
+    arguments: Option<&'a str>,
+    meta: Meta<'a>,
+    requested_version: Option<Cow<'a, str>>,
+    request_state: Option<Cow<'a, str>>,
 }
 
 /// A part that names a target.
@@ -68,11 +78,11 @@ impl<'a> Source<'a, '_> {
             (None, None) => None,
             (Some(_), None) => Some(Outcome::Result),
             (None, Some(_)) => Some(Outcome::Error),
-            (Some(_), Some(error)) => return Err((Kind::Mixed, error.span.start)),
+            (Some(_), Some(error)) => return Err((Kind::Mixed, error.span.start as usize)),
         };
         match (&parts.method, outcome, id) {
             (None, None, _) => Err((Kind::Shapeless, 0)),
-            (Some(method), Some(_), _) => Err((Kind::Mixed, method.span.start)),
+            (Some(method), Some(_), _) => Err((Kind::Mixed, method.span.start as usize)),
             (Some(value), None, id) => self.call(value, id),
             (None, Some(outcome), id) => self.response(parts, outcome, id),
         }
@@ -84,17 +94,17 @@ impl<'a> Source<'a, '_> {
         let method = Method::parse(self.bounded("method", value, max)?);
         match (id, method.is_notification()) {
             (Some(id), false) => Ok(Message::Request { id, method }),
-            (Some(_), true) => Err((Kind::IdUnexpected, value.span.start)),
+            (Some(_), true) => Err((Kind::IdUnexpected, value.span.start as usize)),
             (None, true) => Ok(Message::Notification { method }),
             // Of an unknown method it is not known that it wants an answer.
             (None, false) if matches!(method, Method::Other(_)) => Ok(Message::Notification { method }),
-            (None, false) => Err((Kind::IdMissing, value.span.start)),
+            (None, false) => Err((Kind::IdMissing, value.span.start as usize)),
         }
     }
 
     fn response(&self, parts: &Parts, outcome: Outcome, id: Option<&'a str>) -> Result<Message<'a>, Refusal> {
         if let Some(params) = &parts.params {
-            return Err((Kind::Mixed, params.span.start));
+            return Err((Kind::Mixed, params.span.start as usize));
         }
         match outcome {
             Outcome::Result if id.is_none() => return Err((Kind::IdMissing, 0)),
@@ -106,36 +116,36 @@ impl<'a> Source<'a, '_> {
 
     fn id(&self, parts: &Parts) -> Result<Option<&'a str>, Refusal> {
         let Some(value) = &parts.id else { return Ok(None) };
-        let raw = self.raw(&value.span);
+        let raw = self.raw(value.span);
         if !is_exact_id(value.kind, raw) {
-            return Err((Kind::Id, value.span.start));
+            return Err((Kind::Id, value.span.start as usize));
         }
         let max = self.limits.id_bytes_max;
         if raw.len() > max {
-            return Err((Kind::TooLong { part: "id", max }, value.span.start));
+            return Err((Kind::TooLong { part: "id", max }, value.span.start as usize));
         }
         Ok(Some(raw))
     }
 
-    fn params(&self, method: &Method<'a>, parts: &Parts, envelope: &mut Envelope<'a>) -> Result<(), Refusal> {
+    fn used(&self, method: &Method<'_>, parts: &Parts) -> Result<Used<'a>, Refusal> {
+        self.object("params", &parts.params)?;
+        let mut used = Used { meta: self.meta(parts)?, ..Used::default() };
         if let Some(Part { kind, path, value }) = self.target_part(method, parts)? {
             let value = value.as_ref().ok_or((Kind::Missing { part: path }, start(&parts.params)))?;
             let name = self.bounded(path, value, self.limits.name_bytes_max)?;
-            envelope.target = Some(Target { kind, name });
-            envelope.spans.name = Some(value.span.clone());
+            used.target = Some(Target { kind, name });
+            used.name = Some(value.span.range());
         }
         if matches!(method, Method::ToolsCall | Method::PromptsGet) {
-            envelope.arguments = self.object("params.arguments", &parts.arguments)?;
-            envelope.spans.arguments = span(&parts.arguments);
+            used.arguments = self.object("params.arguments", &parts.arguments)?;
         }
         if matches!(method, Method::ToolsCall | Method::PromptsGet | Method::ResourcesRead) {
-            envelope.request_state = self.string("params.requestState", &parts.request_state)?;
+            used.request_state = self.string("params.requestState", &parts.request_state)?;
         }
         if *method == Method::Initialize {
-            envelope.requested_version = self.string("params.protocolVersion", &parts.requested_version)?;
+            used.requested_version = self.string("params.protocolVersion", &parts.requested_version)?;
         }
-        envelope.meta = self.meta(parts)?;
-        Ok(())
+        Ok(used)
     }
 
     /// The part that says what the method is applied to, if the method is applied to something.
@@ -191,10 +201,10 @@ impl<'a> Source<'a, '_> {
         match &parts.progress_token {
             None => Ok(None),
             Some(value) if matches!(value.kind, ValueKind::String { .. } | ValueKind::Number { .. }) => {
-                Ok(Some(self.raw(&value.span)))
+                Ok(Some(self.raw(value.span)))
             }
             Some(value) => {
-                Err((Kind::WrongType { part, expected: "a string or a number" }, value.span.start))
+                Err((Kind::WrongType { part, expected: "a string or a number" }, value.span.start as usize))
             }
         }
     }
@@ -203,8 +213,8 @@ impl<'a> Source<'a, '_> {
     fn object(&self, part: &'static str, value: &Option<Value>) -> Result<Option<&'a str>, Refusal> {
         match value {
             None => Ok(None),
-            Some(Value { kind: ValueKind::Object, span }) => Ok(Some(self.raw(span))),
-            Some(value) => Err((Kind::WrongType { part, expected: "an object" }, value.span.start)),
+            Some(Value { kind: ValueKind::Object, span }) => Ok(Some(self.raw(*span))),
+            Some(value) => Err((Kind::WrongType { part, expected: "an object" }, value.span.start as usize)),
         }
     }
 
@@ -213,35 +223,35 @@ impl<'a> Source<'a, '_> {
         let Some(value) = value else { return Ok(None) };
         match self.content(value) {
             Some(content) => Ok(Some(content)),
-            None => Err((Kind::WrongType { part, expected: "a string" }, value.span.start)),
+            None => Err((Kind::WrongType { part, expected: "a string" }, value.span.start as usize)),
         }
     }
 
     fn bounded(&self, part: &'static str, value: &Value, max: usize) -> Result<Cow<'a, str>, Refusal> {
-        let wrong = || (Kind::WrongType { part, expected: "a string" }, value.span.start);
-        if value.span.len().saturating_sub(2) > max {
-            return Err((Kind::TooLong { part, max }, value.span.start));
+        let wrong = || (Kind::WrongType { part, expected: "a string" }, value.span.start as usize);
+        if value.span.range().len().saturating_sub(2) > max {
+            return Err((Kind::TooLong { part, max }, value.span.start as usize));
         }
         self.content(value).ok_or_else(wrong)
     }
 
     fn content(&self, value: &Value) -> Option<Cow<'a, str>> {
         let ValueKind::String { escaped } = value.kind else { return None };
-        let content = self.raw(&value.span).strip_prefix('"')?.strip_suffix('"')?;
+        let content = self.raw(value.span).strip_prefix('"')?.strip_suffix('"')?;
         Some(unescape(content, escaped))
     }
 
     /// INVARIANT: spans come from the scanner and lie on character boundaries of the text.
-    fn raw(&self, span: &Range<usize>) -> &'a str {
-        self.text.get(span.clone()).unwrap_or_default()
+    fn raw(&self, span: Span) -> &'a str {
+        self.text.get(span.range()).unwrap_or_default()
     }
 }
 
 fn span(value: &Option<Value>) -> Option<Range<usize>> {
-    value.as_ref().map(|value| value.span.clone())
+    value.map(|value| value.span.range())
 }
 
 /// Where a part begins, to point at; the whole message if it is missing.
 fn start(value: &Option<Value>) -> usize {
-    value.as_ref().map_or(0, |value| value.span.start)
+    value.as_ref().map_or(0, |value| value.span.start as usize)
 }

@@ -18,8 +18,8 @@ pub(super) enum Match<K> {
 }
 
 /// Looks `key` up in `table`.
-pub(super) fn look_up<K: Copy>(text: &str, key: &Text, table: &[(&'static str, K)]) -> Match<K> {
-    let Some(raw) = text.get(key.span.clone()) else { return Match::Other };
+pub(super) fn look_up<K: Copy>(text: &str, key: Text, table: &[(&'static str, K)]) -> Match<K> {
+    let Some(raw) = text.get(key.span.range()) else { return Match::Other };
     if key.escaped || !raw.is_ascii() {
         return look_up_slowly(raw, table);
     }
@@ -37,8 +37,8 @@ pub(super) fn look_up<K: Copy>(text: &str, key: &Text, table: &[(&'static str, K
 }
 
 /// Whether `key` begins with `prefix` under folding but not as it is written.
-pub(super) fn is_prefix_variant(text: &str, key: &Text, prefix: &str) -> bool {
-    let Some(raw) = text.get(key.span.clone()) else { return false };
+pub(super) fn is_prefix_variant(text: &str, key: Text, prefix: &str) -> bool {
+    let Some(raw) = text.get(key.span.range()) else { return false };
     if !key.escaped && raw.starts_with(prefix) {
         return false;
     }
@@ -88,16 +88,21 @@ fn fold(c: char) -> [Option<char>; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Span;
 
     const TABLE: [(&str, u8); 5] = [("method", 0), ("params", 1), ("taskId", 2), ("_meta", 3), ("kind", 4)];
 
     fn key(raw: &str) -> Text {
-        Text { span: 0..raw.len(), escaped: raw.contains('\\'), nul: false }
+        Text {
+            span: Span { start: 0, end: u32::try_from(raw.len()).unwrap() },
+            escaped: raw.contains('\\'),
+            nul: false,
+        }
     }
 
     #[test]
     fn a_key_is_known_only_as_it_is_written() {
-        let check = |raw: &str, expected| assert_eq!(look_up(raw, &key(raw), &TABLE), expected, "{raw}");
+        let check = |raw: &str, expected| assert_eq!(look_up(raw, key(raw), &TABLE), expected, "{raw}");
         check("method", Match::Known(0));
         check(r"\u006dethod", Match::Known(0));
         check("taskId", Match::Known(2));
@@ -123,7 +128,7 @@ mod tests {
     #[test]
     fn a_prefix_is_a_variant_only_if_it_is_written_otherwise() {
         let check =
-            |raw: &str, expected| assert_eq!(is_prefix_variant(raw, &key(raw), "io.mcp/"), expected, "{raw}");
+            |raw: &str, expected| assert_eq!(is_prefix_variant(raw, key(raw), "io.mcp/"), expected, "{raw}");
         check("io.mcp/x", false);
         check(r"io.mc\u0070/x", false);
         check("IO.mcp/x", true);

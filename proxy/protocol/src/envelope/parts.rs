@@ -1,6 +1,6 @@
 //! The pass over the body: validates all of it and notes where the parts lie that matter.
 
-use crate::json::{Fault, Scanner, Text, Value, ValueKind};
+use crate::json::{Fault, Scanner, Span, Text, Value, ValueKind};
 use crate::{JsonError, Limits};
 
 use super::fold::{self, Match};
@@ -40,14 +40,14 @@ pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Parts, Envelope
     // A fault in a key of the message itself may be a second `id`: then neither is to be trusted.
     let ambiguous = refusal.at_key && reader.scanner.depth() <= 1;
     let id = if ambiguous { None } else { reader.parts.id_to_echo(text, limits) };
-    Err(EnvelopeError { kind: refusal.kind, id, offset: refusal.offset })
+    Err(EnvelopeError { kind: refusal.kind, id, offset: refusal.offset as usize })
 }
 
 impl Parts {
     /// The id, if it is one that may be echoed.
     pub(super) fn id_to_echo<'a>(&self, text: &'a str, limits: &Limits) -> Option<&'a str> {
         let value = self.id.as_ref()?;
-        let raw = text.get(value.span.clone())?;
+        let raw = text.get(value.span.range())?;
         (raw.len() <= limits.id_bytes_max && is_exact_id(value.kind, raw)).then_some(raw)
     }
 }
@@ -67,12 +67,12 @@ pub(super) fn is_exact_id(kind: ValueKind, raw: &str) -> bool {
 
 struct Refusal {
     kind: EnvelopeErrorKind,
-    offset: usize,
+    offset: u32,
     at_key: bool,
 }
 
 impl Refusal {
-    fn variant(of: &'static str, key: &Text) -> Self {
+    fn variant(of: &'static str, key: Text) -> Self {
         Self { kind: EnvelopeErrorKind::KeyVariant { of }, offset: key.span.start, at_key: true }
     }
 }
@@ -179,14 +179,14 @@ impl Reader<'_> {
     fn object(&mut self, shape: &'static Shape) -> Result<(), Refusal> {
         let mut object = self.scanner.open_object()?;
         while let Some(key) = self.scanner.next_key(&mut object)? {
-            match fold::look_up(self.text, &key, shape.fields) {
-                Match::Known(field) => self.field(field, &key)?,
-                Match::Variant(of) => return Err(Refusal::variant(of, &key)),
+            match fold::look_up(self.text, key, shape.fields) {
+                Match::Known(field) => self.field(field, key)?,
+                Match::Variant(of) => return Err(Refusal::variant(of, key)),
                 Match::Other => {
                     if let Some(of) = shape.prefix
-                        && fold::is_prefix_variant(self.text, &key, of)
+                        && fold::is_prefix_variant(self.text, key, of)
                     {
-                        return Err(Refusal::variant(of, &key));
+                        return Err(Refusal::variant(of, key));
                     }
                     self.scanner.value()?;
                 }
@@ -195,7 +195,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn field(&mut self, field: Field, key: &Text) -> Result<(), Refusal> {
+    fn field(&mut self, field: Field, key: Text) -> Result<(), Refusal> {
         let (slot, inside) = match field {
             Field::Note(slot) => (slot, None),
             Field::Enter(slot, shape) => (slot, Some(shape)),
@@ -212,7 +212,7 @@ impl Reader<'_> {
             (Some(b'{'), Some(shape)) => {
                 let start = self.scanner.offset();
                 self.object(shape)?;
-                Value { kind: ValueKind::Object, span: start..self.scanner.offset() }
+                Value { kind: ValueKind::Object, span: Span { start, end: self.scanner.offset() } }
             }
             _ => self.scanner.value()?,
         };

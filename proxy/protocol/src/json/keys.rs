@@ -2,21 +2,23 @@
 //!
 //! One stack serves all open objects. While an object has few keys each new one is compared with the
 //! earlier ones; beyond that the keys are sorted when the object closes. There is no hash to flood:
-//! n keys cost O(n log n) comparisons whatever they are, and memory is 12 bytes for each open key.
+//! n keys cost O(n log n) comparisons whatever they are, and memory is 16 bytes for each open key.
 
 use std::cmp::Ordering;
 
-use super::{Text, Unescaped};
+use super::{Span, Text, Unescaped};
 
 /// Up to here a new key is compared with each earlier one of its object.
-const LINEAR_MAX: usize = 16;
+const LINEAR_MAX: u32 = 16;
 /// Open keys that need no allocation.
 const INLINE: usize = 32;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Key {
     start: u32,
-    len: u32,
+    end: u32,
+    /// The same for keys that are equal once unescaped, and seldom for others.
+    tag: u32,
     escaped: bool,
 }
 
@@ -26,37 +28,40 @@ struct Key {
 pub(crate) struct Keys<'a> {
     body: &'a [u8],
     inline: [Key; INLINE],
-    inline_len: usize,
+    /// How many keys there are, inline or spilled.
+    len: u32,
     /// Holds everything once the inline part has overflowed.
     spill: Vec<Key>,
     /// Where the keys of the innermost object begin.
-    base: usize,
+    base: u32,
 }
 
 /// What adding a key found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Added {
     /// Not a duplicate so far, and the object's how-manieth key.
-    Fresh(usize),
+    Fresh(u32),
     /// Equal to an earlier key.
     Duplicate,
 }
 
 impl<'a> Keys<'a> {
     pub(crate) fn new(body: &'a [u8]) -> Self {
-        Self { body, inline: [Key::default(); INLINE], inline_len: 0, spill: Vec::new(), base: 0 }
+        Self { body, inline: [Key::default(); INLINE], len: 0, spill: Vec::new(), base: 0 }
     }
 
     pub(crate) fn open(&mut self) {
-        self.push(Key { start: narrow(self.base), len: 0, escaped: false });
-        self.base = self.all().len();
+        self.push(Key { start: self.base, ..Key::default() });
+        self.base = self.len;
     }
 
-    pub(crate) fn add(&mut self, text: &Text) -> Added {
-        let key = Key { start: narrow(text.span.start), len: narrow(text.span.len()), escaped: text.escaped };
-        let frame = self.frame();
-        let count = frame.len();
-        if count < LINEAR_MAX && frame.iter().any(|earlier| same(self.body, *earlier, key)) {
+    #[inline]
+    pub(crate) fn add(&mut self, text: Text) -> Added {
+        let Span { start, end } = text.span;
+        let mut key = Key { start, end, tag: 0, escaped: text.escaped };
+        key.tag = if text.escaped { tag_of_escaped(self.body, key) } else { tag(content(self.body, key)) };
+        let count = self.len - self.base;
+        if count < LINEAR_MAX && self.is_in_frame(key) {
             return Added::Duplicate;
         }
         self.push(key);
@@ -64,27 +69,41 @@ impl<'a> Keys<'a> {
     }
 
     /// Closes the innermost object. Answers with where a duplicate key begins, if it has one.
-    pub(crate) fn close(&mut self) -> Result<(), usize> {
-        let (base, body) = (self.base, self.body);
-        let all = self.all_mut();
-        let result = match all.get_mut(base..) {
-            Some(frame) if frame.len() > LINEAR_MAX => check_sorted(body, frame),
-            _ => Ok(()),
-        };
-        let marker = base.saturating_sub(1);
-        let outer = all.get(marker).map_or(0, |key| key.start as usize);
+    #[inline]
+    pub(crate) fn close(&mut self) -> Result<(), u32> {
+        let duplicate = if self.len - self.base > LINEAR_MAX { self.duplicate_in_frame() } else { None };
+        let marker = self.base.saturating_sub(1);
+        self.base = self.all().get(marker as usize).map_or(0, |key| key.start);
         self.truncate(marker);
-        self.base = outer;
-        result
+        duplicate.map_or(Ok(()), Err)
     }
 
-    fn frame(&self) -> &[Key] {
-        self.all().get(self.base..).unwrap_or_default()
+    #[inline]
+    fn is_in_frame(&self, key: Key) -> bool {
+        let frame = self.all().get(self.base as usize..).unwrap_or_default();
+        frame.iter().any(|earlier| earlier.tag == key.tag && same(self.body, *earlier, key))
+    }
+
+    #[inline(never)]
+    fn duplicate_in_frame(&mut self) -> Option<u32> {
+        let (body, base) = (self.body, self.base as usize);
+        let frame = self.all_mut().get_mut(base..)?;
+        frame.sort_unstable_by(|a, b| order(body, *a, *b));
+        let mut earlier: Option<Key> = None;
+        for &key in frame.iter() {
+            if let Some(earlier) = earlier
+                && order(body, earlier, key) == Ordering::Equal
+            {
+                return Some(earlier.start.max(key.start));
+            }
+            earlier = Some(key);
+        }
+        None
     }
 
     fn all(&self) -> &[Key] {
         if self.spill.is_empty() {
-            self.inline.get(..self.inline_len).unwrap_or_default()
+            self.inline.get(..self.len as usize).unwrap_or_default()
         } else {
             &self.spill
         }
@@ -92,56 +111,73 @@ impl<'a> Keys<'a> {
 
     fn all_mut(&mut self) -> &mut [Key] {
         if self.spill.is_empty() {
-            self.inline.get_mut(..self.inline_len).unwrap_or_default()
+            self.inline.get_mut(..self.len as usize).unwrap_or_default()
         } else {
             &mut self.spill
         }
     }
 
+    #[inline]
     fn push(&mut self, key: Key) {
+        match self.inline.get_mut(self.len as usize) {
+            Some(free) if self.spill.is_empty() => *free = key,
+            _ => self.push_to_spill(key),
+        }
+        self.len += 1;
+    }
+
+    #[inline(never)]
+    fn push_to_spill(&mut self, key: Key) {
         if self.spill.is_empty() {
-            if let Some(free) = self.inline.get_mut(self.inline_len) {
-                *free = key;
-                self.inline_len += 1;
-                return;
-            }
             self.spill.extend_from_slice(&self.inline);
         }
         self.spill.push(key);
     }
 
-    fn truncate(&mut self, len: usize) {
-        if self.spill.is_empty() {
-            self.inline_len = len;
-        } else {
-            self.spill.truncate(len);
-            // An emptied spill means "inline" again.
-            if self.spill.is_empty() {
-                self.inline_len = 0;
-            }
-        }
+    /// An emptied spill means "inline" again.
+    fn truncate(&mut self, len: u32) {
+        self.spill.truncate(len as usize);
+        self.len = len;
     }
 }
 
-fn check_sorted(body: &[u8], frame: &mut [Key]) -> Result<(), usize> {
-    frame.sort_unstable_by(|a, b| order(body, *a, *b));
-    let mut earlier: Option<Key> = None;
-    for &key in frame.iter() {
-        if let Some(earlier) = earlier
-            && order(body, earlier, key) == Ordering::Equal
-        {
-            return Err(earlier.start.max(key.start) as usize);
-        }
-        earlier = Some(key);
+/// Mixes the first and the last four bytes, or takes the few that there are.
+#[inline]
+fn tag(content: &[u8]) -> u32 {
+    match (content.first_chunk::<4>(), content.last_chunk::<4>()) {
+        (Some(first), Some(last)) => mix(u32::from_le_bytes(*first), u32::from_le_bytes(*last)),
+        _ => content.iter().fold(0, |tag, &byte| tag << 8 | u32::from(byte)),
     }
-    Ok(())
+}
+
+/// The tag of what an escaped key stands for.
+#[inline(never)]
+fn tag_of_escaped(body: &[u8], key: Key) -> u32 {
+    let (mut first, mut last, mut all, mut count) = (0, 0, 0, 0_u32);
+    let mut buffer = [0; 4];
+    for c in characters(body, key) {
+        for &byte in c.encode_utf8(&mut buffer).as_bytes() {
+            let byte = u32::from(byte);
+            if count < 4 {
+                first |= byte << (8 * count);
+                all = all << 8 | byte;
+            }
+            last = last >> 8 | byte << 24;
+            count += 1;
+        }
+    }
+    if count < 4 { all } else { mix(first, last) }
+}
+
+fn mix(first: u32, last: u32) -> u32 {
+    first.rotate_left(1) ^ last
 }
 
 fn same(body: &[u8], a: Key, b: Key) -> bool {
     if a.escaped || b.escaped {
         return order(body, a, b) == Ordering::Equal;
     }
-    a.len == b.len && content(body, a) == content(body, b)
+    content(body, a) == content(body, b)
 }
 
 fn order(body: &[u8], a: Key, b: Key) -> Ordering {
@@ -158,11 +194,5 @@ fn characters(body: &[u8], key: Key) -> Unescaped<'_> {
 }
 
 fn content(body: &[u8], key: Key) -> &[u8] {
-    let start = key.start as usize;
-    body.get(start..start + key.len as usize).unwrap_or_default()
-}
-
-/// INVARIANT: the envelope refuses bodies of 4 GiB and more before it scans them.
-fn narrow(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
+    body.get(key.start as usize..key.end as usize).unwrap_or_default()
 }

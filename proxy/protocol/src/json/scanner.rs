@@ -4,10 +4,8 @@
 //! [`Scanner::open_object`] and [`Scanner::next_key`], everything else with [`Scanner::value`], which
 //! keeps one bit for each level.
 
-use std::ops::Range;
-
 use super::keys::{Added, Keys};
-use super::{Fault, JsonError, Text};
+use super::{Fault, JsonError, Span, Text};
 use crate::Limits;
 
 /// What a value is.
@@ -28,11 +26,11 @@ pub(crate) enum ValueKind {
 }
 
 /// A value that was moved over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Value {
     pub(crate) kind: ValueKind,
     /// The value's bytes, a string's quotes included.
-    pub(crate) span: Range<usize>,
+    pub(crate) span: Span,
 }
 
 /// An object that is being walked.
@@ -45,7 +43,7 @@ pub(crate) struct Object {
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
-    at: usize,
+    at: u32,
     depth: u32,
     depth_max: u32,
     values_left: usize,
@@ -80,7 +78,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Where the cursor stands.
-    pub(crate) fn offset(&self) -> usize {
+    pub(crate) fn offset(&self) -> u32 {
         self.at
     }
 
@@ -92,30 +90,10 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves to the next key and over its colon; `None` and out of the object when there is none.
+    #[inline]
     pub(crate) fn next_key(&mut self, object: &mut Object) -> Result<Option<Text>, Fault> {
-        match self.peek_value() {
-            Some(b'}') => {
-                self.leave();
-                return match self.keys.close() {
-                    Ok(()) => Ok(None),
-                    Err(offset) => Err(Fault { error: JsonError::DuplicateKey, offset }),
-                };
-            }
-            Some(b',') if !object.first => {
-                self.at += 1;
-                self.peek_value();
-            }
-            Some(b'"') if object.first => {}
-            _ => return Err(self.unexpected()),
-        }
-        object.first = false;
-        let key = self.string()?;
-        self.check_key(&key)?;
-        if self.peek_value() != Some(b':') {
-            return Err(self.unexpected());
-        }
-        self.at += 1;
-        Ok(Some(key))
+        let first = std::mem::replace(&mut object.first, false);
+        self.key(first)
     }
 
     /// Moves over one value of any kind.
@@ -126,7 +104,7 @@ impl<'a> Scanner<'a> {
             Some(b'{') | Some(b'[') => self.container(first == Some(b'{'))?,
             _ => self.scalar()?,
         };
-        Ok(Value { kind, span: start..self.at })
+        Ok(Value { kind, span: Span { start, end: self.at } })
     }
 
     /// Refuses anything but white space up to the end.
@@ -150,13 +128,13 @@ impl<'a> Scanner<'a> {
                 if self.depth == outside {
                     return Ok(if object { ValueKind::Object } else { ValueKind::Array });
                 }
-                more = self.advance(&mut Object { first: false }, objects & 1 == 1)?;
+                more = self.advance(objects & 1 == 1, false)?;
             }
             more = match self.peek_value() {
                 Some(b'{' | b'[') => self.begin(&mut objects)?,
                 _ => {
                     self.scalar()?;
-                    self.advance(&mut Object { first: false }, objects & 1 == 1)?
+                    self.advance(objects & 1 == 1, false)?
                 }
             };
         }
@@ -166,35 +144,55 @@ impl<'a> Scanner<'a> {
     fn begin(&mut self, objects: &mut u128) -> Result<bool, Fault> {
         let object = self.peek() == Some(b'{');
         *objects = *objects << 1 | u128::from(object);
+        self.enter()?;
         if object {
-            self.open_object()?
-        } else {
-            self.open_array()?
-        };
-        self.advance(&mut Object { first: true }, object)
+            self.keys.open();
+        }
+        self.advance(object, true)
     }
 
     /// Moves to the next value of the innermost container; `false` and out of it when there is none.
-    fn advance(&mut self, position: &mut Object, object: bool) -> Result<bool, Fault> {
-        if object { Ok(self.next_key(position)?.is_some()) } else { self.next_element(position) }
+    #[inline]
+    fn advance(&mut self, object: bool, first: bool) -> Result<bool, Fault> {
+        if object { Ok(self.key(first)?.is_some()) } else { self.element(first) }
     }
 
-    fn open_array(&mut self) -> Result<Object, Fault> {
-        self.enter()?;
-        Ok(Object { first: true })
+    fn key(&mut self, first: bool) -> Result<Option<Text>, Fault> {
+        match self.peek_value() {
+            Some(b'"') if first => {}
+            Some(b',') if !first => {
+                self.at += 1;
+                self.peek_value();
+            }
+            Some(b'}') => {
+                self.leave();
+                return match self.keys.close() {
+                    Ok(()) => Ok(None),
+                    Err(offset) => Err(Fault { error: JsonError::DuplicateKey, offset }),
+                };
+            }
+            _ => return Err(self.unexpected()),
+        }
+        let key = self.string()?;
+        self.check_key(key)?;
+        if self.peek_value() != Some(b':') {
+            return Err(self.unexpected());
+        }
+        self.at += 1;
+        Ok(Some(key))
     }
 
-    fn next_element(&mut self, position: &mut Object) -> Result<bool, Fault> {
+    fn element(&mut self, first: bool) -> Result<bool, Fault> {
         match self.peek_value() {
             Some(b']') => {
                 self.leave();
                 Ok(false)
             }
-            Some(b',') if !position.first => {
+            Some(b',') if !first => {
                 self.at += 1;
                 Ok(true)
             }
-            Some(_) if position.first => Ok(true),
+            Some(_) if first => Ok(true),
             _ => Err(self.unexpected()),
         }
     }
@@ -214,11 +212,11 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn literal(&mut self, literal: &[u8], kind: ValueKind) -> Result<ValueKind, Fault> {
-        if !self.rest().starts_with(literal) {
+    fn literal<const N: usize>(&mut self, literal: &[u8; N], kind: ValueKind) -> Result<ValueKind, Fault> {
+        if self.rest().first_chunk() != Some(literal) {
             return Err(self.unexpected());
         }
-        self.at += literal.len();
+        self.at += if N == 4 { 4 } else { 5 };
         Ok(kind)
     }
 
@@ -252,9 +250,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Moves over at least one digit.
-    fn digits(&mut self) -> Result<usize, Fault> {
-        let count = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
+    fn digits(&mut self) -> Result<u32, Fault> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        let count = self.at - start;
         match (count, self.peek()) {
             (0, None) => Err(self.fault(JsonError::UnexpectedEnd)),
             (0, Some(_)) => Err(self.fault(JsonError::MalformedNumber)),
@@ -262,23 +263,37 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn check_range(&self, start: usize) -> Result<(), Fault> {
-        let text = self.bytes.get(start..self.at).and_then(|bytes| str::from_utf8(bytes).ok());
+    fn check_range(&self, start: u32) -> Result<(), Fault> {
+        let text =
+            self.bytes.get(Span { start, end: self.at }.range()).and_then(|bytes| str::from_utf8(bytes).ok());
         match text.and_then(|text| text.parse::<f64>().ok()) {
             Some(number) if number.is_finite() => Ok(()),
             _ => Err(Fault { error: JsonError::NumberOutOfRange, offset: start }),
         }
     }
 
+    #[inline]
     fn string(&mut self) -> Result<Text, Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.unexpected());
         }
         self.at += 1;
         let start = self.at;
-        let (mut escaped, mut nul) = (false, false);
+        self.at += plain_run(self.rest());
+        if self.peek() == Some(b'"') {
+            let span = Span { start, end: self.at };
+            self.at += 1;
+            return Ok(Text { span, escaped: false, nul: false });
+        }
+        self.rest_of_string(start)
+    }
+
+    /// Moves over the rest of a string from the first byte on that is not plain.
+    #[inline(never)]
+    fn rest_of_string(&mut self, start: u32) -> Result<Text, Fault> {
+        let mut nul = false;
+        let mut escaped = false;
         loop {
-            self.at += plain_run(self.rest());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => {
@@ -288,8 +303,9 @@ impl<'a> Scanner<'a> {
                 Some(_) => return Err(self.fault(JsonError::ControlCharacter)),
                 None => return Err(self.fault(JsonError::UnexpectedEnd)),
             }
+            self.at += plain_run(self.rest());
         }
-        let span = start..self.at;
+        let span = Span { start, end: self.at };
         self.at += 1;
         Ok(Text { span, escaped, nul })
     }
@@ -325,7 +341,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    fn code_unit(&mut self, escape: usize) -> Result<u16, Fault> {
+    fn code_unit(&mut self, escape: u32) -> Result<u16, Fault> {
         let Some((digits, _)) = self.rest().split_first_chunk::<4>() else {
             return Err(self.fault(JsonError::UnexpectedEnd));
         };
@@ -340,14 +356,15 @@ impl<'a> Scanner<'a> {
         Ok(unit)
     }
 
-    fn check_key(&mut self, key: &Text) -> Result<(), Fault> {
+    #[inline]
+    fn check_key(&mut self, key: Text) -> Result<(), Fault> {
         let fault = |error| Err(Fault { error, offset: key.span.start });
         if key.nul {
             return fault(JsonError::NulInKey);
         }
         match self.keys.add(key) {
             Added::Duplicate => fault(JsonError::DuplicateKey),
-            Added::Fresh(count) if count > self.object_keys_max => fault(JsonError::TooManyKeys),
+            Added::Fresh(count) if count as usize > self.object_keys_max => fault(JsonError::TooManyKeys),
             Added::Fresh(_) => Ok(()),
         }
     }
@@ -362,6 +379,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    #[inline]
     fn leave(&mut self) {
         self.depth -= 1;
         self.at += 1;
@@ -376,15 +394,15 @@ impl<'a> Scanner<'a> {
     }
 
     fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
+        self.bytes.get(self.at as usize).copied()
     }
 
     fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+        self.bytes.get(self.at as usize..).unwrap_or_default()
     }
 
     fn unexpected(&self) -> Fault {
-        let end = self.at >= self.bytes.len();
+        let end = self.at as usize >= self.bytes.len();
         self.fault(if end { JsonError::UnexpectedEnd } else { JsonError::UnexpectedByte })
     }
 
@@ -403,18 +421,25 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// How many bytes come before the next quote, backslash or control character; eight at a time.
-fn plain_run(bytes: &[u8]) -> usize {
+#[inline]
+fn plain_run(bytes: &[u8]) -> u32 {
     let mut rest = bytes;
     let mut run = 0;
     while let Some((chunk, tail)) = rest.split_first_chunk::<8>() {
         let stops = stops(u64::from_le_bytes(*chunk));
         if stops != 0 {
-            return run + (stops.trailing_zeros() / 8) as usize;
+            return run + stops.trailing_zeros() / 8;
         }
         run += 8;
         rest = tail;
     }
-    run + rest.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    for &byte in rest {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        run += 1;
+    }
+    run
 }
 
 /// The high bit of each byte that ends a plain run. Borrows only spread to higher bytes, so the

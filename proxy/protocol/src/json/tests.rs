@@ -135,6 +135,8 @@ fn a_duplicate_key_is_found_at_any_level() {
         r#"{"\ud834\udd1e":1,"𝄞":2}"#,
         r#"{"":1,"":2}"#,
         r#"{"a\/":1,"a/":2}"#,
+        r#"{"delete_repo":1,"delet\u0065_repo":2}"#,
+        r#"{"d\u0065lete_repo":1,"delet\u0065_repo":2}"#,
     ] {
         check(text, Err(JsonError::DuplicateKey));
     }
@@ -217,7 +219,7 @@ fn counts_are_bounded() {
 
 #[test]
 fn a_fault_is_at_its_byte() {
-    let offset = |text: &str| Scanner::new(text, &Limits::default()).value().unwrap_err().offset;
+    let offset = |text: &str| Scanner::new(text, &Limits::default()).value().unwrap_err().offset as usize;
     assert_eq!(offset(r#"{"a":tru}"#), 5);
     assert_eq!(offset(r#"{"a":1,"b":2,"a":3}"#), 14);
     assert_eq!(offset(&object_of(50, "k3")), object_of(50, "k3").rfind("k3").unwrap());
@@ -298,6 +300,19 @@ fn agrees_with_serde_json(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// A member with this key, in which each character is escaped whose bit is set (or must be).
+fn spell(key: &str, escapes: u64) -> String {
+    let mut text = String::from("\"");
+    for (index, c) in key.chars().enumerate() {
+        if escapes >> (index % 64) & 1 == 1 || c < ' ' || c == '"' || c == '\\' {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            text.push(c);
+        }
+    }
+    text + "\":0"
+}
+
 proptest! {
     #[test]
     fn fragments_are_judged_as_serde_json_does(text in soup()) {
@@ -322,6 +337,23 @@ proptest! {
         if let Ok(text) = str::from_utf8(&text) {
             agrees_with_serde_json(text)?;
         }
+    }
+
+    #[test]
+    fn a_key_is_a_duplicate_however_it_is_spelled(
+        keys in prop::collection::btree_set("[^\0]{0,9}", 1..40),
+        again in any::<prop::sample::Index>(),
+        escapes in any::<[u64; 2]>(),
+    ) {
+        let again = keys.iter().nth(again.index(keys.len())).unwrap().clone();
+        let object = |last: Option<&str>| {
+            let first = keys.iter().map(|key| spell(key, escapes[0]));
+            let members: Vec<_> = first.chain(last.map(|key| spell(key, escapes[1]))).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        prop_assert!(scan(&object(None), &Limits::default()).is_ok());
+        let found = scan(&object(Some(&again)), &Limits::default());
+        prop_assert_eq!(found, Err(JsonError::DuplicateKey), "{}", object(Some(&again)));
     }
 
     #[test]

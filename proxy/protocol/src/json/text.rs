@@ -1,13 +1,14 @@
 //! The inside of JSON strings: unescaping on the way in, escaping on the way out (RFC 8259, 7).
 
 use std::borrow::Cow;
-use std::ops::Range;
 use std::str::Chars;
 
+use super::Span;
+
 /// A scanned string: where its content lies, without the quotes, and what was seen in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text {
-    pub(crate) span: Range<usize>,
+    pub(crate) span: Span,
     /// Has at least one escape.
     pub(crate) escaped: bool,
     /// Has an escaped U+0000 (a raw one is refused everywhere).
