@@ -19,7 +19,7 @@ use crate::observability::metrics::{self, MetricsSettings};
 use crate::observability::traces::{self, TracesSettings};
 use crate::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use crate::reliability::rate_limit::{self, RateLimit, RateLimitSettings};
-use crate::secret::SecretResolver;
+use crate::secret::{self, SecretResolver, SecretSettings};
 use crate::transform::redact::{self, RedactSettings, Redactor};
 
 /// The ids of the built-ins, in the order of the pipeline's stages.
@@ -32,6 +32,8 @@ pub const IDS: &[&str] = &[
     audit::ID,
     metrics::ID,
     traces::ID,
+    secret::IDS[0],
+    secret::IDS[1],
 ];
 
 /// Other names of built-ins.
@@ -79,12 +81,14 @@ pub enum Filter {
     RateLimit(RateLimit),
     /// What is redacted from every response of the scope.
     Redact(Redactor),
-    /// The guarantee of the audit log.
+    /// The ledger of decisions.
     Audit(AuditSettings),
     /// Metrics.
     Metrics(MetricsSettings),
     /// Traces.
     Traces(TracesSettings),
+    /// A secret provider, which the resolver has anyway.
+    Secret(SecretSettings),
 }
 
 /// The built-in that an id or an alias names.
@@ -111,6 +115,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         Some(audit::ID) => AuditSettings::build(settings).map(Filter::Audit),
         Some(metrics::ID) => MetricsSettings::build(settings).map(Filter::Metrics),
         Some(traces::ID) => TracesSettings::build(settings).map(Filter::Traces),
+        Some(id) if secret::IDS.contains(&id) => SecretSettings::build(settings).map(Filter::Secret),
         _ if NOT_IN_THIS_BUILD.contains(&id) => {
             Err(SettingsError::at("", format!("`{id}` is not in this build")))
         }
@@ -129,6 +134,8 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         (audit::ID, schema_for!(AuditSettings)),
         (metrics::ID, schema_for!(MetricsSettings)),
         (traces::ID, schema_for!(TracesSettings)),
+        (secret::IDS[0], schema_for!(SecretSettings)),
+        (secret::IDS[1], schema_for!(SecretSettings)),
     ]
 }
 
@@ -210,6 +217,8 @@ mod tests {
         assert!(matches!(build("observability.audit", Value::Null), Filter::Audit(_)));
         assert!(matches!(build("observability.metrics", Value::Null), Filter::Metrics(_)));
         assert!(matches!(build("observability.traces", Value::Null), Filter::Traces(_)));
+        assert!(matches!(build("secret.env", Value::Null), Filter::Secret(_)));
+        assert!(matches!(build("secret.file", Value::Null), Filter::Secret(_)));
     }
 
     #[test]

@@ -7,10 +7,29 @@ pub(crate) mod file;
 
 use std::path::PathBuf;
 
-use mcpg_sdk::{Secret, SecretRef};
+use mcpg_sdk::{Secret, SecretRef, Settings, SettingsError};
+use serde::Deserialize;
+
+/// The ids of the built-in providers. Both are always there; naming them in `plugins:` changes nothing.
+pub const IDS: [&str; 2] = ["secret.env", "secret.file"];
 
 /// The longest secret.
 pub const SECRET_BYTES_MAX: usize = 64 * 1024;
+
+/// The `config:` of `secret.env` and `secret.file`: empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretSettings {}
+
+impl SecretSettings {
+    /// Parses the settings.
+    ///
+    /// # Errors
+    /// When there is any.
+    pub fn build(settings: &Settings) -> Result<Self, SettingsError> {
+        settings.parse()
+    }
+}
 
 /// Resolves references when a revision is built.
 #[derive(Debug, Clone)]
