@@ -14,7 +14,7 @@
 //!
 //! Out of reach, because there is no member to find: values under other names, prose (`email: a@b.c`), other
 //! notations (YAML, XML, a Python repr), base64 amid other text (data URLs), signed tokens, images, compressed
-//! data, UTF-16. Members of the JSON-RPC envelope itself (`id`, `result`, an error's `code`) are never touched;
+//! data. Members of the JSON-RPC envelope itself (`id`, `result`, an error's `code`) are never touched;
 //! members of MCP's own structures are.
 //!
 //! INVARIANT: what is not strict JSON in UTF-8, too long, too deep or nested in too many strings is an error, and

@@ -224,7 +224,10 @@ fn a_blob_that_is_no_json_stays() {
 
 #[test]
 fn a_blob_that_begins_like_json_and_cannot_be_read_is_withheld() {
-    for blob in ["eyJlbWFpbCI6!!!!", "eyL/////", "eyJlbWFpbCI6IuKCrCJ9eyJ*"] {
+    // The last three are UTF-16: `{"` in either order, and a byte order mark.
+    let blobs =
+        ["eyJlbWFpbCI6!!!!", "eyL/////", "eyJlbWFpbCI6IuKCrCJ9eyJ*", "ewAiAGUA", "AHsAIgBl", "//57ACIA"];
+    for blob in blobs {
         fails(&format!(r#"{{"result":{{"blob":"{blob}"}}}}"#), "broken_blob");
     }
 }

@@ -37,9 +37,11 @@ pub(super) fn redact_base64(
     }
     let engine = if packed.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
     let Ok(bytes) = engine.decode(&packed) else { return unreadable() };
+    if is_blob && is_utf16(&bytes) {
+        return Err(RedactError::Blob);
+    }
     let Ok(text) = String::from_utf8(bytes) else { return unreadable() };
     if !text.contains('"') {
-        // UTF-16 would have its quotes between NULs, so this holds no members.
         return Ok(None);
     }
     let redacted = redact(&text, context.inner()?)?;
@@ -50,6 +52,14 @@ pub(super) fn redact_base64(
         }
         packed
     }))
+}
+
+/// Whether bytes begin as text of two bytes a character does, which readers of JSON take too (RFC 4627 section 3).
+fn is_utf16(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [b'{' | b'[' | b'"', 0, ..] | [0, b'{' | b'[' | b'"', ..]
+    )
 }
 
 /// Whether a string begins as base64 of JSON does: `{`, `[`, `"`, white space or a byte order mark.
