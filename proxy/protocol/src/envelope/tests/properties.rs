@@ -85,12 +85,12 @@ fn arguments() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         // Eighths, which serde_json's fast float parser reads exactly.
         any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
-        any::<String>().prop_map(Value::from),
+        "\\PC{0,8}".prop_map(Value::from),
     ];
-    let tree = leaf.prop_recursive(4, 40, 8, |inner| {
+    let tree = leaf.prop_recursive(4, 16, 4, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::btree_map("[^\0]{0,8}", inner, 0..20)
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map("[^\0]{0,4}", inner, 0..4)
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     });
