@@ -131,7 +131,7 @@ impl Log {
     }
 
     fn expecting_head(&self) -> Trust {
-        let expected = vec![Expected { chain: None, seq: self.head.seq, hash: self.head.hash }];
+        let expected = vec![Expected { chain: self.chain, seq: self.head.seq, hash: self.head.hash }];
         Trust { expected, ..self.trust() }
     }
 

@@ -13,6 +13,9 @@ mod report;
 mod row;
 mod walk;
 
+use std::fmt;
+use std::str::FromStr;
+
 pub use ed25519_dalek::VerifyingKey;
 pub use record::{Record, RecordError, Records, records};
 pub use report::{BadRow, Damage, Place, Report, Standing, TornTail};
@@ -32,11 +35,11 @@ pub struct Trust {
     pub allow_removed_prefix: bool,
 }
 
-/// A head known from elsewhere: an exported checkpoint, or a number and a hash written down.
+/// A head known from elsewhere: an exported checkpoint, or one written down as `CHAIN:SEQ:HASH` (as reports print it).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// The chain it belongs to; none means whichever chain is verified.
-    pub chain: Option<[u8; 16]>,
+    /// The chain it belongs to.
+    pub chain: [u8; 16],
     /// The row's number.
     pub seq: u64,
     /// The row's hash.
@@ -79,8 +82,38 @@ impl Expected {
         if !format::checkpoint_is_signed(&bytes, key) {
             return Err(LineError::Signature);
         }
-        Ok(Self { chain: Some(checkpoint.chain), seq: checkpoint.seq, hash: checkpoint.head })
+        Ok(Self { chain: checkpoint.chain, seq: checkpoint.seq, hash: checkpoint.head })
     }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", hex(&self.chain), self.seq, hex(&self.hash))
+    }
+}
+
+impl FromStr for Expected {
+    type Err = HeadError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let (chain, rest) = text.split_once(':')?;
+            let (seq, hash) = rest.split_once(':')?;
+            Some(Self {
+                chain: format::unhex(chain)?.try_into().ok()?,
+                seq: seq.parse().ok()?,
+                hash: format::unhex(hash)?.try_into().ok()?,
+            })
+        };
+        parse().ok_or_else(|| HeadError { text: text.to_owned() })
+    }
+}
+
+/// Why a text is no head.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not `CHAIN:SEQ:HASH`, with chain and hash in hexadecimal")]
+pub struct HeadError {
+    text: String,
 }
 
 /// Verifies segments in order. Each is a name and its bytes, read one at a time.

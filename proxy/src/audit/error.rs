@@ -67,9 +67,15 @@ pub enum AuditError {
         /// How many.
         rows: u64,
     },
-    /// The system has no randomness for a new chain's id.
-    #[error("no randomness for a new chain: {0}")]
+    /// The system has no randomness for a new chain's id or a new key.
+    #[error("no randomness: {0}")]
     Random(getrandom::Error),
+    /// A file that should be an Ed25519 key in PEM.
+    #[error("`{}` is no Ed25519 key in PEM", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+    },
     /// The log's thread cannot be started.
     #[error("cannot start the log's thread")]
     Thread(#[source] io::Error),

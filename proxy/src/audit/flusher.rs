@@ -57,6 +57,7 @@ impl Flusher {
 
     /// Works until the log is closed.
     pub(super) fn run(mut self) -> Self {
+        let _guard = Guard(Arc::clone(&self.shared));
         while !self.shared.stopping.load(Ordering::Acquire) {
             let wait = self.step(Instant::now());
             std::thread::park_timeout(wait);
@@ -94,7 +95,12 @@ impl Flusher {
     pub(super) fn finish(&mut self) -> Result<(), AuditError> {
         self.shared.queue.close();
         let result = self.finish_writing();
-        self.shared.writer.lock().lane = None;
+        {
+            let mut writer = self.shared.writer.lock();
+            // INVARIANT: nothing is written once another process may have the lane.
+            writer.stop();
+            writer.lane = None;
+        }
         self.shared.counters.set_closed();
         self.shared.progress.send_modify(|progress| progress.closed = true);
         result
@@ -222,6 +228,18 @@ impl Flusher {
             .map(|at| at.saturating_duration_since(now))
             .min()
             .unwrap_or(IDLE)
+    }
+}
+
+/// Without this thread nothing reaches stable storage: should it ever die, callers are refused.
+struct Guard(Arc<Shared>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.counters.set_failed(true);
+            self.0.progress.send_modify(|progress| progress.failures += 1);
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub struct LaneReport {
     pub dir: PathBuf,
     /// What the verifier says.
     pub report: Report,
+    /// How many lines the `checkpoints` file has.
+    pub lines: usize,
     /// Lines of the `checkpoints` file that are not what was exported: the line's number and what is wrong.
     pub bad_lines: Vec<(usize, LineError)>,
 }
@@ -42,10 +44,11 @@ pub struct ReadError {
 /// # Errors
 /// When files cannot be read. What they say is in the report.
 pub fn verify_dir(dir: &Path, trust: &Trust) -> Result<DirReport, ReadError> {
-    let lanes = lanes(dir)?.iter().map(|lane| verify_lane(lane, trust)).collect::<Result<Vec<_>, _>>()?;
-    let is_missing = |expected: &&Expected| {
-        expected.chain.is_some_and(|chain| lanes.iter().all(|lane| lane.report.chain != Some(chain)))
-    };
+    let mut lanes = lanes(dir)?.iter().map(|lane| verify_lane(lane, trust)).collect::<Result<Vec<_>, _>>()?;
+    // A lane that was taken and never written to.
+    lanes.retain(|lane| !lane.is_empty());
+    let is_missing =
+        |expected: &&Expected| lanes.iter().all(|lane| lane.report.chain != Some(expected.chain));
     let missing = trust.expected.iter().filter(is_missing).cloned().collect();
     Ok(DirReport { lanes, missing })
 }
@@ -70,6 +73,10 @@ impl DirReport {
 }
 
 impl LaneReport {
+    fn is_empty(&self) -> bool {
+        self.lines == 0 && self.report.bad.as_ref().is_some_and(|bad| bad.damage == Damage::Missing)
+    }
+
     /// The verdict.
     pub fn standing(&self) -> Standing {
         if self.bad_lines.is_empty() { self.report.standing() } else { Standing::Broken }
@@ -88,7 +95,7 @@ impl fmt::Display for DirReport {
             }
         }
         for expected in &self.missing {
-            writeln!(f, "row {}: {}", expected.seq, Damage::Missing)?;
+            writeln!(f, "{expected}: {}", Damage::Missing)?;
         }
         Ok(())
     }
@@ -97,6 +104,7 @@ impl fmt::Display for DirReport {
 fn verify_lane(dir: &Path, trust: &Trust) -> Result<LaneReport, ReadError> {
     // The exported heads first: a log that is being written only grows meanwhile.
     let (mut expected, bad_lines) = exported(dir, trust)?;
+    let lines = expected.len() + bad_lines.len();
     expected.extend(trust.expected.iter().cloned());
     let trust = Trust { expected, ..trust.clone() };
     let segments = segments(dir)?;
@@ -105,7 +113,7 @@ fn verify_lane(dir: &Path, trust: &Trust) -> Result<LaneReport, ReadError> {
         let bytes = std::fs::read(path).map_err(|source| ReadError { path: path.clone(), source })?;
         verifier.segment(name, &bytes, index + 1 == segments.len());
     }
-    Ok(LaneReport { dir: dir.to_owned(), report: verifier.finish(), bad_lines })
+    Ok(LaneReport { dir: dir.to_owned(), report: verifier.finish(), lines, bad_lines })
 }
 
 type Exported = (Vec<Expected>, Vec<(usize, LineError)>);

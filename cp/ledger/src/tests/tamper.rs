@@ -152,7 +152,7 @@ fn a_rewritten_chain_fails_at_the_next_signature() {
     let forged = rehash_from(&log, 5, false);
     let report = verify_with(&forged, &log.trust());
     assert_eq!((report.standing(), report.signed_up_to), (Standing::Intact, None));
-    let known = Expected { chain: Some(log.chain), seq: 11, hash: hash_at(&log, 11) };
+    let known = Expected { chain: log.chain, seq: 11, hash: hash_at(&log, 11) };
     let report = verify_with(&forged, &Trust { expected: vec![known], ..log.trust() });
     assert_eq!(report.bad.map(|bad| (bad.seq, bad.damage)), Some((11, Damage::Rewritten { since: 0 })));
 }
@@ -177,7 +177,7 @@ fn an_exported_checkpoint_is_a_known_head() {
     let line = export_head(&mut log);
     let keys = log.trust().keys;
     let expected = vec![Expected::from_line(&line, &keys).unwrap()];
-    assert_eq!((expected[0].seq, expected[0].chain), (36, Some(log.chain)));
+    assert_eq!((expected[0].seq, expected[0].chain), (36, log.chain));
     let report = verify_with(&log.segments, &Trust { expected: expected.clone(), ..log.trust() });
     assert_eq!((report.standing(), report.expected_found), (Standing::Intact, 1));
     let report = verify_with(&log.segments[..2], &Trust { expected, ..log.trust() });
@@ -259,10 +259,9 @@ fn a_report_reads_well() {
     let mut log = Log::sample("acme", 1);
     let text = |report: Report| report.to_string();
     let intact = text(verify_with(&log.segments, &log.trust()));
-    assert!(
-        intact.starts_with("intact: chain 01010101010101010101010101010101 of `acme`, 36 rows in 3 segments")
-    );
-    assert!(intact.ends_with("3 checkpoints (signed up to row 33, 3 rows after it)"), "{intact}");
+    let expected = "intact: log of `acme`, rows 1 to 36, whole segments: 3, checkpoints: 3 \
+                    (signed up to row 33, 3 rows after it), head 01010101010101010101010101010101:36:";
+    assert!(intact.starts_with(expected), "{intact}");
     let place = log.records[14].clone();
     log.segments[1][place.end - 1] ^= 1;
     let broken = text(verify_with(&log.segments, &log.trust()));
@@ -296,4 +295,15 @@ fn flip_digit(line: &str) -> String {
     let mut line = shorter(line);
     line.push(flipped);
     line
+}
+
+#[test]
+fn a_head_is_written_down_and_read_again() {
+    let log = Log::sample("acme", 1);
+    let head = verify_with(&log.segments, &log.trust()).head().unwrap();
+    assert_eq!(head.to_string().parse(), Ok(head.clone()));
+    let text = head.to_string();
+    for bad in ["", "36", "01:36:02", &shorter(&text), &text.replace(":36:", ":x:"), &format!("{text}:")] {
+        assert!(bad.parse::<Expected>().is_err(), "{bad}");
+    }
 }

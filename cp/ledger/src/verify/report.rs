@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Expected;
 use super::format::{Hash, hex};
 
 /// The result of a verification.
@@ -133,6 +134,12 @@ pub enum Standing {
 }
 
 impl Report {
+    /// The head that was reached, to be kept elsewhere and expected next time.
+    pub fn head(&self) -> Option<Expected> {
+        let (chain, last) = (self.chain?, self.last?);
+        Some(Expected { chain, seq: last.seq, hash: last.hash })
+    }
+
     /// The verdict.
     pub fn standing(&self) -> Standing {
         match (&self.bad, &self.torn_tail) {
@@ -155,14 +162,13 @@ impl fmt::Display for Report {
             Standing::Torn => write!(f, "torn")?,
             Standing::Broken => write!(f, "broken")?,
         }
-        if let (Some(organization), Some(chain)) = (&self.organization, &self.chain) {
-            write!(f, ": chain {} of `{organization}`", hex(chain))?;
+        if let Some(organization) = &self.organization {
+            write!(f, ": log of `{organization}`")?;
         }
-        write!(f, ", {} rows in {} segments", self.rows, self.segments)?;
         if let (Some(first), Some(last)) = (&self.first, &self.last) {
-            write!(f, ", rows {} to {}, head {}", first.seq, last.seq, hex(&last.hash))?;
+            write!(f, ", rows {} to {}", first.seq, last.seq)?;
         }
-        write!(f, ", {} checkpoints", self.checkpoints)?;
+        write!(f, ", whole segments: {}, checkpoints: {}", self.segments, self.checkpoints)?;
         match (self.signed_up_to, &self.last) {
             (Some(seq), Some(last)) => {
                 write!(f, " (signed up to row {seq}, {} rows after it)", last.seq.saturating_sub(seq))?;
@@ -171,7 +177,10 @@ impl fmt::Display for Report {
             _ => {}
         }
         if self.expected_found > 0 {
-            write!(f, ", {} known heads found", self.expected_found)?;
+            write!(f, ", known heads found: {}", self.expected_found)?;
+        }
+        if let Some(head) = self.head() {
+            write!(f, ", head {head}")?;
         }
         if let Some(seq) = self.removed_up_to {
             write!(f, ", rows up to {seq} were removed behind a signed anchor")?;

@@ -119,7 +119,7 @@ impl<'t> Verifier<'t> {
             .trust
             .expected
             .iter()
-            .filter(|expected| expected.chain.is_none_or(|chain| chain == header.chain))
+            .filter(|expected| expected.chain == header.chain)
             // What was removed by retention cannot be compared any more.
             .filter(|expected| expected.seq >= header.first_after && expected.seq > 0)
             .collect();

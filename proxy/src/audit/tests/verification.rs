@@ -29,7 +29,7 @@ fn a_directory_or_one_lane_of_it_is_verified() {
     assert_eq!(verified(dir.path()).standing(), Standing::Intact);
     assert_eq!(verified(&dir.path().join("lane-0")).standing(), Standing::Intact);
     let text = verified(dir.path()).to_string();
-    assert!(text.contains("lane-0: intact: chain "), "{text}");
+    assert!(text.contains("lane-0: intact: log of `acme`"), "{text}");
 }
 
 #[test]
@@ -39,6 +39,18 @@ fn no_log_is_not_an_intact_log() {
     assert!(verify_dir(&dir.path().join("nowhere"), &trust()).is_err());
     std::fs::create_dir(dir.path().join("lane-0")).unwrap();
     assert_eq!(verified(dir.path()).standing(), Standing::Broken);
+}
+
+#[test]
+fn a_lane_that_was_never_written_to_is_no_log() {
+    let (dir, _) = written();
+    std::fs::create_dir(dir.path().join("lane-1")).unwrap();
+    assert_eq!(verified(dir.path()).lanes.len(), 1);
+    // With exported heads and no segments it is a log that is gone.
+    let checkpoints = dir.path().join("lane-0/checkpoints");
+    std::fs::copy(checkpoints, dir.path().join("lane-1/checkpoints")).unwrap();
+    let report = verified(dir.path());
+    assert_eq!((report.lanes.len(), report.standing()), (2, Standing::Broken));
 }
 
 #[test]
@@ -75,7 +87,7 @@ fn exported_checkpoints_expose_a_truncated_log() {
 #[test]
 fn a_missing_lane_is_found_against_a_known_head() {
     let (dir, _) = written();
-    let expected = vec![Expected { chain: Some([9; 16]), seq: 4, hash: [0; 32] }];
+    let expected = vec![Expected { chain: [9; 16], seq: 4, hash: [0; 32] }];
     let report = verify_dir(dir.path(), &Trust { expected, ..trust() }).unwrap();
     assert_eq!((report.standing(), report.missing.len()), (Standing::Broken, 1));
     assert!(report.to_string().contains("missing"), "{report}");
