@@ -13,7 +13,6 @@ mod error;
 mod exports;
 mod flusher;
 mod heal;
-pub mod key_file;
 mod queue;
 mod recovery;
 mod segment;

@@ -53,6 +53,8 @@ pub struct GuardLimits {
     pub read_timeout: Duration,
     /// How long an idle connection is kept for one last request while draining.
     pub linger: Duration,
+    /// Requests of one connection before it is closed.
+    pub requests_max: u32,
 }
 
 /// Where the guard reads its settings and reports refusals.
@@ -86,10 +88,9 @@ where
             return;
         }
         let cleartext = stream.get_ssl_digest().is_none();
-        let mut first = true;
-        loop {
+        for served in 0.. {
             let limits = self.policy.limits();
-            let head = match self.next_head(&mut stream, limits, shutdown, first && cleartext).await {
+            let head = match self.next_head(&mut stream, limits, shutdown, served == 0 && cleartext).await {
                 NextHead::Http1(head) => head,
                 NextHead::Http2(preface) => {
                     if let Some(stream) = rewind(stream, &preface) {
@@ -103,9 +104,9 @@ where
                 }
                 NextHead::Closed => return,
             };
-            first = false;
             let active = self.connections.activate();
-            let session = session(stream, head, limits, *shutdown.borrow());
+            let last = *shutdown.borrow() || served + 1 >= limits.requests_max;
+            let session = session(stream, head, limits, last);
             let Some(reused) = self.app.process_new_http(session, shutdown).await else { return };
             drop(active);
             stream = reused.consume().0;
@@ -215,14 +216,14 @@ enum NextHead {
     Closed,
 }
 
-fn session(stream: Stream, head: BytesMut, limits: GuardLimits, draining: bool) -> ServerSession {
+fn session(stream: Stream, head: BytesMut, limits: GuardLimits, last: bool) -> ServerSession {
     let mut session = ServerSession::new_http1(stream);
     session.set_pipelined_prefix(head);
     session.set_read_timeout(Some(limits.read_timeout));
     session.set_write_timeout(Some(limits.write_timeout));
     session.set_total_drain_timeout(Some(DRAIN_TIME_MAX));
     // The value only tells Pingora to keep the connection: the guard does the waiting.
-    session.set_keepalive((!draining).then_some(limits.idle_timeout.as_secs()));
+    session.set_keepalive((!last).then_some(limits.idle_timeout.as_secs()));
     session
 }
 

@@ -188,8 +188,14 @@ pub enum SampleKind {
     AuditSyncs,
     /// Failures to write or sync.
     AuditFailures,
+    /// Rows refused, and their calls with them.
+    AuditRefused,
     /// Rows dropped in `async` mode.
     AuditDropped,
+    /// Rows that the storage lost after it had accepted them.
+    AuditLost,
+    /// Rows waiting in `async` mode.
+    AuditQueue,
     /// Whether calls can be recorded now.
     AuditHealthy,
 }
@@ -219,6 +225,11 @@ impl Sample {
             SampleKind::AuditBytes => ("mcpg_audit_bytes_total", "Bytes appended to the audit log."),
             SampleKind::AuditSyncs => ("mcpg_audit_syncs_total", "Times the audit log was made durable."),
             SampleKind::AuditFailures => ("mcpg_audit_failures_total", "Failed writes or syncs of the audit log."),
+            SampleKind::AuditRefused => {
+                ("mcpg_audit_refused_total", "Rows that could not be recorded: their calls were refused.")
+            }
+            SampleKind::AuditLost => ("mcpg_audit_lost_total", "Accepted rows that the storage lost."),
+            SampleKind::AuditQueue => ("mcpg_audit_queue_rows", "Rows waiting to be written in async mode."),
             SampleKind::AuditDropped => ("mcpg_audit_dropped_total", "Rows dropped by a full queue in async mode."),
             SampleKind::AuditHealthy => ("mcpg_audit_healthy", "Whether calls can be recorded."),
         }

@@ -30,6 +30,7 @@ pub struct PeerTemplate {
 struct Trust {
     tls: bool,
     pins: Vec<[u8; 32]>,
+    tls13_only: bool,
 }
 
 /// Settings of a peer, as configured.
@@ -54,6 +55,8 @@ pub struct PeerTls {
     pub roots: Option<Vec<X509>>,
     /// SHA-256 of the DER of acceptable leaf certificates; none accepts every verified one.
     pub pins: Vec<[u8; 32]>,
+    /// Whether TLS 1.2 is too old.
+    pub tls13_only: bool,
 }
 
 /// Which HTTP versions to speak with an upstream.
@@ -85,8 +88,8 @@ pub struct PeerTimeouts {
 /// Why an upstream is not trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TrustError {
-    /// Below TLS 1.2.
-    #[error("the upstream negotiated a TLS version below 1.2")]
+    /// Below `tls.min_version`, which is never below TLS 1.2.
+    #[error("the upstream negotiated a TLS version below `tls.min_version`")]
     Version,
     /// No pin matches.
     #[error("the upstream's certificate matches none of `tls.pin_cert_sha256`")]
@@ -126,8 +129,12 @@ impl PeerTemplate {
         };
         let roots = settings.tls.as_ref().and_then(|tls| tls.roots.clone());
         options.ca = roots.map(|roots| Arc::new(roots.into_boxed_slice()));
-        let pins = settings.tls.as_ref().map(|tls| tls.pins.clone()).unwrap_or_default();
-        Ok(Self { peer, trust: Trust { tls, pins } })
+        let trust = settings.tls.as_ref().map_or_else(Trust::default, |settings| Trust {
+            tls,
+            pins: settings.pins.clone(),
+            tls13_only: settings.tls13_only,
+        });
+        Ok(Self { peer, trust })
     }
 
     /// A peer at a resolved address.
@@ -146,8 +153,10 @@ impl PeerTemplate {
             return Ok(());
         }
         let tls = digest.and_then(|digest| digest.ssl_digest.as_ref()).ok_or(TrustError::Cleartext)?;
-        if !matches!(&*tls.version, "TLSv1.2" | "TLSv1.3") {
-            return Err(TrustError::Version);
+        match &*tls.version {
+            "TLSv1.3" => {}
+            "TLSv1.2" if !self.trust.tls13_only => {}
+            _ => return Err(TrustError::Version),
         }
         let pinned = |pin: &[u8; 32]| pin.as_slice() == tls.cert_digest.as_slice();
         if !self.trust.pins.is_empty() && !self.trust.pins.iter().any(pinned) {
@@ -167,7 +176,7 @@ fn group_key(settings: &PeerSettings) -> u64 {
     let mut hasher = DefaultHasher::new();
     settings.scope.hash(&mut hasher);
     if let Some(tls) = &settings.tls {
-        tls.pins.hash(&mut hasher);
+        (&tls.pins, tls.tls13_only).hash(&mut hasher);
         for root in tls.roots.iter().flatten() {
             root.to_der().unwrap_or_default().hash(&mut hasher);
         }
@@ -198,7 +207,7 @@ mod tests {
     }
 
     fn tls(pin: u8) -> PeerTls {
-        PeerTls { server_name: "upstream.example".into(), roots: None, pins: vec![[pin; 32]] }
+        PeerTls { server_name: "upstream.example".into(), roots: None, pins: vec![[pin; 32]], tls13_only: false }
     }
 
     #[test]
@@ -220,7 +229,7 @@ mod tests {
 
     #[test]
     fn tls_without_a_name_is_refused() {
-        let nameless = PeerTls { server_name: String::new(), roots: None, pins: vec![] };
+        let nameless = PeerTls { server_name: String::new(), roots: None, pins: vec![], tls13_only: false };
         assert_eq!(PeerTemplate::new(&settings(Some(nameless))).unwrap_err(), MissingServerName);
     }
 

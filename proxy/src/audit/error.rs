@@ -27,7 +27,7 @@ pub enum AuditError {
     },
     /// The log is not what a crash could have left.
     #[error(
-        "`{}` is damaged at byte {offset}, before row {seq}: keep the directory as evidence and configure another",
+        "`{}` is damaged at byte {offset}, where row {seq} should be: keep the directory as evidence and configure another",
         segment.display()
     )]
     Corrupt {
@@ -35,7 +35,7 @@ pub enum AuditError {
         segment: PathBuf,
         /// Where the first bad record begins.
         offset: u64,
-        /// The last good row plus one.
+        /// The first row that is not what was written.
         seq: u64,
     },
     /// The directory holds the log of another organization.
@@ -67,15 +67,9 @@ pub enum AuditError {
         /// How many.
         rows: u64,
     },
-    /// The system has no randomness for a new chain's id or a new key.
-    #[error("no randomness: {0}")]
+    /// The system has no randomness for a new chain's id.
+    #[error("no randomness for a new chain: {0}")]
     Random(getrandom::Error),
-    /// A file that should be an Ed25519 key in PEM.
-    #[error("`{}` is no Ed25519 key in PEM", path.display())]
-    Key {
-        /// The file.
-        path: PathBuf,
-    },
     /// The log's thread cannot be started.
     #[error("cannot start the log's thread")]
     Thread(#[source] io::Error),

@@ -78,7 +78,7 @@ pub(super) fn list(dir: &Path) -> Result<Vec<SegmentName>, AuditError> {
 }
 
 /// Makes the directory, and what is missing above it, for the owner only.
-pub(super) fn make_private_dir(dir: &Path) -> Result<(), AuditError> {
+fn make_private_dir(dir: &Path) -> Result<(), AuditError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(AuditError::io("make", dir))?;
     let mode = std::fs::metadata(dir).map_err(AuditError::io("inspect", dir))?.permissions().mode();
     if mode & 0o077 != 0 {

@@ -1,0 +1,55 @@
+//! The command line. Exit codes: 0 fine, 1 failed, 2 wrong usage or a configuration that does not hold, 3 an audit log that
+//! does not verify.
+
+mod audit;
+mod check;
+mod keys;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// MCPG: a governed ingress for the Model Context Protocol.
+#[derive(Debug, Parser)]
+#[command(name = "mcpg", version, about, disable_help_subcommand = true)]
+pub(crate) struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run the gateway until SIGTERM; SIGHUP reloads, SIGUSR2 upgrades.
+    Run {
+        /// The configuration file.
+        #[arg(long, short, default_value = "/etc/mcpg/gateway.yaml", env = "MCPG_CONFIG")]
+        config: PathBuf,
+    },
+    /// Load a configuration as the gateway would, without running it.
+    Check {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// Print the JSON Schema of the configuration.
+    Schema,
+    /// Make API keys.
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Read and verify the audit log.
+    #[command(subcommand)]
+    Audit(audit::Audit),
+}
+
+impl Command {
+    /// Does what was asked.
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.action {
+            Action::Run { config } => mcpg::server::run(&config).map(|()| ExitCode::SUCCESS),
+            Action::Check { config } => check::check(&config),
+            Action::Schema => check::schema(),
+            Action::Keys(keys) => keys.run(),
+            Action::Audit(audit) => audit.run(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The shell between Pingora and the pipeline: it translates, and decides nothing.
+
+mod body;
+mod context;
+mod upstream;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use mcpg_ledger::Completion;
+use mcpg_protocol::RpcError;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+pub use context::Context;
+
+use crate::audit::AuditLog;
+use crate::guard::{GuardLimits, GuardPolicy, HeadError};
+use crate::metrics::Metrics;
+use crate::pipeline::{self, Arrival};
+use crate::refusal::Refusal;
+use crate::response::Answer;
+use crate::revision::RevisionStore;
+use crate::trace_context::TraceContext;
+
+/// What every request shares.
+pub struct Gateway {
+    /// The revision in force.
+    pub revisions: Arc<RevisionStore>,
+    /// Where decisions are recorded.
+    pub audit: Arc<AuditLog>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    started: Instant,
+}
+
+/// [`ProxyHttp`] for a shared gateway.
+pub struct Proxy(pub Arc<Gateway>);
+
+impl Gateway {
+    /// A gateway over a first revision.
+    pub fn new(revisions: Arc<RevisionStore>, audit: Arc<AuditLog>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { revisions, audit, metrics, started: Instant::now() })
+    }
+
+    fn arrival(&self) -> Arrival {
+        let elapsed = self.started.elapsed().as_nanos();
+        Arrival { wall: SystemTime::now(), monotonic_ns: u64::try_from(elapsed).unwrap_or(u64::MAX) }
+    }
+
+    /// Answers a refused request and counts it.
+    async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> Result<()> {
+        self.metrics.refused(refusal.reason);
+        tracing::info!(
+            trace_id = %context.trace.trace_id_hex(),
+            status = refusal.status(),
+            reason = refusal.reason,
+            detail = %refusal.detail,
+            "request refused"
+        );
+        context.status = refusal.status();
+        write_refusal(session, refusal).await
+    }
+}
+
+impl GuardPolicy for Gateway {
+    fn limits(&self) -> GuardLimits {
+        self.revisions.peek(|revision| revision.guard)
+    }
+
+    fn refuse(&self, error: HeadError) -> Vec<u8> {
+        let refusal = Refusal::head(error);
+        self.metrics.refused(refusal.reason);
+        tracing::info!(status = refusal.status(), reason = refusal.reason, "request head refused");
+        refusal.to_http1()
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Proxy {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context::new(self.0.revisions.load())
+    }
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let gateway = &self.0;
+        let revision = Arc::clone(&context.revision);
+        let traceparent = revision.propagate_trace.then(|| session.get_header("traceparent")).flatten();
+        context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh_ids());
+        let mut exchange = body::SessionExchange::new(session);
+        let admitted =
+            pipeline::admit(&revision, &gateway.audit, &mut exchange, &context.trace, gateway.arrival()).await;
+        match admitted {
+            Ok(authorized) => {
+                context.authorized = Some(authorized);
+                Ok(false)
+            }
+            Err(refusal) => {
+                gateway.refuse(session, context, &refusal).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        let route = context.route()?;
+        let address = route
+            .next_address()
+            .ok_or_else(|| Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up())?;
+        Ok(route.peer.at(address))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        digest: Option<&Digest>,
+        context: &mut Context,
+    ) -> Result<()> {
+        context.route()?.peer.check(digest).map_err(|error| {
+            let mut error = Error::because(ErrorType::InvalidCert, "upstream not trusted", error).into_up();
+            error.set_retry(false);
+            error
+        })
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        upstream::prepare(request, context)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        // Pingora replays the tail of the body that the pipeline has read; the whole of it goes out at once.
+        *body = if end { context.authorized.as_ref().map(|authorized| authorized.body().clone()) } else { None };
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        if response.status.is_informational() {
+            return Ok(());
+        }
+        let redactor = context.redactor();
+        let id = context.authorized.as_ref().and_then(|authorized| authorized.id()).map(Box::from);
+        context.answer = Some(Answer::begin(response, redactor, id, context.revision.bodies)?);
+        Ok(())
+    }
+
+    async fn response_filter(
+        &self,
+        _session: &mut Session,
+        response: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        context.status = response.status.as_u16();
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        context: &mut Context,
+    ) -> Result<Option<std::time::Duration>> {
+        if let Some(answer) = &mut context.answer {
+            answer
+                .chunk(body, end)
+                .map_err(|error| Error::because(ErrorType::InternalError, "answer cut off", error).into_up())?;
+        }
+        Ok(None)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        _session: &mut Session,
+        mut error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        // A pooled connection that the upstream closed meanwhile. Safe to try again where nothing was answered
+        // and the method has no effects.
+        let untouched = context.answer.is_none();
+        let retry = reused && untouched && context.is_idempotent();
+        error.set_retry(retry);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+        let failure = upstream::classify(error);
+        context.fail(error, failure);
+        if let Some(failure) = failure
+            && session.response_written().is_none()
+        {
+            let id = context.authorized.as_ref().and_then(|authorized| authorized.id());
+            let refusal = Refusal::new(failure, id, "").closing();
+            context.status = refusal.status();
+            if write_refusal(session, &refusal).await.is_err() {
+                context.completion = Some(Completion::ClientAborted);
+            }
+        }
+        if let (Some(failure), Ok(route)) = (failure, context.route()) {
+            self.0.metrics.upstream_failed(&route.id, failure.reason());
+            tracing::warn!(
+                trace_id = %context.trace.trace_id_hex(),
+                binding = route.id,
+                reason = failure.reason(),
+                cause = %error.etype().as_str(),
+                "upstream call failed"
+            );
+        }
+        FailToProxy { error_code: context.status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Context) {
+        if let Some(error) = error
+            && context.completion.is_none()
+        {
+            let client = matches!(error.esource(), ErrorSource::Downstream);
+            context.completion =
+                Some(if client { Completion::ClientAborted } else { Completion::UpstreamError });
+        }
+        context.finish(&self.0, session.body_bytes_sent());
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        // What matters is logged above, without the request's own text in it.
+        true
+    }
+}
+
+/// Writes a refusal as the answer of a session.
+async fn write_refusal(session: &mut Session, refusal: &Refusal) -> Result<()> {
+    let mut head = ResponseHeader::build(refusal.status(), Some(4))?;
+    head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+    head.insert_header(http::header::CONTENT_LENGTH, refusal.body.len())?;
+    if let Some(seconds) = refusal.retry_after {
+        head.insert_header(RETRY_AFTER, seconds)?;
+    }
+    if refusal.error == RpcError::Unauthenticated {
+        head.insert_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcpg\""))?;
+    }
+    if refusal.close && !body::drain_small(session).await {
+        session.set_keepalive(None);
+    }
+    session.write_response_header(Box::new(head), false).await?;
+    session.write_response_body(Some(Bytes::copy_from_slice(&refusal.body)), true).await
+}

@@ -1,0 +1,104 @@
+//! The request as Pingora has it, and its body, read whole before an upstream is chosen.
+//!
+//! The tail trick: Pingora replays a request's body from its retry buffer, which holds the first 64 KiB that
+//! are read after it was switched on. So it is switched on once no more than that is left; the replayed tail
+//! is then exchanged for the whole body in `request_body_filter`. A body without a length cannot be known to
+//! fit, so beyond 64 KiB it is refused. (docs/adr/0002)
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_LENGTH, EXPECT};
+use http::request::Parts;
+use pingora_proxy::Session;
+use tokio::time::timeout;
+
+use crate::pipeline::{BodyError, Exchange};
+use crate::revision::Revision;
+
+/// The size of Pingora's retry buffer.
+const TAIL_BYTES_MAX: usize = 64 * 1024;
+/// What is read of a refused request so that its connection can be kept.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+
+/// A session as the pipeline sees it.
+pub(super) struct SessionExchange<'s> {
+    session: &'s mut Session,
+}
+
+impl<'s> SessionExchange<'s> {
+    pub(super) fn new(session: &'s mut Session) -> Self {
+        Self { session }
+    }
+
+    async fn read(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
+        let length = declared_length(self.session);
+        if length.is_some_and(|length| length > bytes_max) {
+            return Err(BodyError::TooLarge);
+        }
+        if self.session.is_body_empty() {
+            return Ok(Bytes::new());
+        }
+        if self.session.req_header().headers.contains_key(EXPECT) {
+            self.session.as_downstream_mut().write_continue_response().await.map_err(|_| BodyError::Broken)?;
+        }
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        let mut read = 0;
+        loop {
+            if length.is_none_or(|length| length.saturating_sub(read) <= TAIL_BYTES_MAX) {
+                self.session.as_downstream_mut().enable_retry_buffering();
+            }
+            let piece = self.session.as_downstream_mut().read_request_body().await;
+            let Some(piece) = piece.map_err(|_| BodyError::Broken)? else { break };
+            read += piece.len();
+            if read > bytes_max {
+                return Err(BodyError::TooLarge);
+            }
+            if length.is_none() && read > TAIL_BYTES_MAX {
+                return Err(BodyError::LengthRequired);
+            }
+            if whole.is_empty() && first.is_empty() {
+                first = piece;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.reserve(length.unwrap_or(read));
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&piece);
+        }
+        // Usually the body came in one piece, which is not copied.
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+}
+
+impl Exchange for SessionExchange<'_> {
+    fn head(&self) -> &Parts {
+        self.session.req_header()
+    }
+
+    fn source(&self) -> IpAddr {
+        let address = self.session.client_addr().and_then(|address| address.as_inet());
+        address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
+    }
+
+    async fn body(&mut self, revision: &Revision) -> Result<Bytes, BodyError> {
+        let limits = revision.bodies;
+        timeout(limits.request_timeout, self.read(limits.request_bytes_max))
+            .await
+            .unwrap_or(Err(BodyError::Timeout))
+    }
+}
+
+/// Reads the rest of a small refused request away. False if the connection cannot be kept.
+pub(super) async fn drain_small(session: &mut Session) -> bool {
+    let small = session.is_body_empty()
+        || declared_length(session).is_some_and(|length| length <= DRAIN_BYTES_MAX)
+            && !session.req_header().headers.contains_key(EXPECT);
+    small && session.as_downstream_mut().drain_request_body().await.is_ok()
+}
+
+fn declared_length(session: &Session) -> Option<usize> {
+    session.get_header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

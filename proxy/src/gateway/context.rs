@@ -1,0 +1,115 @@
+//! What the gateway keeps of one request while Pingora drives it.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use mcpg_filters::transform::redact::Redactor;
+use mcpg_ledger::Completion;
+use mcpg_protocol::RpcError;
+use pingora_core::{Error, ErrorSource, ErrorType, Result};
+
+use super::Gateway;
+use crate::pipeline::{Authorized, outcome_row};
+use crate::response::Answer;
+use crate::revision::{Revision, Route};
+use crate::trace_context::TraceContext;
+
+/// One request.
+pub struct Context {
+    /// The revision that it sees from beginning to end.
+    pub revision: Arc<Revision>,
+    /// Its place in a trace.
+    pub trace: TraceContext,
+    /// Set once every stage let it pass.
+    pub authorized: Option<Authorized>,
+    /// Set once the upstream answers.
+    pub answer: Option<Answer>,
+    /// The HTTP status sent.
+    pub status: u16,
+    /// How it ended, where that is known already.
+    pub completion: Option<Completion>,
+    started: Instant,
+}
+
+impl Context {
+    /// A request that has just arrived.
+    pub fn new(revision: Arc<Revision>) -> Self {
+        Self {
+            revision,
+            trace: TraceContext { trace_id: [0; 16], parent: None, span_id: [0; 8], flags: 0 },
+            authorized: None,
+            answer: None,
+            status: 0,
+            completion: None,
+            started: Instant::now(),
+        }
+    }
+
+    /// Where an authorized request goes.
+    ///
+    /// # Errors
+    /// When it is not authorized: nothing is dispatched.
+    pub fn route(&self) -> Result<&Arc<Route>> {
+        self.authorized
+            .as_ref()
+            .map(Authorized::route)
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized"))
+    }
+
+    /// What must be redacted from the answer.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.authorized.as_ref().map_or_else(|| self.revision.scope.redactor.clone(), |it| it.redactor().clone())
+    }
+
+    /// Whether the answer will be read on its way.
+    pub(super) fn must_read_answer(&self) -> bool {
+        self.authorized.as_ref().is_none_or(|authorized| !authorized.redactor().is_empty())
+    }
+
+    /// Whether the request may be sent twice.
+    pub(super) fn is_idempotent(&self) -> bool {
+        self.authorized.as_ref().is_some_and(Authorized::is_idempotent)
+    }
+
+    /// Notes how a dispatched request failed.
+    pub(super) fn fail(&mut self, error: &Error, failure: Option<RpcError>) {
+        let client = matches!(error.esource(), ErrorSource::Downstream) || failure.is_none();
+        self.completion = Some(if client { Completion::ClientAborted } else { Completion::UpstreamError });
+    }
+
+    /// Counts and records the end of the request.
+    pub(super) fn finish(&mut self, gateway: &Gateway, sent: usize) {
+        let took = self.started.elapsed();
+        let Some(authorized) = &self.authorized else { return };
+        let metrics = &authorized.route().metrics;
+        metrics.permitted.inc();
+        metrics.duration.observe(took.as_secs_f64());
+        let of_answer = self.answer.as_ref().map(|answer| answer.completion);
+        let completion = match (self.completion, of_answer) {
+            (_, Some(Completion::Withheld)) => Completion::Withheld,
+            (Some(completion), _) | (None, Some(completion)) => completion,
+            (None, None) => Completion::UpstreamError,
+        };
+        let row = outcome_row(&self.trace, SystemTime::now(), took, self.status, sent, completion);
+        if let Err(error) = gateway.audit.record_now(&row) {
+            tracing::error!(%error, trace_id = %self.trace.trace_id_hex(), "outcome not recorded");
+        }
+        tracing::debug!(
+            trace_id = %self.trace.trace_id_hex(),
+            binding = authorized.route().id,
+            status = self.status,
+            bytes = sent,
+            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "request served"
+        );
+    }
+}
+
+/// Random ids: unique, not secret.
+pub(super) fn fresh_ids() -> [u8; 24] {
+    let mut ids = [0; 24];
+    for (eight, random) in ids.as_chunks_mut::<8>().0.iter_mut().zip(std::iter::repeat_with(|| fastrand::u64(1..))) {
+        *eight = random.to_le_bytes();
+    }
+    ids
+}

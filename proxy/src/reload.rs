@@ -1,0 +1,231 @@
+//! Hot reload: from a changed file or a SIGHUP to a new revision, or to a reason why not.
+//!
+//! INVARIANT: nothing changes unless the whole configuration is sound. A bad file leaves the revision in force and says why in
+//! the log, in the metrics and at `/revision`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use mcpg_config::Config;
+use mcpg_ledger::{LifecycleEvent, LifecycleRef, RowRef};
+use notify::{RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::gateway::Gateway;
+use crate::revision::{Applied, Builder, Revision, effective_digest, source_paths};
+
+/// Editors and tools change a file in several steps: they are taken as one.
+const SETTLE: Duration = Duration::from_millis(150);
+
+/// A configuration file, read and checked.
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// A digest of it and of the files that it names.
+    pub digest: [u8; 32],
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// What is wrong with it, each with its place.
+pub fn read(path: &Path) -> Result<Loaded, Vec<String>> {
+    let bytes = std::fs::read(path).map_err(|error| vec![format!("cannot read `{}`: {error}", path.display())])?;
+    let base_dir = path.parent().unwrap_or(Path::new("."));
+    let config = Config::from_yaml(&bytes, &path.display().to_string(), base_dir)
+        .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let digest = effective_digest(&config);
+    Ok(Loaded { config, digest })
+}
+
+/// Replaces revisions.
+pub struct Reloader {
+    path: PathBuf,
+    gateway: Arc<Gateway>,
+    builder: Builder,
+    /// What cannot change while the process runs.
+    fixed: Fixed,
+}
+
+/// Settings that belong to the process.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fixed {
+    listeners: Vec<mcpg_config::Listener>,
+    admin: Option<mcpg_config::ListenAddress>,
+    threads: Option<std::num::NonZeroUsize>,
+    audit: mcpg_config::Audit,
+    log: mcpg_config::Log,
+    scope: mcpg_sdk::Scope,
+}
+
+impl Fixed {
+    /// Those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            listeners: config.server.listeners.clone(),
+            admin: config.server.admin.clone(),
+            threads: config.server.threads,
+            audit: config.audit.clone(),
+            log: config.telemetry.log,
+            scope: config.tenancy.scope.clone(),
+        }
+    }
+
+    /// What differs, by key.
+    fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = [
+            ("server.listen", self.listeners == other.listeners),
+            ("server.admin", self.admin == other.admin),
+            ("server.threads", self.threads == other.threads),
+            ("audit", self.audit == other.audit),
+            ("telemetry.log", self.log == other.log),
+            ("tenancy.scope", self.scope == other.scope),
+        ];
+        pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+    }
+}
+
+impl Reloader {
+    /// Reloads `path` into `gateway`.
+    pub fn new(path: PathBuf, gateway: Arc<Gateway>, builder: Builder, fixed: Fixed) -> Self {
+        Self { path, gateway, builder, fixed }
+    }
+
+    /// Loads the file again and puts it in force.
+    ///
+    /// # Errors
+    /// Why it is not in force; the revision before it is.
+    pub async fn reload(&self, now: SystemTime) -> Result<Applied, Vec<String>> {
+        match self.replace(now).await {
+            Ok(applied) => {
+                self.applied(applied);
+                Ok(applied)
+            }
+            Err(problems) => {
+                self.refused(&problems, now);
+                Err(problems)
+            }
+        }
+    }
+
+    async fn replace(&self, now: SystemTime) -> Result<Applied, Vec<String>> {
+        let loaded = read(&self.path)?;
+        let current = self.gateway.revisions.load();
+        if loaded.digest == current.digest {
+            self.gateway.revisions.confirm();
+            return Ok(Applied::Unchanged);
+        }
+        let changed = self.fixed.changed(&Fixed::of(&loaded.config));
+        if !changed.is_empty() {
+            let keys = changed.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ");
+            let message = format!(
+                "{}: {keys} cannot change while the process runs: restart, or send SIGUSR2 to upgrade without a gap",
+                self.path.display()
+            );
+            return Err(vec![message]);
+        }
+        let number = current.number + 1;
+        let built = self.builder.build(&loaded.config, loaded.digest, number, Some(&current), now).await;
+        let revision = built.map_err(|error| error.problems)?;
+        self.gateway.revisions.swap(revision);
+        Ok(Applied::Swapped { number })
+    }
+
+    fn applied(&self, applied: Applied) {
+        self.gateway.metrics.reloaded(true);
+        let revision = self.gateway.revisions.load();
+        note_revision(&self.gateway, &revision);
+        match applied {
+            Applied::Swapped { number } => {
+                tracing::info!(number, "revision in force");
+                let event = LifecycleEvent::RevisionSwapped { revision: number, digest: revision.digest };
+                self.record(event, revision.built);
+            }
+            Applied::Unchanged => tracing::info!(number = revision.number, "configuration unchanged"),
+        }
+    }
+
+    fn refused(&self, problems: &[String], now: SystemTime) {
+        self.gateway.metrics.reloaded(false);
+        self.gateway.revisions.refuse(problems.to_vec(), now);
+        for problem in problems {
+            tracing::error!(problem, "configuration refused, the revision in force stays");
+        }
+        self.record(LifecycleEvent::RevisionRefused { reason: &problems.join("; ") }, now);
+    }
+
+    fn record(&self, event: LifecycleEvent<'_>, now: SystemTime) {
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let time = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        if let Err(error) = self.gateway.audit.record_now(&RowRef::Lifecycle(LifecycleRef { time, event })) {
+            tracing::error!(%error, "lifecycle row not recorded");
+        }
+    }
+
+    /// Reloads whenever a file that the configuration is built from changes, or `requests` says so. Ends when
+    /// `requests` does.
+    pub async fn run(&self, mut requests: mpsc::Receiver<()>) {
+        let (sender, mut changes) = mpsc::channel(1);
+        let mut watched = self.watch(&sender);
+        loop {
+            let asked = tokio::select! {
+                request = requests.recv() => match request { Some(()) => true, None => return },
+                _ = changes.recv() => false,
+            };
+            sleep(SETTLE).await;
+            while changes.try_recv().is_ok() {}
+            let unchanged = || read(&self.path).is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest));
+            // A touched file that says the same is no news, unless somebody asked or the last word was a refusal.
+            if !asked && self.gateway.revisions.standing().last_refusal.is_none() && unchanged() {
+                continue;
+            }
+            if self.reload(SystemTime::now()).await.is_ok() {
+                watched = self.watch(&sender);
+            }
+            let _ = &watched;
+        }
+    }
+
+    /// Watches the folders of all files, since a file is often replaced, not written.
+    fn watch(&self, sender: &mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
+        let sender = sender.clone();
+        let notice = move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // One waiting notice is enough.
+                let _ = sender.try_send(());
+            }
+        };
+        let mut watcher = notify::recommended_watcher(notice)
+            .inspect_err(|error| tracing::warn!(%error, "files are not watched: send SIGHUP to reload"))
+            .ok()?;
+        for folder in self.folders() {
+            if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                tracing::warn!(folder = %folder.display(), %error, "folder not watched");
+            }
+        }
+        Some(watcher)
+    }
+
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let mut files = vec![self.path.clone()];
+        if let Ok(loaded) = read(&self.path) {
+            files.extend(source_paths(&loaded.config));
+        }
+        let folder = |path: &PathBuf| if path.is_dir() { Some(path.clone()) } else { path.parent().map(Path::to_owned) };
+        files
+            .iter()
+            .filter_map(folder)
+            .map(|path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path })
+            .collect()
+    }
+}
+
+/// Shows a revision in the metrics.
+pub fn note_revision(gateway: &Gateway, revision: &Revision) {
+    gateway.metrics.revision_number.set(i64::try_from(revision.number).unwrap_or(i64::MAX));
+    let built = revision.built.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gateway.metrics.revision_loaded.set(built.as_secs_f64());
+}

@@ -1,0 +1,135 @@
+//! From a binding to its route.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue};
+use mcpg_config::{BindingKind, Config, Host, McpBinding, TlsVersion, UpstreamTls};
+use mcpg_filters::net::{AddressPolicy, resolve};
+use mcpg_filters::secret::SecretResolver;
+use mcpg_sdk::Scope;
+use pingora_core::tls::x509::X509;
+use tokio::time::timeout;
+
+use crate::metrics::Metrics;
+use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
+use crate::revision::Route;
+use crate::revision::routes::RouteParts;
+
+/// How long a revision waits for a name. One that does not resolve is tried again in the background.
+const RESOLVE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The routes of every binding, or what is wrong with them.
+pub(super) async fn routes(
+    config: &Config,
+    scope: &Scope,
+    secrets: &SecretResolver,
+    metrics: &Metrics,
+) -> Result<Vec<Arc<Route>>, Vec<String>> {
+    let mut routes = Vec::new();
+    let mut problems = Vec::new();
+    for binding in &config.bindings {
+        let BindingKind::Mcp(mcp) = &binding.kind;
+        match parts(&binding.id, mcp, scope, secrets, metrics) {
+            Ok(parts) => routes.push(Arc::new(resolved(parts, mcp).await)),
+            Err(problem) => problems.push(format!("{}: binding `{}`: {problem}", config.file_name(), binding.id)),
+        }
+    }
+    if problems.is_empty() { Ok(routes) } else { Err(problems) }
+}
+
+async fn resolved(parts: RouteParts, binding: &McpBinding) -> Route {
+    let host = binding.url.host.to_string();
+    let policy = AddressPolicy::operator();
+    let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, binding.url.port, policy)).await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => {
+            tracing::warn!(binding = parts.id, %error, "upstream name not resolved");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::warn!(binding = parts.id, "upstream name not resolved in time");
+            Vec::new()
+        }
+    };
+    Route::new(parts, addresses)
+}
+
+fn parts(
+    id: &str,
+    binding: &McpBinding,
+    scope: &Scope,
+    secrets: &SecretResolver,
+    metrics: &Metrics,
+) -> Result<RouteParts, String> {
+    let endpoint = &binding.url;
+    let settings = PeerSettings {
+        scope: scope.to_string(),
+        tls: binding.tls.as_ref().map(tls).transpose()?,
+        http2: match binding.http2 {
+            mcpg_config::Http2::Auto => Http2::Auto,
+            mcpg_config::Http2::On => Http2::Only,
+            mcpg_config::Http2::Off => Http2::Off,
+        },
+        timeouts: PeerTimeouts {
+            connect: binding.timeouts.connect,
+            total_connect: binding.timeouts.connect + binding.timeouts.tls_handshake,
+            read: binding.timeouts.read,
+            write: binding.timeouts.write,
+            idle: binding.timeouts.idle,
+        },
+    };
+    Ok(RouteParts {
+        id: id.to_owned(),
+        peer: PeerTemplate::new(&settings).map_err(|error| error.to_string())?,
+        resolve: match &endpoint.host {
+            Host::Name(name) => Some((name.clone(), endpoint.port)),
+            Host::Ip(_) => None,
+        },
+        authority: header_value("the URL's authority", endpoint.authority().as_bytes())?,
+        path_and_query: PathAndQuery::try_from(endpoint.path_and_query.as_str())
+            .map_err(|_| "`url` has a malformed path".to_owned())?,
+        headers: headers(binding, secrets)?,
+        metrics: metrics.binding(id),
+    })
+}
+
+fn tls(tls: &UpstreamTls) -> Result<PeerTls, String> {
+    let roots = tls.ca.as_ref().map(|path| {
+        let pem = std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        match X509::stack_from_pem(&pem) {
+            Ok(roots) if !roots.is_empty() => Ok(roots),
+            _ => Err(format!("`{}` holds no PEM certificate", path.display())),
+        }
+    });
+    Ok(PeerTls {
+        server_name: tls.server_name.clone(),
+        roots: roots.transpose()?,
+        pins: tls.pins.clone(),
+        tls13_only: tls.min_version == TlsVersion::Tls13,
+    })
+}
+
+fn headers(binding: &McpBinding, secrets: &SecretResolver) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+    let mut headers = Vec::with_capacity(binding.headers.len());
+    for header in &binding.headers {
+        let name = HeaderName::try_from(header.name.as_str())
+            .map_err(|_| format!("`{}` is no header name", header.name))?;
+        let mut value = match &header.value {
+            mcpg_config::HeaderValue::Plain(text) => header_value(&header.name, text.as_bytes())?,
+            mcpg_config::HeaderValue::Secret { prefix, secret } => {
+                let secret = secrets.resolve(secret).map_err(|error| error.to_string())?;
+                header_value(&header.name, &[prefix.as_bytes(), secret.expose()].concat())?
+            }
+        };
+        value.set_sensitive(true);
+        headers.push((name, value));
+    }
+    Ok(headers)
+}
+
+/// The value is not repeated in the message: it may be a secret.
+fn header_value(name: &str, bytes: &[u8]) -> Result<HeaderValue, String> {
+    HeaderValue::from_bytes(bytes).map_err(|_| format!("{name} has a character that no header value can have"))
+}

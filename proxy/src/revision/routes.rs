@@ -1,0 +1,113 @@
+//! Which path leads to which binding, and how its upstream is reached.
+//!
+//! `/bindings/{id}/mcp` is a binding alone, its names without a prefix. With exactly one binding `/mcp`
+//! is that binding too. With several, `/mcp` belongs to their federation.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
+
+use crate::metrics::BindingMetrics;
+use crate::peer::PeerTemplate;
+
+/// The endpoints of a scope.
+#[derive(Default)]
+pub struct Routes {
+    by_path: HashMap<String, Arc<Route>>,
+    routes: Vec<Arc<Route>>,
+}
+
+/// A binding and its upstream.
+pub struct Route {
+    /// The binding's id.
+    pub id: String,
+    /// How its peer is made.
+    pub peer: PeerTemplate,
+    /// The upstream's host and port, as names to resolve again; none for a literal address.
+    pub resolve: Option<(String, u16)>,
+    /// `Host` for the upstream.
+    pub authority: HeaderValue,
+    /// Path and query of the upstream's endpoint.
+    pub path_and_query: http::uri::PathAndQuery,
+    /// Headers added to every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Counters.
+    pub metrics: BindingMetrics,
+    addresses: ArcSwap<Vec<SocketAddr>>,
+    turn: AtomicUsize,
+}
+
+impl Routes {
+    /// Serves each route at its own path, and a lone one at `/mcp` too.
+    pub fn new(routes: Vec<Arc<Route>>) -> Self {
+        let mut by_path: HashMap<String, Arc<Route>> =
+            routes.iter().map(|route| (format!("/bindings/{}/mcp", route.id), Arc::clone(route))).collect();
+        if let [only] = routes.as_slice() {
+            by_path.insert("/mcp".to_owned(), Arc::clone(only));
+        }
+        Self { by_path, routes }
+    }
+
+    /// The route at a path. Paths are compared as received: nothing is decoded or normalised.
+    pub fn find(&self, path: &str) -> Option<&Arc<Route>> {
+        self.by_path.get(path)
+    }
+
+    /// Every route, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter()
+    }
+}
+
+/// What a route is made of, besides its addresses.
+pub struct RouteParts {
+    /// See [`Route::id`].
+    pub id: String,
+    /// See [`Route::peer`].
+    pub peer: PeerTemplate,
+    /// See [`Route::resolve`].
+    pub resolve: Option<(String, u16)>,
+    /// See [`Route::authority`].
+    pub authority: HeaderValue,
+    /// See [`Route::path_and_query`].
+    pub path_and_query: http::uri::PathAndQuery,
+    /// See [`Route::headers`].
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// See [`Route::metrics`].
+    pub metrics: BindingMetrics,
+}
+
+impl Route {
+    /// A route whose upstream has these addresses.
+    pub fn new(parts: RouteParts, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            id: parts.id,
+            peer: parts.peer,
+            resolve: parts.resolve,
+            authority: parts.authority,
+            path_and_query: parts.path_and_query,
+            headers: parts.headers,
+            metrics: parts.metrics,
+            addresses: ArcSwap::from_pointee(addresses),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// The next address in turn; none while the name does not resolve.
+    pub fn next_address(&self) -> Option<SocketAddr> {
+        let addresses = self.addresses.load();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(addresses.len())?;
+        addresses.get(turn).copied()
+    }
+
+    /// Puts freshly resolved addresses in force.
+    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
+        if **self.addresses.load() != addresses {
+            self.addresses.store(Arc::new(addresses));
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The revision in force, and how the last attempt to replace it went.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
+use serde::Serialize;
+
+use super::Revision;
+
+/// Holds the revision in force. Reading it takes no lock.
+pub struct RevisionStore {
+    current: ArcSwap<Revision>,
+    last_refusal: RwLock<Option<Refused>>,
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// The new revision is in force.
+    Swapped {
+        /// Its number.
+        number: u64,
+    },
+    /// The configuration is the one in force already.
+    Unchanged,
+}
+
+/// The state of configuration, for the admin endpoint.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// The number of the revision in force.
+    pub number: u64,
+    /// BLAKE3 of its configuration, in hex.
+    pub digest: String,
+    /// When it was built, as a UNIX time in seconds.
+    pub built: u64,
+    /// Why the last attempt to replace it failed; none if it did not.
+    pub last_refusal: Option<Refused>,
+}
+
+/// A configuration that was refused.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refused {
+    /// When, as a UNIX time in seconds.
+    pub at: u64,
+    /// What is wrong, where, and what to do.
+    pub problems: Vec<String>,
+}
+
+impl RevisionStore {
+    /// Begins with a first revision.
+    pub fn new(first: Revision) -> Self {
+        Self { current: ArcSwap::from_pointee(first), last_refusal: RwLock::new(None) }
+    }
+
+    /// The revision in force.
+    pub fn load(&self) -> Arc<Revision> {
+        self.current.load_full()
+    }
+
+    /// Reads something small of the revision in force.
+    pub fn peek<T>(&self, read: impl FnOnce(&Revision) -> T) -> T {
+        read(&self.current.load())
+    }
+
+    /// Puts a revision in force.
+    pub fn swap(&self, revision: Revision) {
+        self.current.store(Arc::new(revision));
+        *self.last_refusal.write() = None;
+    }
+
+    /// Notes that the configuration as it stands is the one in force.
+    pub fn confirm(&self) {
+        *self.last_refusal.write() = None;
+    }
+
+    /// Notes why a configuration was refused. The revision in force stays.
+    pub fn refuse(&self, problems: Vec<String>, now: SystemTime) {
+        *self.last_refusal.write() = Some(Refused { at: unix_seconds(now), problems });
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> Standing {
+        let current = self.current.load();
+        Standing {
+            number: current.number,
+            digest: blake3::Hash::from_bytes(current.digest).to_hex().to_string(),
+            built: unix_seconds(current.built),
+            last_refusal: self.last_refusal.read().clone(),
+        }
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

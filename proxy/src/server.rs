@@ -1,0 +1,218 @@
+//! The gateway as a process: what is opened, in which order, and how it ends.
+//!
+//! Order of the start: configuration, log, sockets, revision, audit log, services. Whatever fails says so and
+//! nothing has begun to serve. Order of the end: no longer ready, listeners closed, requests finished, audit log closed.
+
+mod services;
+mod signals;
+mod signing_key;
+mod upgrade;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
+
+use anyhow::{Context as _, anyhow};
+use mcpg_config::{AuditMode as ConfiguredMode, Config, ListenAddress, LogFormat as ConfiguredFormat};
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{RunArgs, Server};
+use tokio::sync::mpsc;
+
+use crate::audit::{AuditLog, AuditMode, AuditSettings};
+use crate::drain::Drain;
+use crate::gateway::Gateway;
+use crate::guard::Connections;
+use crate::metrics::{Metrics, Sample, SampleKind};
+use crate::reload::{Fixed, Loaded, Reloader, note_revision, read};
+use crate::revision::{Builder, RevisionStore};
+use crate::sockets::{Listen, Sockets};
+use crate::telemetry::{self, LogFormat};
+
+/// Idle connections kept to upstreams, per worker thread.
+const UPSTREAM_POOL_SIZE: usize = 128;
+/// Processes that may write to one audit directory: the running one, and its successor during an upgrade.
+const AUDIT_LANES_MAX: u32 = 2;
+
+/// Runs the gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or its audit log cannot be closed in good order.
+pub fn run(path: &Path) -> anyhow::Result<()> {
+    let path = std::path::absolute(path).context("cannot find the working directory")?;
+    let Loaded { config, digest } = read(&path).map_err(|problems| anyhow!(problems.join("\n")))?;
+    init_log(&config)?;
+    let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
+    forbid_core_dumps();
+    let metrics = Metrics::new().context("metrics")?;
+    let connections = Connections::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let builder = Builder::new(Arc::clone(&metrics));
+    let first = runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now()))?;
+    let audit = AuditLog::open(audit_settings(&config)?).context("cannot open the audit log")?;
+    let gateway = Gateway::new(Arc::new(RevisionStore::new(first)), Arc::clone(&audit), Arc::clone(&metrics));
+    note_revision(&gateway, &gateway.revisions.load());
+    observe(&gateway, &connections).context("metrics")?;
+    serve(&path, &config, &sockets, &gateway, connections)?;
+    audit.close().context("the audit log was not closed in good order")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn serve(
+    path: &Path,
+    config: &Config,
+    sockets: &Arc<Sockets>,
+    gateway: &Arc<Gateway>,
+    connections: Arc<Connections>,
+) -> anyhow::Result<()> {
+    let drain = Drain::new(Arc::clone(&connections));
+    let conf = ServerConf {
+        threads: worker_threads(config),
+        upstream_keepalive_pool_size: UPSTREAM_POOL_SIZE,
+        // Draining is ours: when Pingora is told, there is nothing left to wait for.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        ..ServerConf::default()
+    };
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    let conf = Arc::clone(&server.configuration);
+    server.bootstrap();
+    let addresses = sockets.addresses();
+    let (admin, listeners) = split_admin(config, &addresses);
+    let fds = sockets.for_pingora()?;
+    server.add_service(services::gateway(&conf, config, listeners, gateway, connections, &drain, &fds)?);
+    if let Some(admin) = admin {
+        server.add_service(services::admin(admin, gateway, &drain, &fds));
+    }
+    let (reload_requests, requests) = mpsc::channel(1);
+    let builder = Builder::new(Arc::clone(&gateway.metrics));
+    let reloader = Reloader::new(path.to_owned(), Arc::clone(gateway), builder, Fixed::of(config));
+    server.add_service(services::background(reloader, requests, Arc::clone(gateway)));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        listen = ?listeners,
+        admin = ?admin,
+        threads = conf.threads,
+        "serving"
+    );
+    let signals = signals::Signals {
+        drain,
+        drain_time: config.server.shutdown.drain,
+        reload_requests,
+        upgrade: upgrade::Upgrade::new(Arc::clone(sockets)),
+    };
+    server.run(RunArgs { shutdown_signal: Box::new(signals) });
+    Ok(())
+}
+
+fn init_log(config: &Config) -> anyhow::Result<()> {
+    let format = match config.telemetry.log.format {
+        ConfiguredFormat::Json => LogFormat::Json,
+        ConfiguredFormat::Text => LogFormat::Text,
+    };
+    telemetry::init(config.telemetry.log.level.as_str(), format)?;
+    for warning in config.warnings() {
+        tracing::warn!(%warning, "configuration");
+    }
+    Ok(())
+}
+
+/// The sockets to open: every listener, then the admin listener.
+fn wanted(config: &Config) -> anyhow::Result<Vec<Listen>> {
+    let addresses = config.server.listeners.iter().map(|listener| &listener.address);
+    let wanted: Vec<Listen> = addresses
+        .chain(&config.server.admin)
+        .map(|address| match address {
+            ListenAddress::Socket(address) => Listen::Address(*address),
+            ListenAddress::Fd(name) => Listen::Inherited(name.clone()),
+        })
+        .collect();
+    if wanted.is_empty() { Err(anyhow!("there is nothing to listen on")) } else { Ok(wanted) }
+}
+
+fn split_admin<'a>(config: &Config, addresses: &'a [SocketAddr]) -> (Option<SocketAddr>, &'a [SocketAddr]) {
+    match (&config.server.admin, addresses.split_last()) {
+        (Some(_), Some((admin, listeners))) => (Some(*admin), listeners),
+        _ => (None, addresses),
+    }
+}
+
+fn worker_threads(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.server.threads.map_or_else(cores, std::num::NonZero::get)
+}
+
+fn audit_settings(config: &Config) -> anyhow::Result<AuditSettings> {
+    let audit = &config.audit;
+    let key = signing_key::load(audit, config.base_dir())?;
+    let organization = config.tenancy.scope.organization().to_owned();
+    let mut settings = AuditSettings::new(audit.dir.clone(), organization, instance(), key);
+    settings.mode = match audit.mode {
+        ConfiguredMode::Written => AuditMode::Written,
+        ConfiguredMode::Sync => AuditMode::Sync,
+        ConfiguredMode::Async => AuditMode::Async,
+    };
+    settings.fsync_interval = audit.fsync_interval;
+    settings.segment_bytes_max = audit.segment_bytes_max;
+    settings.checkpoint_rows = audit.checkpoint_rows;
+    settings.checkpoint_interval = audit.checkpoint_interval;
+    settings.queue_rows_max = audit.queue_rows_max;
+    settings.lanes_max = AUDIT_LANES_MAX;
+    Ok(settings)
+}
+
+/// This gateway's name in the audit log: the host's.
+fn instance() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_str().ok().filter(|name| !name.is_empty()).unwrap_or("gateway").to_owned()
+}
+
+/// Secrets are in memory: no core dump may carry them out.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = setrlimit(Resource::Core, none) {
+        tracing::warn!(%error, "core dumps are not forbidden");
+    }
+}
+
+/// What components count themselves.
+fn observe(gateway: &Arc<Gateway>, connections: &Arc<Connections>) -> Result<(), prometheus::Error> {
+    let (audit, revisions) = (Arc::clone(&gateway.audit), Arc::clone(&gateway.revisions));
+    let connections = Arc::clone(connections);
+    gateway.metrics.observe(move || {
+        let counters = audit.counters();
+        let cache = revisions.peek(|revision| revision.scope.policy.cache_counters());
+        let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let failures = count(&counters.write_failures) + count(&counters.fsync_failures);
+        let accepting = u64::from(audit.health() == crate::audit::AuditHealth::Accepting);
+        [
+            (SampleKind::ConnectionsOpen, connections.open() as u64),
+            (SampleKind::ConnectionsRefused, connections.refused() as u64),
+            (SampleKind::RequestsActive, connections.active() as u64),
+            (SampleKind::CacheHits, cache.hits),
+            (SampleKind::CacheMisses, cache.misses),
+            (SampleKind::CacheEvictions, cache.evictions),
+            (SampleKind::CacheSkipped, cache.skipped),
+            (SampleKind::CacheEntries, cache.entries),
+            (SampleKind::AuditRows, count(&counters.rows)),
+            (SampleKind::AuditBytes, count(&counters.bytes)),
+            (SampleKind::AuditSyncs, count(&counters.fsyncs)),
+            (SampleKind::AuditFailures, failures),
+            (SampleKind::AuditRefused, count(&counters.refused)),
+            (SampleKind::AuditDropped, count(&counters.dropped)),
+            (SampleKind::AuditLost, count(&counters.lost)),
+            (SampleKind::AuditQueue, count(&counters.queue_rows)),
+            (SampleKind::AuditHealthy, accepting),
+        ]
+        .map(|(kind, value)| Sample::new(kind, value))
+        .to_vec()
+    })
+}
+
+/// The path of this program, for its successor: that of the file that was started, whatever is there by then.
+fn program() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
