@@ -150,11 +150,7 @@ fn charge(
 }
 
 /// Stage 6, its answer.
-fn permitted(
-    decided: &Decided,
-    denied: &prometheus::IntCounter,
-    spoken: &Spoken<'_>,
-) -> Result<(), Refusal> {
+fn permitted(decided: &Decided, denied: &prometheus::IntCounter, spoken: &Spoken<'_>) -> Result<(), Refusal> {
     let Decision::Deny(reason) = &decided.verdict.decision else { return Ok(()) };
     denied.inc();
     let policy = reason.policy.as_deref().unwrap_or("none");

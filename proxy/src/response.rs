@@ -79,7 +79,9 @@ impl Answer {
         }
         if head.status == StatusCode::UNAUTHORIZED {
             answer.replace(head, RpcError::UpstreamInvalid, Completion::UpstreamError)?;
-        } else if !events && declared_length(&head.headers).is_some_and(|length| length > limits.response_bytes_max) {
+        } else if !events
+            && declared_length(&head.headers).is_some_and(|length| length > limits.response_bytes_max)
+        {
             answer.replace(head, RpcError::UpstreamInvalid, Completion::UpstreamError)?;
         } else if redactor.is_empty() || has_no_body(head) {
             answer.flow = Flow::Untouched { max: (!events).then_some(limits.response_bytes_max) };
@@ -151,7 +153,10 @@ impl Answer {
                 break;
             }
         }
-        if end && !failed && let Some(event) = splitter.finish() {
+        if end
+            && !failed
+            && let Some(event) = splitter.finish()
+        {
             failed = !redact_event(&event, redactor, &mut out);
         }
         if failed {

@@ -40,7 +40,11 @@ impl<'s> SessionExchange<'s> {
             return Ok(Bytes::new());
         }
         if self.session.req_header().headers.contains_key(EXPECT) {
-            self.session.as_downstream_mut().write_continue_response().await.map_err(|_| BodyError::Broken)?;
+            self.session
+                .as_downstream_mut()
+                .write_continue_response()
+                .await
+                .map_err(|_| BodyError::Broken)?;
         }
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();

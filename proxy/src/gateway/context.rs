@@ -58,7 +58,9 @@ impl Context {
 
     /// What must be redacted from the answer.
     pub(super) fn redactor(&self) -> Redactor {
-        self.authorized.as_ref().map_or_else(|| self.revision.scope.redactor.clone(), |it| it.redactor().clone())
+        self.authorized
+            .as_ref()
+            .map_or_else(|| self.revision.scope.redactor.clone(), |it| it.redactor().clone())
     }
 
     /// Whether the answer will be read on its way.
@@ -108,7 +110,9 @@ impl Context {
 /// Random ids: unique, not secret.
 pub(super) fn fresh_ids() -> [u8; 24] {
     let mut ids = [0; 24];
-    for (eight, random) in ids.as_chunks_mut::<8>().0.iter_mut().zip(std::iter::repeat_with(|| fastrand::u64(1..))) {
+    for (eight, random) in
+        ids.as_chunks_mut::<8>().0.iter_mut().zip(std::iter::repeat_with(|| fastrand::u64(1..)))
+    {
         *eight = random.to_le_bytes();
     }
     ids

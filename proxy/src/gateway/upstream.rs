@@ -35,7 +35,8 @@ const STRIPPED: &[&str] = &[
 ];
 
 /// Families of such headers.
-const STRIPPED_PREFIXES: &[&str] = &["x-forwarded-", "x-mcpg-", "mcpg-", "x-envoy-", "x-client-cert", "x-ssl-"];
+const STRIPPED_PREFIXES: &[&str] =
+    &["x-forwarded-", "x-mcpg-", "mcpg-", "x-envoy-", "x-client-cert", "x-ssl-"];
 
 /// Makes the request the upstream's.
 pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<()> {
@@ -80,7 +81,8 @@ fn strip(request: &mut RequestHeader) {
     for name in STRIPPED {
         request.remove_header(*name);
     }
-    let families = |name: &&HeaderName| STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+    let families =
+        |name: &&HeaderName| STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
     let found: Vec<HeaderName> = request.headers.keys().filter(families).cloned().collect();
     for name in found {
         request.remove_header(&name);

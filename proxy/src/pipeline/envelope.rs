@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
-use mcpg_protocol::{Accept, Agreement, Envelope, Era, Field, RequestHeaders, Revision as Protocol, RpcError};
+use mcpg_protocol::{
+    Accept, Agreement, Envelope, Era, Field, RequestHeaders, Revision as Protocol, RpcError,
+};
 use mcpg_protocol::{Message, TargetKind};
 use mcpg_sdk::{Call, Target};
 
