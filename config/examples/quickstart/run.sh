@@ -81,7 +81,7 @@ built=$("$cargo" metadata $locked --no-deps --format-version 1 |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 
 mkdir -p "$state"
-if [ ! -s "$alice" ]; then
+if ! [ -s "$alice" ] || ! [ -s "$state/hash.key" ] || ! [ -s "$state/keys.jsonl" ]; then
     say "Making a key for user:alice@acme.com in $state"
     "$built/mcpg" keys new --subject user:alice@acme.com --env test \
         --hash-key-file "$state/hash.key" --keys-file "$state/keys.jsonl" >"$alice"
@@ -110,8 +110,9 @@ say 'Point a client at it (Streamable HTTP):'
 cat <<TEXT
   URL      $gateway/mcp
   Header   Authorization: Bearer $(cat "$alice")
-  Try      npx @modelcontextprotocol/inspector --cli $gateway/mcp --transport http \\
+  Try      npx @modelcontextprotocol/inspector@latest --cli $gateway/mcp --transport http \\
              --header "Authorization: Bearer \$(cat $alice)" --method tools/list
+           (with Node 22 or later)
 
 Edit $config or its policies and the gateway follows; $admin/revision and
 /metrics show how. Ctrl-C ends it.
