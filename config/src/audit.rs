@@ -24,7 +24,7 @@ pub struct Audit {
     pub checkpoint_interval: Duration,
     /// Bytes of a segment before the next is begun.
     pub segment_bytes_max: u64,
-    /// Rows waiting to be written; calls beyond are refused.
+    /// Rows waiting to be written in the `async` mode; rows beyond are dropped and counted in a gap row.
     pub queue_rows_max: usize,
 }
 

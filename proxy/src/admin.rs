@@ -38,7 +38,8 @@ impl Admin {
             "/readyz" => self.ready(),
             "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, self.gateway.metrics.render()),
             "/revision" => {
-                let standing = serde_json::to_vec_pretty(&self.gateway.revisions.standing()).unwrap_or_default();
+                let standing =
+                    serde_json::to_vec_pretty(&self.gateway.revisions.standing()).unwrap_or_default();
                 with_type(StatusCode::OK, "application/json", standing)
             }
             _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics or /revision\n"),

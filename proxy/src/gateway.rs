@@ -28,7 +28,7 @@ use crate::pipeline::{self, Arrival};
 use crate::refusal::Refusal;
 use crate::response::Answer;
 use crate::revision::RevisionStore;
-use crate::trace_context::TraceContext;
+use crate::trace_context::{Hex, TraceContext};
 
 /// What every request shares.
 pub struct Gateway {
@@ -59,7 +59,8 @@ impl Gateway {
     async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> Result<()> {
         self.metrics.refused(refusal.reason);
         tracing::info!(
-            trace_id = %context.trace.trace_id_hex(),
+            request_id = %Hex(&context.request_id),
+            trace_id = %Hex(&context.trace.trace_id),
             status = refusal.status(),
             reason = refusal.reason,
             detail = %refusal.detail,
@@ -95,10 +96,11 @@ impl ProxyHttp for Proxy {
         let gateway = &self.0;
         let revision = Arc::clone(&context.revision);
         let traceparent = revision.propagate_trace.then(|| session.get_header("traceparent")).flatten();
-        context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh_ids());
+        context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh());
         let mut exchange = body::SessionExchange::new(session);
         let admitted =
-            pipeline::admit(&revision, &gateway.audit, &mut exchange, &context.trace, gateway.arrival()).await;
+            pipeline::admit(&revision, &gateway.audit, &mut exchange, context.request_id, gateway.arrival())
+                .await;
         match admitted {
             Ok(authorized) => {
                 context.authorized = Some(authorized);
@@ -113,9 +115,9 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let route = context.route()?;
-        let address = route
-            .next_address()
-            .ok_or_else(|| Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up())?;
+        let address = route.next_address().ok_or_else(|| {
+            Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
+        })?;
         Ok(route.peer.at(address))
     }
 
@@ -152,7 +154,8 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<()> {
         // Pingora replays the tail of the body that the pipeline has read; the whole of it goes out at once.
-        *body = if end { context.authorized.as_ref().map(|authorized| authorized.body().clone()) } else { None };
+        *body =
+            if end { context.authorized.as_ref().map(|authorized| authorized.body().clone()) } else { None };
         Ok(())
     }
 
@@ -189,9 +192,9 @@ impl ProxyHttp for Proxy {
         context: &mut Context,
     ) -> Result<Option<std::time::Duration>> {
         if let Some(answer) = &mut context.answer {
-            answer
-                .chunk(body, end)
-                .map_err(|error| Error::because(ErrorType::InternalError, "answer cut off", error).into_up())?;
+            answer.chunk(body, end).map_err(|error| {
+                Error::because(ErrorType::InternalError, "answer cut off", error).into_up()
+            })?;
         }
         Ok(None)
     }
@@ -212,7 +215,12 @@ impl ProxyHttp for Proxy {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, context: &mut Context) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
         let failure = upstream::classify(error);
         context.fail(error, failure);
         if let Some(failure) = failure
@@ -228,7 +236,8 @@ impl ProxyHttp for Proxy {
         if let (Some(failure), Ok(route)) = (failure, context.route()) {
             self.0.metrics.upstream_failed(&route.id, failure.reason());
             tracing::warn!(
-                trace_id = %context.trace.trace_id_hex(),
+                request_id = %Hex(&context.request_id),
+                trace_id = %Hex(&context.trace.trace_id),
                 binding = route.id,
                 reason = failure.reason(),
                 cause = %error.etype().as_str(),

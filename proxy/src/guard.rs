@@ -237,12 +237,18 @@ fn rewind(stream: Stream, bytes: &[u8]) -> Option<Stream> {
 fn peer_ip(stream: &Stream) -> IpAddr {
     stream
         .get_socket_digest()
-        .and_then(|digest| digest.peer_addr().and_then(|address| address.as_inet().map(std::net::SocketAddr::ip)))
+        .and_then(|digest| {
+            digest.peer_addr().and_then(|address| address.as_inet().map(std::net::SocketAddr::ip))
+        })
         .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
 }
 
 /// One read into `bytes`. The room is made only once there is something to read.
-fn read_some(stream: &mut Stream, bytes: &mut BytesMut, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+fn read_some(
+    stream: &mut Stream,
+    bytes: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<std::io::Result<usize>> {
     let mut room = [std::mem::MaybeUninit::uninit(); READ_BYTES];
     let mut room = ReadBuf::uninit(&mut room);
     ready!(Pin::new(stream).poll_read(cx, &mut room))?;

@@ -63,8 +63,11 @@ impl Metrics {
                 &["binding", "outcome"],
             )?,
             durations: HistogramVec::new(
-                HistogramOpts::new("mcpg_request_duration_seconds", "Time from the head of a request to the end of its answer.")
-                    .buckets(DURATION_BUCKETS.to_vec()),
+                HistogramOpts::new(
+                    "mcpg_request_duration_seconds",
+                    "Time from the head of a request to the end of its answer.",
+                )
+                .buckets(DURATION_BUCKETS.to_vec()),
                 &["binding"],
             )?,
             refusals: IntCounterVec::new(
@@ -139,7 +142,10 @@ impl Metrics {
     ///
     /// # Errors
     /// When a name is taken already.
-    pub fn observe(&self, read: impl Fn() -> Vec<Sample> + Send + Sync + 'static) -> Result<(), prometheus::Error> {
+    pub fn observe(
+        &self,
+        read: impl Fn() -> Vec<Sample> + Send + Sync + 'static,
+    ) -> Result<(), prometheus::Error> {
         let descriptions = read().iter().map(Sample::description).collect::<Result<_, _>>()?;
         self.registry.register(Box::new(Observed { descriptions, read: Box::new(read) }))
     }
@@ -214,9 +220,15 @@ impl Sample {
                 ("mcpg_connections_refused_total", "Connections refused by a connection limit.")
             }
             SampleKind::RequestsActive => ("mcpg_requests_active", "Requests being served."),
-            SampleKind::CacheHits => ("mcpg_decision_cache_hits_total", "Policy decisions found in the cache."),
-            SampleKind::CacheMisses => ("mcpg_decision_cache_misses_total", "Policy decisions not found in the cache."),
-            SampleKind::CacheEvictions => ("mcpg_decision_cache_evictions_total", "Policy decisions evicted."),
+            SampleKind::CacheHits => {
+                ("mcpg_decision_cache_hits_total", "Policy decisions found in the cache.")
+            }
+            SampleKind::CacheMisses => {
+                ("mcpg_decision_cache_misses_total", "Policy decisions not found in the cache.")
+            }
+            SampleKind::CacheEvictions => {
+                ("mcpg_decision_cache_evictions_total", "Policy decisions evicted.")
+            }
             SampleKind::CacheSkipped => {
                 ("mcpg_decision_cache_skipped_total", "Policy decisions that cannot be cached.")
             }
@@ -224,13 +236,17 @@ impl Sample {
             SampleKind::AuditRows => ("mcpg_audit_rows_total", "Rows appended to the audit log."),
             SampleKind::AuditBytes => ("mcpg_audit_bytes_total", "Bytes appended to the audit log."),
             SampleKind::AuditSyncs => ("mcpg_audit_syncs_total", "Times the audit log was made durable."),
-            SampleKind::AuditFailures => ("mcpg_audit_failures_total", "Failed writes or syncs of the audit log."),
+            SampleKind::AuditFailures => {
+                ("mcpg_audit_failures_total", "Failed writes or syncs of the audit log.")
+            }
             SampleKind::AuditRefused => {
                 ("mcpg_audit_refused_total", "Rows that could not be recorded: their calls were refused.")
             }
             SampleKind::AuditLost => ("mcpg_audit_lost_total", "Accepted rows that the storage lost."),
             SampleKind::AuditQueue => ("mcpg_audit_queue_rows", "Rows waiting to be written in async mode."),
-            SampleKind::AuditDropped => ("mcpg_audit_dropped_total", "Rows dropped by a full queue in async mode."),
+            SampleKind::AuditDropped => {
+                ("mcpg_audit_dropped_total", "Rows dropped by a full queue in async mode.")
+            }
             SampleKind::AuditHealthy => ("mcpg_audit_healthy", "Whether calls can be recorded."),
         }
     }

@@ -207,7 +207,12 @@ mod tests {
     }
 
     fn tls(pin: u8) -> PeerTls {
-        PeerTls { server_name: "upstream.example".into(), roots: None, pins: vec![[pin; 32]], tls13_only: false }
+        PeerTls {
+            server_name: "upstream.example".into(),
+            roots: None,
+            pins: vec![[pin; 32]],
+            tls13_only: false,
+        }
     }
 
     #[test]
@@ -238,7 +243,8 @@ mod tests {
         let key = |settings: PeerSettings| PeerTemplate::new(&settings).unwrap().peer.group_key;
         let mut other_scope = settings(Some(tls(1)));
         other_scope.scope = "other/team/prod".into();
-        let keys = [key(settings(None)), key(settings(Some(tls(1)))), key(settings(Some(tls(2)))), key(other_scope)];
+        let keys =
+            [key(settings(None)), key(settings(Some(tls(1)))), key(settings(Some(tls(2)))), key(other_scope)];
         for (index, left) in keys.iter().enumerate() {
             assert!(keys[index + 1..].iter().all(|right| left != right));
         }

@@ -23,6 +23,7 @@ use mcpg_filters::identity::{Credentials, Identified};
 use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_filters::transform::redact::Redactor;
+use mcpg_ledger::RequestId;
 use mcpg_protocol::RpcError;
 use mcpg_sdk::{Call, Decision};
 
@@ -34,7 +35,6 @@ pub use record::{decision_row, outcome_row};
 use crate::audit::AuditLog;
 use crate::refusal::Refusal;
 use crate::revision::{Revision, Route, ScopeState};
-use crate::trace_context::TraceContext;
 
 /// The request as the network has it.
 pub trait Exchange: Send {
@@ -101,7 +101,7 @@ pub async fn admit<E: Exchange>(
     revision: &Revision,
     audit: &AuditLog,
     exchange: &mut E,
-    trace: &TraceContext,
+    request_id: RequestId,
     arrival: Arrival,
 ) -> Result<Authorized, Refusal> {
     let (scope, route) = tenant::resolve(revision, exchange.head())?;
@@ -113,7 +113,7 @@ pub async fn admit<E: Exchange>(
     let decided = scope.policy.decide(identified.caller(), &call);
     let decided = scope.gates.pass(decided);
     scope.plugins.on_request();
-    let row = decision_row(revision, &identified, &call, &spoken, &decided, trace);
+    let row = decision_row(revision, &identified, &call, &spoken, &decided, request_id);
     let recorded = row.write(audit).await;
     permitted(&decided, &route.metrics.denied, &spoken)?;
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;

@@ -75,7 +75,8 @@ impl Refusal {
     /// A request head that the guard refused.
     pub fn head(error: HeadError) -> Self {
         let message = error.to_string();
-        let mut refusal = Self::worded(RpcError::InvalidRequest, None, error.reason(), &message, message.clone());
+        let mut refusal =
+            Self::worded(RpcError::InvalidRequest, None, error.reason(), &message, message.clone());
         refusal.status = Some(error.status());
         refusal.close = true;
         refusal

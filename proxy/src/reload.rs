@@ -33,7 +33,8 @@ pub struct Loaded {
 /// # Errors
 /// What is wrong with it, each with its place.
 pub fn read(path: &Path) -> Result<Loaded, Vec<String>> {
-    let bytes = std::fs::read(path).map_err(|error| vec![format!("cannot read `{}`: {error}", path.display())])?;
+    let bytes =
+        std::fs::read(path).map_err(|error| vec![format!("cannot read `{}`: {error}", path.display())])?;
     let base_dir = path.parent().unwrap_or(Path::new("."));
     let config = Config::from_yaml(&bytes, &path.display().to_string(), base_dir)
         .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
@@ -177,7 +178,10 @@ impl Reloader {
             };
             sleep(SETTLE).await;
             while changes.try_recv().is_ok() {}
-            let unchanged = || read(&self.path).is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest));
+            let unchanged = || {
+                read(&self.path)
+                    .is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest))
+            };
             // A touched file that says the same is no news, unless somebody asked or the last word was a refusal.
             if !asked && self.gateway.revisions.standing().last_refusal.is_none() && unchanged() {
                 continue;
@@ -214,7 +218,9 @@ impl Reloader {
         if let Ok(loaded) = read(&self.path) {
             files.extend(source_paths(&loaded.config));
         }
-        let folder = |path: &PathBuf| if path.is_dir() { Some(path.clone()) } else { path.parent().map(Path::to_owned) };
+        let folder = |path: &PathBuf| {
+            if path.is_dir() { Some(path.clone()) } else { path.parent().map(Path::to_owned) }
+        };
         files
             .iter()
             .filter_map(folder)

@@ -25,8 +25,7 @@ const FRAMEWORK_DIRECTIVES: &str = "pingora_proxy=off,pingora_core=warn,pingora_
 /// # Errors
 /// When a log writer is installed already or `MCPG_LOG` is malformed.
 pub fn init(level: &str, format: LogFormat) -> anyhow::Result<()> {
-    let directives =
-        std::env::var("MCPG_LOG").unwrap_or_else(|_| format!("{level},{FRAMEWORK_DIRECTIVES}"));
+    let directives = std::env::var("MCPG_LOG").unwrap_or_else(|_| format!("{level},{FRAMEWORK_DIRECTIVES}"));
     let filter = EnvFilter::try_new(&directives)
         .map_err(|error| anyhow::anyhow!("`MCPG_LOG` is malformed: {error}"))?;
     let writer = BoxMakeWriter::new(std::io::stderr);

@@ -10,7 +10,7 @@ const VERSION_00_LENGTH: usize = 55;
 /// The place of one request in a distributed trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
-    /// The trace, which is also the request's id in logs and audit rows.
+    /// The trace. The client's, if it sent one.
     pub trace_id: [u8; 16],
     /// The caller's span, if it sent one.
     pub parent: Option<[u8; 8]>,
@@ -38,16 +38,13 @@ impl TraceContext {
         write_hex(&mut header, 53, &[self.flags]);
         header
     }
-
-    /// Prints the trace id in hex without allocating.
-    pub fn trace_id_hex(&self) -> impl fmt::Display + use<> {
-        Hex(self.trace_id)
-    }
 }
 
-struct Hex([u8; 16]);
+/// Prints an id in hex without allocating.
+#[derive(Debug)]
+pub struct Hex<'a>(pub &'a [u8]);
 
-impl fmt::Display for Hex {
+impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -145,10 +142,7 @@ mod tests {
     fn the_upstream_sees_the_same_trace_and_our_span() {
         let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let context = TraceContext::join(Some(header.as_bytes()), FRESH);
-        assert_eq!(
-            context.traceparent(),
-            *b"00-4bf92f3577b34da6a3ce929d0e0e4736-0707070707070707-01"
-        );
-        assert_eq!(context.trace_id_hex().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(context.traceparent(), *b"00-4bf92f3577b34da6a3ce929d0e0e4736-0707070707070707-01");
+        assert_eq!(Hex(&context.trace_id).to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 }

@@ -31,6 +31,9 @@ pub(super) enum Audit {
         /// A file of exported checkpoints, kept elsewhere, that the log must contain: finds a log cut off at its end.
         #[arg(long)]
         checkpoints: Vec<PathBuf>,
+        /// A head written down earlier, `CHAIN:SEQ:HASH` as `verify` prints it, that the log must contain.
+        #[arg(long)]
+        head: Vec<Expected>,
         /// Accept a log whose oldest segments were removed by retention.
         #[arg(long)]
         allow_removed_prefix: bool,
@@ -44,9 +47,10 @@ impl Audit {
                 show::show_dir(&dir, |row| println!("{row}"))?;
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Verify { dir, keys, checkpoints, allow_removed_prefix } => {
+            Self::Verify { dir, keys, checkpoints, head, allow_removed_prefix } => {
                 let keys = trusted(&dir, &keys)?;
-                let expected = expected(&checkpoints, &keys)?;
+                let mut expected = expected(&checkpoints, &keys)?;
+                expected.extend(head);
                 verify(&dir, &Trust { keys, expected, allow_removed_prefix })
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use mcpg_filters::transform::redact::Redactor;
-use mcpg_ledger::Completion;
+use mcpg_ledger::{Completion, RequestId};
 use mcpg_protocol::RpcError;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 
@@ -12,12 +12,14 @@ use super::Gateway;
 use crate::pipeline::{Authorized, outcome_row};
 use crate::response::Answer;
 use crate::revision::{Revision, Route};
-use crate::trace_context::TraceContext;
+use crate::trace_context::{Hex, TraceContext};
 
 /// One request.
 pub struct Context {
     /// The revision that it sees from beginning to end.
     pub revision: Arc<Revision>,
+    /// What ties its audit rows together. Made here: a trace id comes from the client, who may send it twice.
+    pub request_id: RequestId,
     /// Its place in a trace.
     pub trace: TraceContext,
     /// Set once every stage let it pass.
@@ -36,6 +38,7 @@ impl Context {
     pub fn new(revision: Arc<Revision>) -> Self {
         Self {
             revision,
+            request_id: fresh(),
             trace: TraceContext { trace_id: [0; 16], parent: None, span_id: [0; 8], flags: 0 },
             authorized: None,
             answer: None,
@@ -92,12 +95,13 @@ impl Context {
             (Some(completion), _) | (None, Some(completion)) => completion,
             (None, None) => Completion::UpstreamError,
         };
-        let row = outcome_row(&self.trace, SystemTime::now(), took, self.status, sent, completion);
+        let row = outcome_row(self.request_id, SystemTime::now(), took, self.status, sent, completion);
         if let Err(error) = gateway.audit.record_now(&row) {
-            tracing::error!(%error, trace_id = %self.trace.trace_id_hex(), "outcome not recorded");
+            tracing::error!(%error, request_id = %Hex(&self.request_id), "outcome not recorded");
         }
         tracing::debug!(
-            trace_id = %self.trace.trace_id_hex(),
+            request_id = %Hex(&self.request_id),
+            trace_id = %Hex(&self.trace.trace_id),
             binding = authorized.route().id,
             status = self.status,
             bytes = sent,
@@ -107,13 +111,9 @@ impl Context {
     }
 }
 
-/// Random ids: unique, not secret.
-pub(super) fn fresh_ids() -> [u8; 24] {
-    let mut ids = [0; 24];
-    for (eight, random) in
-        ids.as_chunks_mut::<8>().0.iter_mut().zip(std::iter::repeat_with(|| fastrand::u64(1..)))
-    {
-        *eight = random.to_le_bytes();
-    }
-    ids
+/// Random bytes: unique, not secret.
+pub(super) fn fresh<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fastrand::fill(&mut bytes);
+    bytes
 }

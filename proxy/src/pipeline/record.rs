@@ -7,13 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use mcpg_filters::identity::Identified;
 use mcpg_filters::policy::Decided;
-use mcpg_ledger::{Completion, DecisionRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict};
+use mcpg_ledger::{Completion, DecisionRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts, Verdict};
 use mcpg_sdk::{Call, Decision, Obligation, RedactMode, Target};
 
 use super::Spoken;
 use crate::audit::{AuditError, AuditLog};
 use crate::revision::Revision;
-use crate::trace_context::TraceContext;
 
 /// A decision as it will be recorded, borrowed from the request.
 pub struct DecisionRow<'a> {
@@ -28,7 +27,7 @@ pub fn decision_row<'a>(
     call: &'a Call<'a>,
     spoken: &Spoken<'_>,
     decided: &'a Decided,
-    trace: &TraceContext,
+    request_id: RequestId,
 ) -> DecisionRow<'a> {
     let (verdict, engine, deny_code) = match &decided.verdict.decision {
         Decision::Permit => (Verdict::Permit, None, None),
@@ -38,7 +37,7 @@ pub fn decision_row<'a>(
     let first_engine = || decided.verdict.policies.first().map(|policy| &*policy.engine);
     let row = DecisionRef {
         time: unix_nanos(call.now),
-        request_id: trace.trace_id,
+        request_id,
         organization: call.scope.organization(),
         workspace: call.scope.workspace(),
         environment: call.scope.environment(),
@@ -100,7 +99,7 @@ impl DecisionRow<'_> {
 
 /// The row of an outcome.
 pub fn outcome_row(
-    trace: &TraceContext,
+    request_id: RequestId,
     now: SystemTime,
     took: Duration,
     http_status: u16,
@@ -109,7 +108,7 @@ pub fn outcome_row(
 ) -> RowRef<'static> {
     RowRef::Outcome(OutcomeRef {
         time: unix_nanos(now),
-        request_id: trace.trace_id,
+        request_id,
         http_status,
         response_bytes: response_bytes as u64,
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),

@@ -68,9 +68,8 @@ impl Bench {
     }
 
     async fn admit(&self, exchange: &mut Fake) -> Result<Authorized, Refusal> {
-        let trace = TraceContext::join(None, [7; 24]);
         let arrival = Arrival { wall: SystemTime::now(), monotonic_ns: 1 };
-        admit(&self.revision, &self.audit, exchange, &trace, arrival).await
+        admit(&self.revision, &self.audit, exchange, [7; 16], arrival).await
     }
 
     fn rows(&self) -> Vec<Value> {

@@ -12,8 +12,8 @@ use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_filters::registry::{self, BuildContext, Filter};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_filters::transform::redact::{RedactLimits, Redactor};
-use mcpg_sdk::policy::PolicyEngine;
 use mcpg_sdk::SettingsError;
+use mcpg_sdk::policy::PolicyEngine;
 
 use super::{BodyLimits, Revision, Routes, ScopeState};
 use crate::guard::{ConnectionLimits, GuardLimits, HeadLimits};
@@ -171,7 +171,10 @@ impl Filters {
             Filter::RateLimit(limit) => self.quotas.push(limit),
             Filter::Redact(redactor) => {
                 if self.redactor.replace(redactor).is_some() {
-                    return Err(SettingsError::at("", "`transform.redact` is loaded twice: name all fields in one"));
+                    return Err(SettingsError::at(
+                        "",
+                        "`transform.redact` is loaded twice: name all fields in one",
+                    ));
                 }
             }
             // These have settings that are read elsewhere, or none.

@@ -58,7 +58,8 @@ pub(super) fn gateway(
     h2.max_concurrent_streams(limits.h2_streams_max);
     h2.max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
     proxy.h2_options = Some(h2);
-    let mut service = Listening::new("gateway".to_owned(), Guard::new(proxy, Arc::clone(gateway), connections));
+    let mut service =
+        Listening::new("gateway".to_owned(), Guard::new(proxy, Arc::clone(gateway), connections));
     let secrets = SecretResolver::new(config.base_dir());
     for (address, listener) in addresses.iter().zip(&config.server.listeners) {
         let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
@@ -91,8 +92,10 @@ pub(super) fn background(
     requests: mpsc::Receiver<()>,
     gateway: Arc<Gateway>,
 ) -> GenBackgroundService<Background> {
-    let mut service =
-        background_service("background", Background { reloader, requests: Mutex::new(Some(requests)), gateway });
+    let mut service = background_service(
+        "background",
+        Background { reloader, requests: Mutex::new(Some(requests)), gateway },
+    );
     service.threads = Some(1);
     service
 }
@@ -151,7 +154,9 @@ impl Background {
                 match timeout(RESOLVE_TIME_MAX, resolve(host, *port, AddressPolicy::operator())).await {
                     Ok(Ok(addresses)) => route.set_addresses(addresses),
                     // The addresses known so far stay: a resolver's outage is no reason to stop.
-                    Ok(Err(error)) => tracing::warn!(binding = route.id, %error, "upstream name not resolved"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(binding = route.id, %error, "upstream name not resolved")
+                    }
                     Err(_) => tracing::warn!(binding = route.id, "upstream name not resolved in time"),
                 }
             }

@@ -25,11 +25,13 @@ pub(super) fn load(audit: &Audit, base_dir: &Path) -> anyhow::Result<SigningKey>
     match &audit.signing_key {
         Some(KeySource::Secret(reference)) => {
             let secret = SecretResolver::new(base_dir).resolve(reference)?;
-            let pem = std::str::from_utf8(secret.expose()).map_err(|_| anyhow!("`{reference}` holds no PEM text"))?;
+            let pem = std::str::from_utf8(secret.expose())
+                .map_err(|_| anyhow!("`{reference}` holds no PEM text"))?;
             parse(pem).with_context(|| format!("`{reference}`"))
         }
         Some(KeySource::File(path)) => {
-            let pem = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            let pem =
+                fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
             parse(&pem).with_context(|| format!("`{}`", path.display()))
         }
         None => own(&audit.dir),
@@ -54,25 +56,37 @@ fn make(dir: &Path) -> anyhow::Result<SigningKey> {
         .mode(0o700)
         .create(dir)
         .with_context(|| format!("cannot make `{}`", dir.display()))?;
-    let private = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| anyhow!("cannot encode the key: {error}"))?;
+    let private =
+        key.to_pkcs8_pem(LineEnding::LF).map_err(|error| anyhow!("cannot encode the key: {error}"))?;
     let public = key
         .verifying_key()
         .to_public_key_pem(LineEnding::LF)
         .map_err(|error| anyhow!("cannot encode the key: {error}"))?;
-    write(&dir.join(PRIVATE_FILE), 0o600, private.as_bytes())?;
+    if !write(&dir.join(PRIVATE_FILE), 0o600, private.as_bytes())? {
+        // Another process has just made one: that is the log's key.
+        return own(dir);
+    }
     write(&dir.join(PUBLIC_FILE), 0o644, public.as_bytes())?;
     tracing::info!(dir = %dir.display(), "audit signing key made: keep a copy of `{PUBLIC_FILE}` elsewhere");
     Ok(key)
 }
 
-fn write(path: &Path, mode: u32, contents: &[u8]) -> anyhow::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(path)
-        .and_then(|mut file| file.write_all(contents).and_then(|()| file.sync_all()))
-        .with_context(|| format!("cannot write `{}`", path.display()))
+/// Puts a whole file in place. False if another process was first; its file stays.
+fn write(path: &Path, mode: u32, contents: &[u8]) -> anyhow::Result<bool> {
+    let failed = || format!("cannot write `{}`", path.display());
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).map_err(|error| anyhow!("no randomness: {error}"))?;
+    let draft = path.with_extension(format!("{:016x}", u64::from_le_bytes(random)));
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft).with_context(failed)?;
+    file.write_all(contents).and_then(|()| file.sync_all()).with_context(failed)?;
+    let placed = fs::hard_link(&draft, path);
+    fs::remove_file(&draft).with_context(failed)?;
+    match placed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error).with_context(failed),
+    }
 }
 
 fn parse(pem: &str) -> anyhow::Result<SigningKey> {

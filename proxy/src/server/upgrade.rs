@@ -49,7 +49,8 @@ impl Upgrade {
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {
-        let program = self.program.as_ref().map_err(|error| anyhow::anyhow!("unknown program path: {error}"))?;
+        let program =
+            self.program.as_ref().map_err(|error| anyhow::anyhow!("unknown program path: {error}"))?;
         let mut command = Command::new(program);
         command.args(std::env::args_os().skip(1)).env(PREDECESSOR, getpid().as_raw_nonzero().to_string());
         let passed = self.sockets.pass_on(&mut command)?;
@@ -60,10 +61,16 @@ impl Upgrade {
 
     /// Tells the process that started this one to drain, now that this one serves.
     pub(super) fn relieve_predecessor(&self) {
-        let Some(predecessor) = std::env::var(PREDECESSOR).ok().and_then(|pid| pid.parse::<i32>().ok()) else { return };
+        let Some(predecessor) = std::env::var(PREDECESSOR).ok().and_then(|pid| pid.parse::<i32>().ok())
+        else {
+            return;
+        };
         // Only a parent can have started this process: a stale variable never hits a stranger.
-        let Some(parent) = getppid().filter(|parent| parent.as_raw_nonzero().get() == predecessor) else { return };
-        if let Err(error) = sd_notify::notify(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready]) {
+        let Some(parent) = getppid().filter(|parent| parent.as_raw_nonzero().get() == predecessor) else {
+            return;
+        };
+        if let Err(error) = sd_notify::notify(&[NotifyState::MainPid(std::process::id()), NotifyState::Ready])
+        {
             tracing::warn!(%error, "the service manager was not told of the new main process");
         }
         relieve(parent);

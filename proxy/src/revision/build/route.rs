@@ -33,7 +33,9 @@ pub(super) async fn routes(
         let BindingKind::Mcp(mcp) = &binding.kind;
         match parts(&binding.id, mcp, scope, secrets, metrics) {
             Ok(parts) => routes.push(Arc::new(resolved(parts, mcp).await)),
-            Err(problem) => problems.push(format!("{}: binding `{}`: {problem}", config.file_name(), binding.id)),
+            Err(problem) => {
+                problems.push(format!("{}: binding `{}`: {problem}", config.file_name(), binding.id))
+            }
         }
     }
     if problems.is_empty() { Ok(routes) } else { Err(problems) }
@@ -97,7 +99,8 @@ fn parts(
 
 fn tls(tls: &UpstreamTls) -> Result<PeerTls, String> {
     let roots = tls.ca.as_ref().map(|path| {
-        let pem = std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+        let pem =
+            std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
         match X509::stack_from_pem(&pem) {
             Ok(roots) if !roots.is_empty() => Ok(roots),
             _ => Err(format!("`{}` holds no PEM certificate", path.display())),
@@ -131,5 +134,6 @@ fn headers(binding: &McpBinding, secrets: &SecretResolver) -> Result<Vec<(Header
 
 /// The value is not repeated in the message: it may be a secret.
 fn header_value(name: &str, bytes: &[u8]) -> Result<HeaderValue, String> {
-    HeaderValue::from_bytes(bytes).map_err(|_| format!("{name} has a character that no header value can have"))
+    HeaderValue::from_bytes(bytes)
+        .map_err(|_| format!("{name} has a character that no header value can have"))
 }
