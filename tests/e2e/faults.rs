@@ -4,7 +4,7 @@
 use std::net::TcpListener;
 
 use mcpg_tests::mcp::Request;
-use mcpg_tests::{Gateway, RawHttp, RawUpstream, Response, Step, scenes, until};
+use mcpg_tests::{Fixture, Gateway, RawHttp, RawUpstream, Response, Step, scenes, until};
 use serde_json::json;
 
 use crate::expect::{Refused, refused, says_nothing_inside};
@@ -31,7 +31,7 @@ fn an_upstream_comes_back() {
     drop(listener);
     let gateway = scenes::open(&format!("http://{address}/mcp")).start();
     UNAVAILABLE.check("down", &call(&gateway));
-    let fixture = mcpg_tests::Fixture::start_with(&["--listen", &address.to_string()]);
+    let fixture = Fixture::start_at(&address.to_string(), &[]);
     assert_eq!(call(&gateway).status, 200);
     drop(fixture);
     UNAVAILABLE.check("down again", &call(&gateway));

@@ -1,7 +1,7 @@
 //! The gateway in front of the real MCP server: what a client sees is what the server said.
 
-use mcpg_tests::mcp::{Request, modern_body};
-use mcpg_tests::{Fixture, Gateway, RawHttp, scenes};
+use mcpg_tests::mcp::Request;
+use mcpg_tests::{Fixture, Gateway, RawHttp, RawUpstream, Step, scenes};
 use serde_json::{Value, json};
 
 const PATHS: &[&str] = &["/mcp", "/bindings/files/mcp"];
@@ -91,15 +91,27 @@ fn credentials_stop_at_the_gateway() {
 }
 
 #[test]
-fn an_upstreams_errors_pass_unchanged() {
-    let (fixture, gateway) = start(&["--json"]);
+fn an_upstreams_refusals_pass_unchanged() {
     // Clients tell the era of a server from these bodies.
-    let body = modern_body("no/such/method", json!({}));
-    let request = Request::modern("/mcp", "no/such/method", json!({})).body(body.to_string());
-    let (direct, through) = (request.send(fixture.address()), request.send(gateway.address()));
-    assert_eq!(through.status, 404, "{}", through.text());
-    assert_eq!(through.json()["error"]["code"], -32601);
-    assert_eq!(through.status, direct.status);
+    for (status, body) in [
+        (
+            "400 Bad Request",
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32022,"message":"m","data":{"supported":["x"]}}}"#,
+        ),
+        ("404 Not Found", r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no such method"}}"#),
+        ("400 Bad Request", "Bad Request: no valid session"),
+        ("404 Not Found", ""),
+        ("500 Internal Server Error", "{}"),
+        ("418 I'm a teapot", "short and stout"),
+    ] {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nX-Own: kept\r\n\r\n{body}");
+        let upstream = RawUpstream::start(move |_| vec![Step::Send(answer.clone().into_bytes())]);
+        let gateway = scenes::open(&upstream.url()).start();
+        let response = Request::modern_call("/mcp", "echo", json!({})).send(gateway.address());
+        assert_eq!((response.status.to_string(), response.text()), (status[..3].to_owned(), body.to_owned()));
+        assert_eq!(response.header("x-own"), Some("kept"), "{status}");
+    }
 }
 
 fn start(arguments: &[&str]) -> (Fixture, Gateway) {

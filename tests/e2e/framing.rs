@@ -67,7 +67,7 @@ fn heads_with_two_meanings_are_refused() {
     check("bare line feed in the request line", "POST /mcp HTTP/1.1\n{host}{length}", "bare_line_feed");
     check("bare line feed in a header", "{post}{host}X-A: b\n{length}", "bare_line_feed");
     check("folded header", "{post}{host}X-A: b\r\n c\r\n{length}", "folded_header");
-    check("folded length", "{post}{host}Content-Length:\r\n {n}\r\n", "folded_header");
+    check("folded length", "{post}{host}Content-Length: {n}\r\n 0\r\n", "folded_header");
     check("space before the colon", "{post}{host}Content-Length : {n}\r\n", "malformed_field_name");
     check(
         "space before the coding's colon",
@@ -138,7 +138,7 @@ fn heads_are_bounded() {
 
 #[test]
 fn chunks_are_exact() {
-    let bench = Bench::start();
+    let bench = Bench::start_with("  limits: { body_timeout_ms: 1000 }\n");
     let extension = "a".repeat(100_000);
     let trailers = "X-A: b\r\n".repeat(20_000);
     let rows: &[(&str, String)] = &[
@@ -155,11 +155,12 @@ fn chunks_are_exact() {
     ];
     for (case, body) in rows {
         let head = bench.fill("{post}{host}Transfer-Encoding: chunked\r\n");
-        let responses = exchange(bench.gateway.address(), format!("{head}\r\n{body}").as_bytes());
-        for response in &responses {
+        let mut connection = RawHttp::connect(bench.gateway.address());
+        connection.send(format!("{head}\r\n{body}").as_bytes());
+        if let Some(response) = connection.response() {
             assert!((400..500).contains(&response.status), "{case}: {} {}", response.status, response.text());
         }
-        assert!(responses.len() <= 1, "{case}: {responses:?}");
+        assert!(connection.is_closed_silently(), "{case}: the connection should be closed");
         bench.upstream_saw_nothing(case);
     }
     bench.still_serves();
@@ -172,7 +173,7 @@ fn chunked_bodies_are_served() {
     let head = bench.fill("{post}{host}Transfer-Encoding: Chunked\r\n");
     let body =
         format!("{:x};ext=\"v\"\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len());
-    let response = exchange(bench.gateway.address(), format!("{head}\r\n{body}").as_bytes()).remove(0);
+    let response = exchange(bench.gateway.address(), format!("{head}\r\n{body}").as_bytes());
     assert_eq!(response.status, 200, "{}", response.text());
     assert_eq!(bench.upstream.requests()[0].body, bench.body.as_bytes());
 }
@@ -183,31 +184,36 @@ fn a_request_within_a_request_is_none() {
     let inner = bench.fill("{post}{host}{length}") + "\r\n" + &bench.body;
     // The outer request is denied for its framing; what it carries must not be read as a second one.
     let outer = bench.fill("{post}{host}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n");
-    let responses = exchange(bench.gateway.address(), format!("{outer}\r\n0\r\n\r\n{inner}").as_bytes());
-    assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [400]);
+    let mut connection = RawHttp::connect(bench.gateway.address());
+    connection.send(format!("{outer}\r\n0\r\n\r\n{inner}").as_bytes());
+    assert_eq!(connection.response().map(|response| response.status), Some(400));
+    assert!(connection.is_closed_silently(), "there is no second answer");
     bench.upstream_saw_nothing("a smuggled request");
     bench.still_serves();
 }
 
 #[test]
-fn whole_requests_in_one_write_are_served_in_order() {
+fn a_request_that_comes_too_early_is_served_whole_or_not_at_all() {
     let bench = Bench::start();
     let request = |id: u8| {
         let body = bench.body.replace("\"id\":1", &format!("\"id\":{id}"));
         bench.fill("{post}{host}{length}") + "\r\n" + &body
     };
-    let responses = exchange(bench.gateway.address(), format!("{}{}", request(7), request(8)).as_bytes());
-    let ids: Vec<_> = responses.iter().map(|response| response.json()["id"].clone()).collect();
-    assert_eq!(ids, [json!(7), json!(8)]);
-    assert_eq!(bench.upstream.requests().len(), 2);
+    let mut connection = RawHttp::connect(bench.gateway.address());
+    connection.send(format!("{}{}", request(7), request(8)).as_bytes());
+    let mut next = || connection.response().map(|response| response.json()["id"].clone());
+    assert_eq!(next(), Some(json!(7)));
+    // A server may close in place of answering what was pipelined (RFC 9112, section 9.3.2); the client repeats it.
+    let second = next();
+    assert!(second.is_none() || second == Some(json!(8)), "{second:?}");
+    assert_eq!(bench.upstream.requests().len(), if second.is_some() { 2 } else { 1 });
 }
 
 #[test]
 fn the_absolute_form_of_the_same_host_is_served() {
     let bench = Bench::start();
     let head = bench.fill("POST http://{address}/mcp HTTP/1.1\r\n{host}{length}");
-    let response =
-        exchange(bench.gateway.address(), format!("{head}\r\n{}", bench.body).as_bytes()).remove(0);
+    let response = exchange(bench.gateway.address(), format!("{head}\r\n{}", bench.body).as_bytes());
     assert_eq!(response.status, 200, "{}", response.text());
 }
 
@@ -230,8 +236,12 @@ struct Bench {
 
 impl Bench {
     fn start() -> Self {
+        Self::start_with("")
+    }
+
+    fn start_with(server: &str) -> Self {
         let upstream = RawUpstream::result(json!({ "content": [] }));
-        let gateway = scenes::open(&upstream.url()).start();
+        let gateway = scenes::open_with(&upstream.url(), server, "").start();
         let bytes = Request::modern_call("/mcp", "echo", json!({ "text": "x" })).bytes(gateway.address());
         let (_, body) = String::from_utf8(bytes).unwrap().split_once("\r\n\r\n").map(own).unwrap();
         Self { upstream, gateway, body }
@@ -266,8 +276,8 @@ impl Bench {
     /// The rows prove nothing unless the same bench serves what is right.
     fn still_serves(&self) {
         let head = self.fill("{post}{host}{length}");
-        let responses = exchange(self.gateway.address(), format!("{head}\r\n{}", self.body).as_bytes());
-        assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [200]);
+        let response = exchange(self.gateway.address(), format!("{head}\r\n{}", self.body).as_bytes());
+        assert_eq!(response.status, 200, "{}", response.text());
     }
 }
 

@@ -32,7 +32,6 @@ fn what_is_not_permitted_is_denied_before_dispatch() {
         Request::modern("/mcp", "prompts/get", json!({ "name": "test_simple_prompt" })),
     );
     check("a task", "alice", Request::modern("/mcp", "tasks/get", json!({ "taskId": "t" })));
-    check("an unknown method", "alice", Request::modern("/mcp", "x/y", json!({})));
     check(
         "at the binding's own path",
         "alice",
@@ -43,7 +42,10 @@ fn what_is_not_permitted_is_denied_before_dispatch() {
         assert!(!response.text().contains(inside), "`{inside}` in {}", response.text());
     }
     let denied = gateway.metrics().sum("mcpg_requests_total", &[("outcome", "denied")]);
-    assert_eq!(denied, 9.0);
+    assert_eq!(denied, 8.0);
+    let unknown = Request::modern("/mcp", "x/y", json!({})).bearer(&key("alice")).send(gateway.address());
+    refused(404, -32601, "method_not_found").check_id("an unknown method", &unknown, json!(1));
+    assert_eq!(upstream.bytes_in(), 0);
 }
 
 #[test]

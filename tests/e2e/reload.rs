@@ -112,7 +112,10 @@ fn a_call_under_way_keeps_its_revision() {
     connection.send(&request.bytes(gateway.address()));
     assert_eq!(connection.head().map(|head| head.status), Some(200));
     gateway.replace("policies/extra.cedar", FORBID_ECHO);
-    until("the new policy should hold", || (call(&gateway) == 403).then_some(()));
+    until("the new revision should be in force", || {
+        (gateway.metrics().sum("mcpg_revision_number", &[]) >= 2.0).then_some(())
+    });
+    assert_eq!(call(&gateway), 403, "a call that begins now");
     upstream.release();
     let event = connection.event().expect("the call should end well");
     let message: Value = serde_json::from_str(&event.data).unwrap();

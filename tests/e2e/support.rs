@@ -1,7 +1,7 @@
 //! The support library against servers that are known to be right, so that a red test means the gateway.
 
 use mcpg_tests::mcp::{Request, Session};
-use mcpg_tests::{Fixture, RawHttp, RawUpstream, Step, exchange, until};
+use mcpg_tests::{Fixture, RawHttp, RawUpstream, Step, until};
 use serde_json::json;
 
 #[test]
@@ -44,8 +44,9 @@ fn endless_bodies_end_with_the_reader() {
 fn pipelined_requests_have_a_response_each() {
     let upstream = RawUpstream::json("{}");
     let request = Request::post("/mcp", "{}").bytes(upstream.address());
-    let responses = exchange(upstream.address(), &[request.clone(), request].concat());
-    assert_eq!(responses.iter().map(|response| response.status).collect::<Vec<_>>(), [200, 200]);
+    let mut connection = RawHttp::connect(upstream.address());
+    connection.send(&[request.clone(), request].concat());
+    assert_eq!([200, 200].map(|_| connection.response().map(|response| response.status)), [Some(200); 2]);
 }
 
 #[test]

@@ -24,9 +24,14 @@ impl Fixture {
 
     /// Starts the server with more arguments, such as `--json`.
     pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", arguments)
+    }
+
+    /// Starts the server on an address of one's own choice.
+    pub fn start_at(listen: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("cannot make a folder");
         let mut command = Command::new(binaries::fixture());
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        command.args(["--listen", listen]).args(arguments);
         let mut process = Process::start("mcpg-fixture", &mut command, &folder.path().join("fixture.log"));
         let address = until("the fixture should announce its address", || {
             if let Some(status) = process.exited() {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -41,12 +41,11 @@ pub struct Event {
     pub data: String,
 }
 
-/// Sends `bytes` on a new connection and reads every response until the peer closes or stays silent after one.
-pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Vec<Response> {
+/// Sends `bytes` on a new connection and reads one response.
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Response {
     let mut connection = RawHttp::connect(address);
     connection.send(bytes);
-    connection.finish_sending();
-    std::iter::from_fn(|| connection.response()).collect()
+    connection.response().expect("the server should answer")
 }
 
 impl RawHttp {
@@ -66,11 +65,6 @@ impl RawHttp {
     /// Sends bytes. A server that has hung up already is no error: its answer is what counts.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
-    }
-
-    /// Tells the server that nothing more will come.
-    pub fn finish_sending(&mut self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// The connection's own address, to tell connections apart.

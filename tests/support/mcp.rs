@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::{RawHttp, Response};
+use crate::{RawHttp, Response, exchange};
 
 /// The stateless revision.
 pub const MODERN: &str = "2026-07-28";
@@ -108,9 +108,7 @@ impl Request {
 
     /// Sends the request on a connection of its own and reads the response.
     pub fn send(&self, address: SocketAddr) -> Response {
-        let mut connection = RawHttp::connect(address);
-        connection.send(&self.bytes(address));
-        connection.response().expect("the server should answer")
+        exchange(address, &self.bytes(address))
     }
 }
 
