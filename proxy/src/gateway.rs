@@ -13,6 +13,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
+use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
@@ -22,11 +23,11 @@ use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 pub use context::Context;
 
 use crate::audit::AuditLog;
+use crate::dispatch;
 use crate::guard::{GuardLimits, GuardPolicy, HeadError};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Arrival};
 use crate::refusal::Refusal;
-use crate::response::Answer;
 use crate::revision::RevisionStore;
 use crate::trace_context::{Hex, TraceContext};
 
@@ -38,6 +39,7 @@ pub struct Gateway {
     pub audit: Arc<AuditLog>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    transport: TransportConnector,
     started: Instant,
 }
 
@@ -47,7 +49,13 @@ pub struct Proxy(pub Arc<Gateway>);
 impl Gateway {
     /// A gateway over a first revision.
     pub fn new(revisions: Arc<RevisionStore>, audit: Arc<AuditLog>, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { revisions, audit, metrics, started: Instant::now() })
+        Arc::new(Self {
+            revisions,
+            audit,
+            metrics,
+            transport: TransportConnector::new(None),
+            started: Instant::now(),
+        })
     }
 
     fn arrival(&self) -> Arrival {
@@ -103,8 +111,12 @@ impl ProxyHttp for Proxy {
                 .await;
         match admitted {
             Ok(authorized) => {
+                let http1 = authorized.route().peer.speaks_http1();
                 context.authorized = Some(authorized);
-                Ok(false)
+                if http1 {
+                    dispatch::exchange(session, context, &gateway.transport).await?;
+                }
+                Ok(http1)
             }
             Err(refusal) => {
                 gateway.refuse(session, context, &refusal).await?;
@@ -115,10 +127,10 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let route = context.route()?;
-        let address = route.next_address().ok_or_else(|| {
+        let target = route.next_target().ok_or_else(|| {
             Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
         })?;
-        Ok(route.peer.at(address))
+        Ok(Box::new(target.peer().clone()))
     }
 
     async fn connected_to_upstream(
@@ -168,10 +180,7 @@ impl ProxyHttp for Proxy {
         if response.status.is_informational() {
             return Ok(());
         }
-        let redactor = context.redactor();
-        let id = context.authorized.as_ref().and_then(|authorized| authorized.id()).map(Box::from);
-        context.answer = Some(Answer::begin(response, redactor, id, context.revision.bodies)?);
-        Ok(())
+        context.begin_answer(response).map(|_| ())
     }
 
     async fn response_filter(
@@ -191,11 +200,7 @@ impl ProxyHttp for Proxy {
         end: bool,
         context: &mut Context,
     ) -> Result<Option<std::time::Duration>> {
-        if let Some(answer) = &mut context.answer {
-            answer.chunk(body, end).map_err(|error| {
-                Error::because(ErrorType::InternalError, "answer cut off", error).into_up()
-            })?;
-        }
+        context.chunk(body, end)?;
         Ok(None)
     }
 

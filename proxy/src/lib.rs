@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod dispatch;
 pub mod drain;
 pub mod gateway;
 pub mod guard;

@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pingora_core::protocols::Digest;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
+use pingora_core::protocols::{Digest, TcpKeepalive};
 use pingora_core::tls::x509::X509;
 use pingora_core::upstreams::peer::{ALPN, HttpPeer};
 
@@ -122,6 +122,7 @@ impl PeerTemplate {
         options.write_timeout = Some(settings.timeouts.write);
         options.idle_timeout = Some(settings.timeouts.idle);
         options.max_h2_streams = H2_STREAMS_MAX;
+        options.tcp_keepalive = Some(keepalive());
         options.alpn = match (settings.http2, tls) {
             (Http2::Only, _) => ALPN::H2,
             (Http2::Auto, true) => ALPN::H2H1,
@@ -142,6 +143,16 @@ impl PeerTemplate {
         let mut peer = Box::new(self.peer.clone());
         peer._address = PeerAddress::Inet(address);
         peer
+    }
+
+    /// Whether the upstream is spoken to in HTTP/1.1, always.
+    pub fn speaks_http1(&self) -> bool {
+        self.peer.options.alpn == ALPN::H1
+    }
+
+    /// Whether a connection must be checked.
+    pub fn needs_proof(&self) -> bool {
+        self.trust.tls
     }
 
     /// Checks a connection, new or reused, before any application byte is sent on it.
@@ -170,6 +181,16 @@ impl PeerTemplate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("TLS to an upstream needs a server name: without one nothing would be verified")]
 pub struct MissingServerName;
+
+/// Finds an upstream that is gone without a word while a stream is silent.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(15),
+        count: 4,
+        user_timeout: Duration::ZERO,
+    }
+}
 
 /// Requests with different trust never share a connection.
 fn group_key(settings: &PeerSettings) -> u64 {

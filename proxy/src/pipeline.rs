@@ -45,7 +45,11 @@ pub trait Exchange: Send {
     fn source(&self) -> IpAddr;
 
     /// Its body, whole.
-    fn body(&mut self, revision: &Revision) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
+    fn body(
+        &mut self,
+        revision: &Revision,
+        route: &Route,
+    ) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
 }
 
 /// When a request arrived, by both clocks.
@@ -106,7 +110,7 @@ pub async fn admit<E: Exchange>(
 ) -> Result<Authorized, Refusal> {
     let (scope, route) = tenant::resolve(revision, exchange.head())?;
     let identified = identify(scope, exchange.head(), arrival)?;
-    let body = exchange.body(revision).await.map_err(envelope::body_refusal)?;
+    let body = exchange.body(revision, route).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &body, revision)?;
     let call = spoken.call(scope, route, exchange.source(), arrival.wall);
     charge(scope, &identified, &call, arrival, spoken.id())?;

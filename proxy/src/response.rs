@@ -26,6 +26,7 @@ pub struct Answer {
     flow: Flow,
     id: Option<Box<str>>,
     limits: BodyLimits,
+    event_stream: bool,
     /// Bytes sent so far.
     pub sent: usize,
     /// How it ended, as far as the gateway has a part in it.
@@ -68,6 +69,7 @@ impl Answer {
             flow: Flow::Untouched { max: None },
             id,
             limits,
+            event_stream: false,
             sent: 0,
             completion: Completion::Complete,
             replaced: None,
@@ -96,7 +98,13 @@ impl Answer {
             rewrap(head)?;
             answer.flow = Flow::Held { body: BytesMut::new(), redactor };
         }
+        answer.event_stream = events && answer.replaced.is_none();
         Ok(answer)
+    }
+
+    /// Whether it is an event stream, which may be silent for long.
+    pub fn is_event_stream(&self) -> bool {
+        self.event_stream
     }
 
     /// Takes a piece of the upstream's body and leaves in its place what goes to the client.

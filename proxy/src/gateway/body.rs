@@ -1,6 +1,6 @@
 //! The request as Pingora has it, and its body, read whole before an upstream is chosen.
 //!
-//! The tail trick: Pingora replays a request's body from its retry buffer, which holds the first 64 KiB that
+//! Where Pingora sends the request on (HTTP/2 upstreams), the tail trick: it replays the body from its retry buffer, which holds the first 64 KiB that
 //! are read after it was switched on. So it is switched on once no more than that is left; the replayed tail
 //! is then exchanged for the whole body in `request_body_filter`. A body without a length cannot be known to
 //! fit, so beyond 64 KiB it is refused. (docs/adr/0002)
@@ -14,7 +14,7 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use crate::pipeline::{BodyError, Exchange};
-use crate::revision::Revision;
+use crate::revision::{Revision, Route};
 
 /// The size of Pingora's retry buffer.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
@@ -31,7 +31,8 @@ impl<'s> SessionExchange<'s> {
         Self { session }
     }
 
-    async fn read(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
+    /// With `replay` Pingora can send the body on by itself.
+    async fn read(&mut self, bytes_max: usize, replay: bool) -> Result<Bytes, BodyError> {
         let length = declared_length(self.session);
         if length.is_some_and(|length| length > bytes_max) {
             return Err(BodyError::TooLarge);
@@ -50,7 +51,7 @@ impl<'s> SessionExchange<'s> {
         let mut whole = BytesMut::new();
         let mut read = 0;
         loop {
-            if length.is_none_or(|length| length.saturating_sub(read) <= TAIL_BYTES_MAX) {
+            if replay && length.is_none_or(|length| length.saturating_sub(read) <= TAIL_BYTES_MAX) {
                 self.session.as_downstream_mut().enable_retry_buffering();
             }
             let piece = self.session.as_downstream_mut().read_request_body().await;
@@ -59,7 +60,7 @@ impl<'s> SessionExchange<'s> {
             if read > bytes_max {
                 return Err(BodyError::TooLarge);
             }
-            if length.is_none() && read > TAIL_BYTES_MAX {
+            if replay && length.is_none() && read > TAIL_BYTES_MAX {
                 return Err(BodyError::LengthRequired);
             }
             if whole.is_empty() && first.is_empty() {
@@ -87,9 +88,10 @@ impl Exchange for SessionExchange<'_> {
         address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
     }
 
-    async fn body(&mut self, revision: &Revision) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, revision: &Revision, route: &Route) -> Result<Bytes, BodyError> {
         let limits = revision.bodies;
-        timeout(limits.request_timeout, self.read(limits.request_bytes_max))
+        let replay = !route.peer.speaks_http1();
+        timeout(limits.request_timeout, self.read(limits.request_bytes_max, replay))
             .await
             .unwrap_or(Err(BodyError::Timeout))
     }

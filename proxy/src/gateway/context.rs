@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use bytes::Bytes;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::{Completion, RequestId};
 use mcpg_protocol::RpcError;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
+use pingora_http::ResponseHeader;
 
 use super::Gateway;
 use crate::pipeline::{Authorized, outcome_row};
@@ -60,14 +62,42 @@ impl Context {
     }
 
     /// What must be redacted from the answer.
-    pub(super) fn redactor(&self) -> Redactor {
+    fn redactor(&self) -> Redactor {
         self.authorized
             .as_ref()
             .map_or_else(|| self.revision.scope.redactor.clone(), |it| it.redactor().clone())
     }
 
+    /// Begins an answer: looks at its head, and changes it where the body will change. True for an event stream.
+    ///
+    /// # Errors
+    /// When a header cannot be set.
+    pub(crate) fn begin_answer(&mut self, head: &mut ResponseHeader) -> Result<bool> {
+        let id = self.authorized.as_ref().and_then(Authorized::id).map(Box::from);
+        let answer = Answer::begin(head, self.redactor(), id, self.revision.bodies)?;
+        let event_stream = answer.is_event_stream();
+        self.answer = Some(answer);
+        Ok(event_stream)
+    }
+
+    /// Takes a piece of the upstream's body and leaves what goes to the client.
+    ///
+    /// # Errors
+    /// When the answer must end here.
+    pub(crate) fn chunk(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
+        let Some(answer) = &mut self.answer else { return Ok(()) };
+        answer
+            .chunk(body, end)
+            .map_err(|error| Error::because(ErrorType::InternalError, "answer cut off", error).into_up())
+    }
+
+    /// Whether the answer has a body of ours.
+    pub(crate) fn replaces_answer(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| answer.replaced.is_some())
+    }
+
     /// Whether the answer will be read on its way.
-    pub(super) fn must_read_answer(&self) -> bool {
+    pub(crate) fn must_read_answer(&self) -> bool {
         self.authorized.as_ref().is_none_or(|authorized| !authorized.redactor().is_empty())
     }
 

@@ -1,42 +1,13 @@
-//! The request as the upstream gets it, and what its failures mean.
+//! The request as an HTTP/2 upstream gets it, through Pingora, and what failures mean.
 
-use std::str::FromStr as _;
-
-use http::header::{ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Uri};
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderValue, Uri};
 use mcpg_protocol::RpcError;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::RequestHeader;
 
 use super::Context;
-
-/// Never sent on: the client's credentials (MCP "Authorization", token passthrough), what the gateway has judged itself, and
-/// what peers could take for the word of a trusted proxy.
-const STRIPPED: &[&str] = &[
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
-    "origin",
-    "expect",
-    "te",
-    "via",
-    "upgrade",
-    "connection",
-    "forwarded",
-    "proxy-connection",
-    "keep-alive",
-    "client-cert",
-    "client-cert-chain",
-    "x-real-ip",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-http-method-override",
-];
-
-/// Families of such headers.
-const STRIPPED_PREFIXES: &[&str] =
-    &["x-forwarded-", "x-mcpg-", "mcpg-", "x-envoy-", "x-client-cert", "x-ssl-"];
+use crate::dispatch::{connection_options, is_forwarded};
 
 /// Makes the request the upstream's.
 pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<()> {
@@ -75,32 +46,11 @@ fn frame(request: &mut RequestHeader, context: &Context) -> Result<()> {
 }
 
 fn strip(request: &mut RequestHeader) {
-    for name in connection_options(&request.headers) {
+    let mut stripped = connection_options(request);
+    stripped.extend(request.headers.keys().filter(|name| !is_forwarded(name.as_str())).cloned());
+    for name in stripped {
         request.remove_header(&name);
     }
-    for name in STRIPPED {
-        request.remove_header(*name);
-    }
-    let families =
-        |name: &&HeaderName| STRIPPED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
-    let found: Vec<HeaderName> = request.headers.keys().filter(families).cloned().collect();
-    for name in found {
-        request.remove_header(&name);
-    }
-}
-
-/// Headers that `Connection` names belong to this hop (RFC 9110 section 7.6.1).
-fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
-    headers
-        .get_all(CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|option| HeaderName::from_str(option.trim()).ok())
-        // Not these: dropping them is what the attack is after.
-        .filter(|name| !matches!(*name, CONTENT_LENGTH | TRANSFER_ENCODING | HOST))
-        .filter(|name| !name.as_str().starts_with("mcp-") && *name != http::header::CONTENT_TYPE)
-        .collect()
 }
 
 /// What the client is told when the call failed; none when the client itself is gone.

@@ -48,7 +48,7 @@ impl Exchange for Fake {
         IpAddr::from([192, 0, 2, 1])
     }
 
-    async fn body(&mut self, _revision: &Revision) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, _revision: &Revision, _route: &Route) -> Result<Bytes, BodyError> {
         self.reads += 1;
         self.body.clone()
     }

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 
+use crate::dispatch::Target;
 use crate::metrics::BindingMetrics;
-use crate::peer::PeerTemplate;
+use crate::peer::{PeerTemplate, PeerTimeouts};
 
 /// The endpoints of a scope.
 #[derive(Default)]
@@ -37,7 +38,11 @@ pub struct Route {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Counters.
     pub metrics: BindingMetrics,
-    addresses: ArcSwap<Vec<SocketAddr>>,
+    /// How long its upstream may take.
+    pub timeouts: PeerTimeouts,
+    /// Idle connections kept per address.
+    pub idle_max: usize,
+    targets: ArcSwap<Vec<Arc<Target>>>,
     turn: AtomicUsize,
 }
 
@@ -79,12 +84,16 @@ pub struct RouteParts {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// See [`Route::metrics`].
     pub metrics: BindingMetrics,
+    /// See [`Route::timeouts`].
+    pub timeouts: PeerTimeouts,
+    /// See [`Route::idle_max`].
+    pub idle_max: usize,
 }
 
 impl Route {
     /// A route whose upstream has these addresses.
-    pub fn new(parts: RouteParts, addresses: Vec<SocketAddr>) -> Self {
-        Self {
+    pub fn new(parts: RouteParts, addresses: &[SocketAddr]) -> Self {
+        let route = Self {
             id: parts.id,
             peer: parts.peer,
             resolve: parts.resolve,
@@ -92,22 +101,39 @@ impl Route {
             path_and_query: parts.path_and_query,
             headers: parts.headers,
             metrics: parts.metrics,
-            addresses: ArcSwap::from_pointee(addresses),
+            timeouts: parts.timeouts,
+            idle_max: parts.idle_max,
+            targets: ArcSwap::default(),
             turn: AtomicUsize::new(0),
-        }
+        };
+        route.set_addresses(addresses);
+        route
     }
 
     /// The next address in turn; none while the name does not resolve.
-    pub fn next_address(&self) -> Option<SocketAddr> {
-        let addresses = self.addresses.load();
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(addresses.len())?;
-        addresses.get(turn).copied()
+    pub fn next_target(&self) -> Option<Arc<Target>> {
+        let targets = self.targets.load();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(targets.len())?;
+        targets.get(turn).cloned()
     }
 
-    /// Puts freshly resolved addresses in force.
-    pub fn set_addresses(&self, addresses: Vec<SocketAddr>) {
-        if **self.addresses.load() != addresses {
-            self.addresses.store(Arc::new(addresses));
+    /// Puts freshly resolved addresses in force. Those known already keep their connections.
+    pub fn set_addresses(&self, addresses: &[SocketAddr]) {
+        let known = self.targets.load();
+        if known.iter().map(|target| target.address()).eq(addresses.iter().copied()) {
+            return;
         }
+        let target = |address: &SocketAddr| {
+            known.iter().find(|target| target.address() == *address).cloned().unwrap_or_else(|| {
+                let peer = *self.peer.at(*address);
+                Arc::new(Target::new(*address, peer, self.idle_max, self.timeouts.idle))
+            })
+        };
+        self.targets.store(Arc::new(addresses.iter().map(target).collect()));
+    }
+
+    /// Drops pooled connections that nobody needs.
+    pub fn sweep(&self) {
+        self.targets.load().iter().for_each(|target| target.sweep());
     }
 }

@@ -36,6 +36,8 @@ const READ_BUFFER: usize = 0;
 const WRITE_BUFFER: usize = 1460;
 /// How often names of upstreams are looked up again.
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How often pooled connections that the upstream has closed are dropped.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The gateway's listeners, guarded.
@@ -137,12 +139,22 @@ impl BackgroundService for Background {
         tokio::select! {
             () = self.reloader.run(requests) => {}
             () = self.keep_resolving() => {}
+            () = self.keep_sweeping() => {}
             _ = shutdown.wait_for(|stopping| *stopping) => {}
         }
     }
 }
 
 impl Background {
+    async fn keep_sweeping(&self) {
+        let mut tick = interval(SWEEP_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.gateway.revisions.load().scope.routes.iter().for_each(|route| route.sweep());
+        }
+    }
+
     async fn keep_resolving(&self) {
         let mut tick = interval(RESOLVE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,7 +164,7 @@ impl Background {
             for route in revision.scope.routes.iter() {
                 let Some((host, port)) = &route.resolve else { continue };
                 match timeout(RESOLVE_TIME_MAX, resolve(host, *port, AddressPolicy::operator())).await {
-                    Ok(Ok(addresses)) => route.set_addresses(addresses),
+                    Ok(Ok(addresses)) => route.set_addresses(&addresses),
                     // The addresses known so far stay: a resolver's outage is no reason to stop.
                     Ok(Err(error)) => {
                         tracing::warn!(binding = route.id, %error, "upstream name not resolved")

@@ -55,7 +55,7 @@ async fn resolved(parts: RouteParts, binding: &McpBinding) -> Route {
             Vec::new()
         }
     };
-    Route::new(parts, addresses)
+    Route::new(parts, &addresses)
 }
 
 fn parts(
@@ -94,6 +94,8 @@ fn parts(
             .map_err(|_| "`url` has a malformed path".to_owned())?,
         headers: headers(binding, secrets)?,
         metrics: metrics.binding(id),
+        timeouts: settings.timeouts,
+        idle_max: binding.pool.size,
     })
 }
 

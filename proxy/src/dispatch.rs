@@ -1,0 +1,290 @@
+//! Stage 9 over HTTP/1.1: an authorized request goes out in one write, and its answer streams back.
+//!
+//! Pingora's own upstream leg writes head and body apart, copies the head, and moves every piece of the answer through
+//! two channels. Here the head is written straight from the client's, the body that was judged follows in the same
+//! system call, and the answer is read and written by one task (docs/adr/0003 has the figures). Upstreams that speak HTTP/2 are
+//! left to Pingora.
+//!
+//! Only [`Authorized`] can be dispatched: a context without one is an error.
+
+mod pool;
+mod request;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderValue, StatusCode, Version};
+use pingora_core::connectors::TransportConnector;
+use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
+use pingora_core::protocols::{Digest, Stream};
+use pingora_core::{Error, ErrorType, OrErr as _, Result};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::timeout;
+
+pub use pool::Target;
+pub(crate) use request::{connection_options, is_forwarded};
+
+use crate::gateway::Context;
+use crate::pipeline::Authorized;
+use crate::revision::Route;
+
+/// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
+const HOP_BY_HOP: &[&str] = &["connection", "upgrade", "trailer", "keep-alive", "proxy-connection"];
+
+/// Sends the request and streams the answer to the client.
+///
+/// # Errors
+/// When the upstream or the client fails. Nothing was written to the client if it still has no response.
+pub async fn exchange(
+    session: &mut Session,
+    context: &mut Context,
+    transport: &TransportConnector,
+) -> Result<()> {
+    let route = context.route()?.clone();
+    let target = route.next_target().ok_or_else(|| {
+        Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
+    })?;
+    let message = request::write(session.req_header(), context)?;
+    let mut upstream = open(session, context, transport, &route, &target, &message).await?;
+    let event_stream = answer_head(session, context, &mut upstream).await?;
+    answer_body(session, context, &mut upstream, event_stream).await?;
+    upstream.respect_keepalive();
+    if let Some(stream) = upstream.reuse().await {
+        target.put(stream);
+    }
+    Ok(())
+}
+
+/// Sends the request and reads the head of the answer. A pooled connection that turns out to be dead is replaced once,
+/// where the upstream cannot have acted on the request or acting twice does no harm.
+async fn open(
+    session: &mut Session,
+    context: &Context,
+    transport: &TransportConnector,
+    route: &Route,
+    target: &Target,
+    message: &request::Wire,
+) -> Result<Upstream> {
+    let idempotent = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
+    if let Some(stream) = target.take() {
+        match attempt(session, route, stream, message).await {
+            Err(failure) if failure.is_stale(idempotent) => {}
+            outcome => return outcome.map_err(|failure| failure.error),
+        }
+    }
+    let stream = transport.new_stream(target.peer()).await.map_err(|error| error.into_up())?;
+    attempt(session, route, stream, message).await.map_err(|failure| failure.error)
+}
+
+/// A failed attempt, and how far it came.
+struct Failure {
+    error: Box<Error>,
+    sent: bool,
+}
+
+impl Failure {
+    fn new(error: Box<Error>, sent: bool) -> Self {
+        Self { error, sent }
+    }
+
+    /// Whether the request may go out again on a fresh connection.
+    fn is_stale(&self, idempotent: bool) -> bool {
+        let gone = matches!(
+            self.error.etype(),
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
+        ) && !matches!(self.error.esource(), pingora_core::ErrorSource::Downstream);
+        gone && (!self.sent || idempotent)
+    }
+}
+
+async fn attempt(
+    session: &mut Session,
+    route: &Route,
+    mut stream: Stream,
+    message: &request::Wire,
+) -> Result<Upstream, Failure> {
+    trust(route, &stream).map_err(|error| Failure::new(error, false))?;
+    let write = async {
+        stream.write_all(&message.head).await?;
+        if !message.rest.is_empty() {
+            stream.write_all(&message.rest).await?;
+        }
+        stream.flush().await
+    };
+    match timeout(route.timeouts.write, write).await {
+        Ok(written) => written.or_err(ErrorType::WriteError, "sending the request"),
+        Err(_) => Error::e_explain(ErrorType::WriteTimedout, "sending the request"),
+    }
+    .map_err(|error| Failure::new(error.into_up(), false))?;
+    let mut upstream = Upstream::new(stream);
+    upstream.read_timeout = Some(route.timeouts.read);
+    loop {
+        tokio::select! {
+            biased;
+            read = upstream.read_response() => {
+                read.map_err(|error| Failure::new(error.into_up(), true))?;
+            }
+            gone = session.as_downstream_mut().read_body_or_idle(true) => {
+                return Err(Failure::new(client_gone(gone), true));
+            }
+        }
+        match upstream.get_status() {
+            Some(StatusCode::SWITCHING_PROTOCOLS) => {
+                let error =
+                    Error::explain(ErrorType::InvalidHTTPHeader, "the upstream switched protocols").into_up();
+                return Err(Failure::new(error, true));
+            }
+            Some(status) if status.is_informational() => {}
+            _ => return Ok(upstream),
+        }
+    }
+}
+
+/// Checks what the upstream has proven, before any byte of the request leaves.
+fn trust(route: &Route, stream: &Stream) -> Result<()> {
+    if !route.peer.needs_proof() {
+        return Ok(());
+    }
+    let digest = Digest { ssl_digest: stream.get_ssl_digest(), ..Digest::default() };
+    route.peer.check(Some(&digest)).map_err(|error| {
+        let mut error = Error::because(ErrorType::InvalidCert, "upstream not trusted", error).into_up();
+        error.set_retry(false);
+        error
+    })
+}
+
+/// Sends the head of the answer on. True if an event stream follows.
+async fn answer_head(session: &mut Session, context: &mut Context, upstream: &mut Upstream) -> Result<bool> {
+    let mut head = upstream.resp_header().cloned().ok_or_else(|| {
+        Error::explain(ErrorType::InvalidHTTPHeader, "the upstream's answer has no head").into_up()
+    })?;
+    for name in HOP_BY_HOP {
+        head.remove_header(*name);
+    }
+    let event_stream = context.begin_answer(&mut head)?;
+    frame(session, &mut head)?;
+    context.status = head.status.as_u16();
+    let ends = upstream.is_body_done() && !context.replaces_answer();
+    session.write_response_header(Box::new(head), ends).await.map_err(|error| error.into_down())?;
+    Ok(event_stream)
+}
+
+/// How the body ends: by its length, by chunks, or (HTTP/1.0) with the connection.
+fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
+    let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if head.headers.contains_key(CONTENT_LENGTH) || bodiless {
+        head.remove_header(&TRANSFER_ENCODING);
+    } else if session.req_header().version == Version::HTTP_10 {
+        head.remove_header(&TRANSFER_ENCODING);
+        session.set_keepalive(None);
+    } else {
+        head.insert_header(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))?;
+    }
+    Ok(())
+}
+
+async fn answer_body(
+    session: &mut Session,
+    context: &mut Context,
+    upstream: &mut Upstream,
+    event_stream: bool,
+) -> Result<()> {
+    let read_timeout = upstream.read_timeout;
+    if event_stream {
+        // An event stream may be silent for as long as it likes: keep-alives find out whether the client is there.
+        upstream.read_timeout = None;
+    }
+    let mut boundary = Boundary::default();
+    loop {
+        if upstream.is_body_done() {
+            break;
+        }
+        let read = tokio::select! {
+            biased;
+            read = upstream.read_body_bytes() => Some(read.map_err(|error| error.into_up())?),
+            gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
+            () = tokio::time::sleep(KEEP_ALIVE), if event_stream => None,
+        };
+        let mut piece = match read {
+            Some(Some(piece)) => Some(piece),
+            Some(None) => break,
+            None if boundary.is_between_events() => Some(KEEP_ALIVE_COMMENT),
+            None => continue,
+        };
+        if read_is_answer(&piece) {
+            context.chunk(&mut piece, false)?;
+        }
+        if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
+            boundary.see(&piece);
+            session.write_response_body(Some(piece), false).await.map_err(|error| error.into_down())?;
+        }
+    }
+    upstream.read_timeout = read_timeout;
+    let mut last = None;
+    context.chunk(&mut last, true)?;
+    session.write_response_body(last, true).await.map_err(|error| error.into_down())
+}
+
+/// Our own comments are no part of the upstream's answer.
+fn read_is_answer(piece: &Option<Bytes>) -> bool {
+    piece.as_ref().is_none_or(|piece| piece.as_ptr() != KEEP_ALIVE_COMMENT.as_ptr())
+}
+
+/// Whether the bytes sent so far end an event.
+#[derive(Default)]
+struct Boundary {
+    /// The last four bytes; zeros before there were any.
+    tail: [u8; 4],
+    begun: bool,
+}
+
+impl Boundary {
+    fn see(&mut self, bytes: &[u8]) {
+        for byte in bytes.iter().skip(bytes.len().saturating_sub(self.tail.len())) {
+            let [_, second, third, fourth] = self.tail;
+            self.tail = [second, third, fourth, *byte];
+        }
+        self.begun |= !bytes.is_empty();
+    }
+
+    fn is_between_events(&self) -> bool {
+        let tail = &self.tail[..];
+        !self.begun || tail.ends_with(b"\n\n") || tail.ends_with(b"\r\r") || tail == b"\r\n\r\n"
+    }
+}
+
+fn client_gone(outcome: Result<Option<Bytes>>) -> Box<Error> {
+    match outcome {
+        Err(error) => error.into_down(),
+        Ok(_) => Error::explain(ErrorType::ConnectionClosed, "the client left").into_down(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_are_sent_between_events_only() {
+        for (pieces, between) in [
+            (&[][..], true),
+            (&["data: 1\n\n"][..], true),
+            (&["data: 1\n", "\n"][..], true),
+            (&["data: 1\r\r"][..], true),
+            (&["data: 1\r\n\r\n"][..], true),
+            (&["data: 1\r\n"][..], false),
+            (&["data: 1"][..], false),
+            (&["data: 1\n"][..], false),
+            (&["data: 1\n\n", "d"][..], false),
+        ] {
+            let mut boundary = Boundary::default();
+            pieces.iter().for_each(|piece| boundary.see(piece.as_bytes()));
+            assert_eq!(boundary.is_between_events(), between, "{pieces:?}");
+        }
+    }
+}
