@@ -103,6 +103,8 @@ impl ProxyHttp for Proxy {
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let gateway = &self.0;
         let revision = Arc::clone(&context.revision);
+        // The guard has set it for HTTP/1; a stream of HTTP/2 has it from here.
+        session.set_write_timeout(Some(revision.guard.write_timeout));
         let traceparent = revision.propagate_trace.then(|| session.get_header("traceparent")).flatten();
         context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh());
         let mut exchange = body::SessionExchange::new(session);

@@ -44,8 +44,6 @@ pub struct BindingMetrics {
     pub permitted: IntCounter,
     /// Requests that policy denied.
     pub denied: IntCounter,
-    /// Requests that were refused for another reason.
-    pub refused: IntCounter,
     /// From the head to the last byte of the answer, in seconds.
     pub duration: Histogram,
 }
@@ -117,7 +115,6 @@ impl Metrics {
         BindingMetrics {
             permitted: outcome("permitted"),
             denied: outcome("denied"),
-            refused: outcome("refused"),
             duration: self.durations.with_label_values(&[binding]),
         }
     }

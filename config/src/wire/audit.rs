@@ -25,7 +25,7 @@ pub(crate) struct Audit {
     /// Bytes of a segment before the next is begun.
     #[schemars(range(min = 1_048_576, max = 4_294_967_296_u64))]
     pub(crate) segment_bytes_max: u64,
-    /// Rows waiting to be written; calls beyond are refused.
+    /// Rows waiting to be written in `async` mode; rows beyond are dropped and counted in a gap row.
     #[schemars(range(min = 16, max = 1_048_576))]
     pub(crate) queue_rows_max: usize,
 }

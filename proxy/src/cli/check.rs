@@ -26,7 +26,8 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
         Ok(revision) => {
             let bindings = revision.scope.routes.iter().count();
             let engines: Vec<&str> = revision.scope.policy.engines().collect();
-            println!("{}: sound ({bindings} bindings, policy: {})", path.display(), engines.join(", "));
+            let s = if bindings == 1 { "" } else { "s" };
+            println!("{}: sound ({bindings} binding{s}, policy: {})", path.display(), engines.join(", "));
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Ok(refuse(&error.problems)),
@@ -35,9 +36,12 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
 
 /// Prints the JSON Schema.
 pub(super) fn schema() -> anyhow::Result<ExitCode> {
-    let schema = mcpg_config::schema(&registry::schemas());
-    println!("{}", serde_json::to_string_pretty(&schema)?);
+    println!("{}", schema_text()?);
     Ok(ExitCode::SUCCESS)
+}
+
+fn schema_text() -> serde_json::Result<String> {
+    serde_json::to_string_pretty(&mcpg_config::schema(&registry::schemas()))
 }
 
 fn refuse(problems: &[String]) -> ExitCode {
@@ -45,4 +49,26 @@ fn refuse(problems: &[String]) -> ExitCode {
         eprintln!("{problem}");
     }
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schema_is_the_one_in_force() {
+        let published = include_str!("../../../config/schema/gateway.schema.json");
+        assert!(published.trim_end() == schema_text().unwrap(), "run `make schema` and look at what changed");
+    }
+
+    #[test]
+    fn configuration_and_filters_know_the_same_plugins() {
+        let sorted = |mut ids: Vec<String>| {
+            ids.sort();
+            ids
+        };
+        let configured = mcpg_config::builtin_ids().map(ToString::to_string).collect();
+        let built = registry::IDS.iter().map(ToString::to_string).collect();
+        assert_eq!(sorted(configured), sorted(built));
+    }
 }
