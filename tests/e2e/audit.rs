@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mcpg_tests::key::key;
-use mcpg_tests::mcp::Request;
+use mcpg_tests::mcp::{Request, modern_body};
 use mcpg_tests::{Gateway, Ledger, RawHttp, RawUpstream, Signal, Step, scenes, until};
 use serde_json::{Value, json};
 
@@ -45,18 +45,20 @@ fn permitted_and_denied_calls_are_rows() {
 }
 
 #[test]
-fn equal_arguments_have_one_digest() {
-    let (_upstream, gateway) = start();
-    for arguments in [json!({ "a": 1 }), json!({ "a": 1 }), json!({ "a": 2 })] {
-        Request::modern_call("/mcp", "echo", arguments).bearer(&key("alice")).send(gateway.address());
+fn a_row_names_the_arguments_that_the_upstream_saw() {
+    let (upstream, gateway) = start();
+    let written = [r#"{"a":1}"#, r#"{ "a" : 1.0e0, "ü":"\u00fc" }"#, "{}"];
+    for arguments in written {
+        let body = modern_body("tools/call", json!({ "name": "echo", "arguments": {} })).to_string();
+        let body = body.replace("\"arguments\":{}", &format!("\"arguments\":{arguments}"));
+        let request = Request::modern_call("/mcp", "echo", json!({})).body(body.clone());
+        assert_eq!(request.bearer(&key("alice")).send(gateway.address()).status, 200);
+        assert_eq!(upstream.requests().pop().unwrap().body, body.as_bytes());
     }
     let rows = gateway.ledger().rows();
-    let digests: Vec<&Value> =
-        rows.iter().filter(|row| row["kind"] == "decision").map(|row| &row["arguments_digest"]).collect();
-    assert_eq!(digests.len(), 3);
-    assert!(digests[0].is_string());
-    assert_eq!(digests[0], digests[1]);
-    assert_ne!(digests[1], digests[2]);
+    let digests: Vec<_> = rows.iter().filter_map(|row| row["arguments_digest"].as_str()).collect();
+    let expected = written.map(|arguments| blake3::hash(arguments.as_bytes()).to_hex().to_string());
+    assert_eq!(digests, expected);
 }
 
 #[test]

@@ -68,8 +68,7 @@ bindings:
 
 #[test]
 fn nonsense_is_explained() {
-    for arguments in
-        [&["no-such-command"][..], &["run", "--config"], &["keys", "new"], &["audit", "verify"]]
+    for arguments in [&["no-such-command"][..], &["run", "--config"], &["keys", "new"], &["audit", "verify"]]
     {
         let output = run_mcpg(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

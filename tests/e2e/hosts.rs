@@ -20,7 +20,7 @@ fn a_foreign_host_is_not_served() {
         "169.254.169.254".to_owned(),
     ] {
         let response = call().header("Host", &host).send(gateway.address());
-        refused(421, 40302, "foreign_host").check(&host, &response);
+        refused(421, 42101, "misdirected").check(&host, &response);
     }
     assert_eq!(upstream.bytes_in(), 0);
     for host in [

@@ -46,7 +46,7 @@ fn a_body_that_does_not_come_is_not_waited_for() {
     let mut slow = RawHttp::connect(gateway.address());
     slow.send(&request[..request.len() - 1]);
     let response = slow.response().expect("the gateway should say so");
-    refused(408, -32600, "body_timeout").check("slow body", &response);
+    refused(408, 40801, "request_timeout").check("slow body", &response);
     assert!(slow.is_closed_silently());
     assert_eq!(upstream.bytes_in(), 0);
 }
