@@ -73,8 +73,8 @@ conformance: setup ## the official MCP conformance suite, direct and through the
 	@bash tests/conformance/run.sh
 
 schema: setup ## regenerate the configuration's JSON Schema
-	$(CARGO) run $(LOCKED) -q -p mcpg -- schema > target/schema.json
-	mv target/schema.json $(SCHEMA)
+	$(CARGO) run $(LOCKED) -q -p mcpg -- schema > $(SCHEMA).new
+	mv $(SCHEMA).new $(SCHEMA)
 
 fuzz-check: setup ## compile the fuzz targets (run them: tests/fuzz/README.md)
 	$(CARGO) check $(LOCKED) --manifest-path $(FUZZ) --bins
