@@ -12,7 +12,7 @@ mod request;
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode, Version};
 use pingora_core::connectors::TransportConnector;
@@ -33,6 +33,8 @@ use crate::revision::Route;
 
 /// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What is taken of an answer that is there already before it is sent on.
+const AT_HAND_BYTES_MAX: usize = 64 * 1024;
 const KEEP_ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
 const HOP_BY_HOP: &[&str] = &["connection", "upgrade", "trailer", "keep-alive", "proxy-connection"];
 
@@ -51,8 +53,7 @@ pub async fn exchange(
     })?;
     let message = request::write(session.req_header(), context)?;
     let mut upstream = open(session, context, transport, &route, &target, &message).await?;
-    let event_stream = answer_head(session, context, &mut upstream).await?;
-    answer_body(session, context, &mut upstream, event_stream).await?;
+    answer(session, context, &mut upstream).await?;
     upstream.respect_keepalive();
     if let Some(stream) = upstream.reuse().await {
         target.put(stream);
@@ -158,8 +159,8 @@ fn trust(route: &Route, stream: &Stream) -> Result<()> {
     })
 }
 
-/// Sends the head of the answer on. True if an event stream follows.
-async fn answer_head(session: &mut Session, context: &mut Context, upstream: &mut Upstream) -> Result<bool> {
+/// Sends the answer on: in one piece where it is all there already, else as it comes.
+async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Upstream) -> Result<()> {
     let mut head = upstream.resp_header().cloned().ok_or_else(|| {
         Error::explain(ErrorType::InvalidHTTPHeader, "the upstream's answer has no head").into_up()
     })?;
@@ -167,18 +168,57 @@ async fn answer_head(session: &mut Session, context: &mut Context, upstream: &mu
         head.remove_header(*name);
     }
     let event_stream = context.begin_answer(&mut head)?;
-    frame(session, &mut head)?;
+    let (begun, whole) = at_hand(upstream).await?;
+    let mut body = (!begun.is_empty()).then(|| begun.freeze());
+    context.chunk(&mut body, whole)?;
+    frame(session, &mut head, whole.then(|| body.as_ref().map_or(0, Bytes::len)))?;
     context.status = head.status.as_u16();
-    let ends = upstream.is_body_done() && !context.replaces_answer();
-    session.write_response_header(Box::new(head), ends).await.map_err(|error| error.into_down())?;
-    Ok(event_stream)
+    session.write_response_header(Box::new(head), false).await.map_err(|error| error.into_down())?;
+    let mut boundary = Boundary::default();
+    if let Some(body) = body.filter(|body| !body.is_empty()) {
+        boundary.see(&body);
+        session.write_response_body(Some(body), whole).await.map_err(|error| error.into_down())?;
+        if whole {
+            return Ok(());
+        }
+    }
+    if !whole {
+        stream(session, context, upstream, event_stream, boundary).await?;
+    }
+    let mut last = None;
+    if !whole {
+        context.chunk(&mut last, true)?;
+    }
+    session.write_response_body(last, true).await.map_err(|error| error.into_down())
+}
+
+/// What has arrived of the body by now, and whether that is all of it. Does not wait.
+async fn at_hand(upstream: &mut Upstream) -> Result<(BytesMut, bool)> {
+    let mut body = BytesMut::new();
+    while body.len() < AT_HAND_BYTES_MAX {
+        if upstream.is_body_done() {
+            return Ok((body, true));
+        }
+        tokio::select! {
+            biased;
+            piece = upstream.read_body_ref() => match piece.map_err(|error| error.into_up())? {
+                Some(piece) => body.extend_from_slice(piece),
+                None => return Ok((body, true)),
+            },
+            () = std::future::ready(()) => break,
+        }
+    }
+    Ok((body, false))
 }
 
 /// How the body ends: by its length, by chunks, or (HTTP/1.0) with the connection.
-fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
+fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<usize>) -> Result<()> {
     let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if head.headers.contains_key(CONTENT_LENGTH) || bodiless {
+    if bodiless || head.headers.contains_key(CONTENT_LENGTH) {
         head.remove_header(&TRANSFER_ENCODING);
+    } else if let Some(length) = length {
+        head.remove_header(&TRANSFER_ENCODING);
+        head.insert_header(CONTENT_LENGTH, length)?;
     } else if session.req_header().version == Version::HTTP_10 {
         head.remove_header(&TRANSFER_ENCODING);
         session.set_keepalive(None);
@@ -188,51 +228,41 @@ fn frame(session: &mut Session, head: &mut ResponseHeader) -> Result<()> {
     Ok(())
 }
 
-async fn answer_body(
+/// Sends the rest of the body on as it comes.
+async fn stream(
     session: &mut Session,
     context: &mut Context,
     upstream: &mut Upstream,
     event_stream: bool,
+    mut boundary: Boundary,
 ) -> Result<()> {
-    let read_timeout = upstream.read_timeout;
     if event_stream {
         // An event stream may be silent for as long as it likes: keep-alives find out whether the client is there.
         upstream.read_timeout = None;
     }
-    let mut boundary = Boundary::default();
-    loop {
-        if upstream.is_body_done() {
-            break;
-        }
+    while !upstream.is_body_done() && !context.replaces_answer() {
         let read = tokio::select! {
             biased;
             read = upstream.read_body_bytes() => Some(read.map_err(|error| error.into_up())?),
             gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
             () = tokio::time::sleep(KEEP_ALIVE), if event_stream => None,
         };
-        let mut piece = match read {
-            Some(Some(piece)) => Some(piece),
+        let piece = match read {
+            Some(Some(piece)) => {
+                let mut piece = Some(piece);
+                context.chunk(&mut piece, false)?;
+                piece
+            }
             Some(None) => break,
-            None if boundary.is_between_events() => Some(KEEP_ALIVE_COMMENT),
-            None => continue,
+            // Our own comment is no part of the upstream's answer.
+            None => boundary.is_between_events().then_some(KEEP_ALIVE_COMMENT),
         };
-        if read_is_answer(&piece) {
-            context.chunk(&mut piece, false)?;
-        }
         if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
             boundary.see(&piece);
             session.write_response_body(Some(piece), false).await.map_err(|error| error.into_down())?;
         }
     }
-    upstream.read_timeout = read_timeout;
-    let mut last = None;
-    context.chunk(&mut last, true)?;
-    session.write_response_body(last, true).await.map_err(|error| error.into_down())
-}
-
-/// Our own comments are no part of the upstream's answer.
-fn read_is_answer(piece: &Option<Bytes>) -> bool {
-    piece.as_ref().is_none_or(|piece| piece.as_ptr() != KEEP_ALIVE_COMMENT.as_ptr())
+    Ok(())
 }
 
 /// Whether the bytes sent so far end an event.

@@ -79,11 +79,10 @@ impl Answer {
         if events {
             head.insert_header(X_ACCEL_BUFFERING, HeaderValue::from_static("no"))?;
         }
-        if head.status == StatusCode::UNAUTHORIZED {
-            answer.replace(head, RpcError::UpstreamInvalid, Completion::UpstreamError)?;
-        } else if !events
-            && declared_length(&head.headers).is_some_and(|length| length > limits.response_bytes_max)
-        {
+        let too_large = || {
+            !events && declared_length(&head.headers).is_some_and(|length| length > limits.response_bytes_max)
+        };
+        if head.status == StatusCode::UNAUTHORIZED || too_large() {
             answer.replace(head, RpcError::UpstreamInvalid, Completion::UpstreamError)?;
         } else if redactor.is_empty() || has_no_body(head) {
             answer.flow = Flow::Untouched { max: (!events).then_some(limits.response_bytes_max) };

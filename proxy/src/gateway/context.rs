@@ -91,7 +91,7 @@ impl Context {
             .map_err(|error| Error::because(ErrorType::InternalError, "answer cut off", error).into_up())
     }
 
-    /// Whether the answer has a body of ours.
+    /// Whether an error of ours has taken the answer's place: the rest of it is not worth reading.
     pub(crate) fn replaces_answer(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| answer.replaced.is_some())
     }
