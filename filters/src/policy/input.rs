@@ -79,7 +79,10 @@ pub(crate) fn write_key(
         Target::Binding => (3, ""),
     };
     key.push(kind);
-    text(key, call.method)?;
+    // The chain has checked that a tool's or a prompt's method is the one that there is.
+    if matches!(call.target, Target::Resource(_) | Target::Binding) {
+        text(key, call.method)?;
+    }
     text(key, call.binding)?;
     if reads.name {
         text(key, name)?;

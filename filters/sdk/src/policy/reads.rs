@@ -4,6 +4,7 @@
 //! only where a [`ReadSet`] names it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use crate::{Call, Target};
@@ -193,8 +194,8 @@ impl Reads {
 /// A value per action: for named tools and methods their own, for the rest one per kind.
 #[derive(Debug, Clone)]
 pub struct ByAction<T> {
-    tools: HashMap<Box<str>, HashMap<Box<str>, T>>,
-    methods: HashMap<Box<str>, T>,
+    tools: NameMap<NameMap<T>>,
+    methods: NameMap<T>,
     other_tools: T,
     resources: T,
     prompts: T,
@@ -205,8 +206,8 @@ impl<T: Clone> ByAction<T> {
     /// The same value for every action.
     pub fn new(value: &T) -> Self {
         Self {
-            tools: HashMap::new(),
-            methods: HashMap::new(),
+            tools: NameMap::default(),
+            methods: NameMap::default(),
             other_tools: value.clone(),
             resources: value.clone(),
             prompts: value.clone(),
@@ -274,6 +275,31 @@ impl<T> ByAction<T> {
     /// The methods that have a value of their own.
     pub fn named_methods(&self) -> impl Iterator<Item = &str> {
         self.methods.keys().map(|method| &**method)
+    }
+}
+
+/// By names that policies contain. Callers probe it but cannot add to it, so the hash need not resist them.
+type NameMap<T> = HashMap<Box<str>, T, BuildHasherDefault<NameHasher>>;
+
+/// FNV-1a with a final mix: names are short, and one is hashed for every call.
+#[derive(Debug, Clone, Copy)]
+struct NameHasher(u64);
+
+impl Default for NameHasher {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 }
 

@@ -5,6 +5,8 @@
 //! records are read by their members only. So nothing is reached through an alias that this walk does
 //! not see.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::pst::{
     ActionConstraint, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PrincipalConstraint,
     ResourceConstraint, Template, Var,
@@ -46,6 +48,10 @@ pub(super) struct Facts {
     pub(super) reads: ReadSet,
     /// Every action that the policy names.
     pub(super) actions: Vec<String>,
+    /// The scope names tools as actions, and nothing else.
+    pub(super) names_tools_as_actions: bool,
+    /// Every type of principal that the policy names.
+    pub(super) principals: BTreeSet<&'static str>,
     /// What it says about the open records.
     pub(super) uses: Vec<Use>,
 }
@@ -55,6 +61,29 @@ pub(super) struct Facts {
 pub(super) struct Mistake {
     pub(super) near: Option<String>,
     pub(super) message: String,
+}
+
+impl Facts {
+    /// Whether the policy applies to named tools only.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.slots.iter().all(|slot| matches!(slot, ActionSlot::Tool { .. }))
+    }
+
+    /// Whether the policy reads an argument.
+    pub(super) fn reads_arguments(&self) -> bool {
+        !self.reads.arguments.is_empty()
+    }
+}
+
+impl ActionSlot {
+    fn can_be(&self, kind: Kind) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Kind(own) => *own == KindSlot::of(kind),
+            Self::Tool { .. } => kind == Kind::Tool,
+            Self::Method(_) => kind == Kind::Method,
+        }
+    }
 }
 
 impl KindSlot {
@@ -101,7 +130,13 @@ pub(super) fn analyse(policy: &Template, bindings: &[String]) -> Result<Facts, V
             ResourceConstraint::Any | ResourceConstraint::Is(_) => None,
         },
         reads: walk.reads,
+        names_tools_as_actions: match &policy.action {
+            ActionConstraint::Any => false,
+            ActionConstraint::Eq(one) => is_tool(one, bindings),
+            ActionConstraint::In(many) => many.iter().all(|one| is_tool(one, bindings)),
+        },
         actions: walk.actions,
+        principals: walk.principals,
         uses: infer::uses(policy.clauses()),
     })
 }
@@ -113,6 +148,7 @@ struct Walk<'a> {
     arguments: Vec<String>,
     attributes: Vec<String>,
     actions: Vec<String>,
+    principals: BTreeSet<&'static str>,
     mistakes: Vec<Mistake>,
 }
 
@@ -127,14 +163,14 @@ impl Walk<'_> {
     fn scope(&mut self, policy: &Template) {
         match &policy.principal {
             PrincipalConstraint::Any => {}
-            PrincipalConstraint::Is(_) => self.reads.subject = true,
+            PrincipalConstraint::Is(of) => self.principal_type(&of.to_string()),
             PrincipalConstraint::Eq(one) => {
                 self.reads.subject = true;
                 self.scope_entity(one);
             }
             PrincipalConstraint::In(one) => self.principal_in(one),
-            PrincipalConstraint::IsIn(_, one) => {
-                self.reads.subject = true;
+            PrincipalConstraint::IsIn(of, one) => {
+                self.principal_type(&of.to_string());
                 self.principal_in(one);
             }
         }
@@ -183,7 +219,12 @@ impl Walk<'_> {
                 names::kind_of_type(&of.to_string())
             }
             ResourceConstraint::Eq(one) => entity(one).and_then(|one| names::kind_of_type(&type_of(one))),
-            ResourceConstraint::In(_) | ResourceConstraint::Any => None,
+            // Only bindings have something in them.
+            ResourceConstraint::In(one) => {
+                let kind = entity(one).and_then(|one| names::kind_of_type(&type_of(one)));
+                kind.filter(|kind| *kind != Kind::Method)
+            }
+            ResourceConstraint::Any => None,
         };
         let any = || kind.map_or(ActionSlot::Any, |kind| ActionSlot::Kind(KindSlot::of(kind)));
         let mut slots: Vec<ActionSlot> = match &policy.action {
@@ -202,6 +243,9 @@ impl Walk<'_> {
                     *slot = ActionSlot::Tool { binding: binding.clone(), tool: tool.clone() };
                 }
             }
+        }
+        if let Some(kind) = kind {
+            slots.retain(|slot| slot.can_be(kind));
         }
         slots.sort_unstable();
         slots.dedup();
@@ -250,7 +294,9 @@ impl Walk<'_> {
                 None => self
                     .mistake(None, "attributes can be tested of `principal`, `resource` and `context` only"),
             },
-            Expr::Is { expr, in_expr, .. } => self.is(expr, in_expr.as_deref()),
+            Expr::Is { expr, entity_type, in_expr } => {
+                self.is(expr, &entity_type.to_string(), in_expr.as_deref());
+            }
             Expr::IfThenElse { cond, then_expr, else_expr } => {
                 [cond, then_expr, else_expr].into_iter().for_each(|expr| self.visit(expr));
             }
@@ -272,11 +318,17 @@ impl Walk<'_> {
         }
     }
 
-    fn is(&mut self, expr: &Expr, ancestor: Option<&Expr>) {
+    /// The caller's type depends on its subject.
+    fn principal_type(&mut self, of: &str) {
+        self.reads.subject = true;
+        self.principals.extend(names::PRINCIPALS.into_iter().filter(|known| *known == of));
+    }
+
+    fn is(&mut self, expr: &Expr, of: &str, ancestor: Option<&Expr>) {
         match expr {
             // The type of action and resource is that of the method.
             Expr::Var(Var::Action | Var::Resource) => {}
-            Expr::Var(Var::Principal) => self.reads.subject = true,
+            Expr::Var(Var::Principal) => self.principal_type(of),
             _ => self.mistake(Some("is"), "`is` can test `principal`, `action` and `resource` only"),
         }
         if let Some(ancestor) = ancestor {
@@ -356,7 +408,10 @@ impl Walk<'_> {
             }),
             "Binding" => names::check_binding(id, self.bindings)
                 .map_err(|problem| format!("`Binding::\"{id}\"`: {problem}")),
-            of if names::PRINCIPALS.contains(&of) => names::check_principal(of, id),
+            of if names::PRINCIPALS.contains(&of) => {
+                self.principals.extend(names::PRINCIPALS.into_iter().filter(|known| *known == of));
+                names::check_principal(of, id)
+            }
             of if names::TYPES.contains(&of) => Ok(()),
             of => {
                 let advice = super::problem::did_you_mean(of, names::TYPES);
@@ -367,6 +422,10 @@ impl Walk<'_> {
             self.mistake(Some(&format!("{}::\"{id}\"", type_of(entity))), message);
         }
     }
+}
+
+fn is_tool(action: &EntityUID, bindings: &[String]) -> bool {
+    matches!(names::action_name(action.eid.as_str(), bindings), Ok(ActionName::Tool { .. }))
 }
 
 fn entity(one: &EntityOrSlot) -> Option<&EntityUID> {

@@ -16,9 +16,11 @@ pub(super) struct Types {
 impl Types {
     /// Parses the names.
     pub(super) fn new() -> Result<Self, Box<ParseErrors>> {
-        let names: Result<Vec<_>, ParseErrors> =
-            TYPES.iter().map(|name| Ok((*name, name.parse()?))).collect();
-        Ok(Self { names: names?, action: "Action".parse()?, unread: "Unread".parse()? })
+        let mut names = Vec::new();
+        for name in TYPES {
+            names.push((name, name.parse()?));
+        }
+        Ok(Self { names, action: "Action".parse()?, unread: "Unread".parse()? })
     }
 
     /// An entity of a type of ours.

@@ -55,6 +55,15 @@ impl CedarEngine {
         tally.decide(input)
     }
 
+    /// The call in Cedar's terms, for comparison with Cedar itself.
+    #[cfg(test)]
+    pub(super) fn question_for_tests(
+        &self,
+        input: &PolicyInput<'_>,
+    ) -> Result<(Request, Entities), EngineError> {
+        self.question(input).map(|question| (question.request, question.entities))
+    }
+
     fn question(&self, input: &PolicyInput<'_>) -> Result<Question, EngineError> {
         if !names::is_binding_id(input.binding()) {
             return Err(unfit("binding", "its id cannot be named in policies"));

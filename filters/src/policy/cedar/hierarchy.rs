@@ -57,7 +57,7 @@ impl Hierarchy {
         let mut problems = Vec::new();
         for entry in entries {
             let written = entry.uid.written();
-            if let Err(message) = hierarchy.add(entry, types) {
+            if let Err(message) = hierarchy.add(&entry, types) {
                 problems.push(Problem::of_file(&source.path, format!("{written}: {message}")));
             }
         }
@@ -85,7 +85,7 @@ impl Hierarchy {
         seen
     }
 
-    fn add(&mut self, entry: Entry, types: &Types) -> Result<(), String> {
+    fn add(&mut self, entry: &Entry, types: &Types) -> Result<(), String> {
         if !entry.attrs.is_empty() || !entry.tags.is_empty() {
             return Err("entities have no attributes or tags here: use the caller's attributes".to_owned());
         }

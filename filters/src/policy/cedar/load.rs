@@ -112,7 +112,9 @@ fn compile(settings: &CedarSettings, context: &BundleContext<'_>) -> Result<Comp
         }
     };
     let (open, arguments) = infer(&policies, &sources, &declared)?;
-    let findings = schema::check(&policies, &sources, &open.full, context.bindings);
+    let tools: Vec<String> =
+        declared.tools.keys().map(|(binding, tool)| format!("{binding}.{tool}")).collect();
+    let findings = schema::check(&policies, &sources, &open.full, &tools, context.bindings);
     if !findings.problems.is_empty() {
         return Err(CedarError::Policies(findings.problems));
     }
@@ -237,9 +239,9 @@ fn offset_of(error: &dyn Diagnostic) -> usize {
     error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset())
 }
 
-fn describe(error: &(impl Diagnostic + ToString)) -> String {
+fn describe(error: &impl Diagnostic) -> String {
     let help = error.help().map(|help| format!(": {help}")).unwrap_or_default();
-    format!("{}{help}", error.to_string())
+    format!("{error}{help}")
 }
 
 /// The open records: as they are declared or inferred in full, and of the attributes what is read.

@@ -44,34 +44,63 @@ pub(super) fn check(
     policies: &[Loaded],
     sources: &[Source],
     types: &OpenTypes,
+    declared: &[String],
     bindings: &[String],
 ) -> Findings {
     let mut findings = Findings::default();
-    // Policies that apply to named tools only need no other action in their schema.
-    let is_narrow =
-        |policy: &Loaded| policy.facts.slots.iter().all(|slot| matches!(slot, ActionSlot::Tool { .. }));
-    for narrow in [true, false] {
-        let mut batch = Batch::default();
-        for policy in policies.iter().filter(|policy| is_narrow(policy) == narrow) {
-            let named = Names::of(policy, bindings);
-            if !batch.policies.is_empty() && batch.names.tools.union(&named.tools).count() > TOOLS_MAX {
-                batch.check(narrow, sources, types, &mut findings);
-                batch = Batch::default();
-            }
-            batch.names.tools.extend(named.tools);
-            batch.names.methods.extend(named.methods);
-            batch.policies.push(policy);
-        }
-        batch.check(narrow, sources, types, &mut findings);
+    for batch in batches(policies, bindings) {
+        batch.check(sources, types, &mut findings);
+    }
+    // What the operator declares of a tool's arguments must suit the policies for all tools too.
+    let wide = |policy: &&Loaded| !policy.facts.is_narrow() && policy.facts.reads_arguments();
+    let wide: Vec<&Loaded> = policies.iter().filter(wide).collect();
+    for tools in declared.chunks(TOOLS_MAX) {
+        let names = Names { tools: tools.iter().cloned().collect(), ..Names::default() };
+        let batch = Batch { policies: wide.clone(), names, narrow: false };
+        batch.check(sources, types, &mut findings);
     }
     findings
+}
+
+/// Policies that can be checked against one schema.
+///
+/// A policy whose scope names its tools as actions is not confused by other tools in the schema. Any other is
+/// checked with the tools that it names itself and no others: it may be about one tool through its resource, and
+/// the arguments of another are none of its business.
+fn batches<'p>(policies: &'p [Loaded], bindings: &[String]) -> Vec<Batch<'p>> {
+    let mut batches = Vec::new();
+    let mut exact = Batch { narrow: true, ..Batch::default() };
+    let mut by_tools: BTreeMap<(bool, BTreeSet<String>), Batch<'p>> = BTreeMap::new();
+    for policy in policies {
+        let names = Names::of(policy, bindings);
+        if !policy.facts.names_tools_as_actions {
+            let narrow = policy.facts.is_narrow();
+            let batch = by_tools.entry((narrow, names.tools.clone())).or_default();
+            batch.narrow = narrow;
+            batch.add(policy, names);
+            continue;
+        }
+        if exact.names.tools.union(&names.tools).count() > TOOLS_MAX {
+            batches.push(std::mem::take(&mut exact));
+            exact.narrow = true;
+        }
+        exact.add(policy, names);
+    }
+    batches.push(exact);
+    batches.extend(by_tools.into_values());
+    batches
 }
 
 /// The actions that policies name.
 #[derive(Default)]
 struct Names {
     tools: BTreeSet<String>,
+    /// Methods that are applied to a binding.
     methods: BTreeSet<String>,
+    /// Methods that are applied to resources.
+    resources: BTreeSet<&'static str>,
+    prompts: bool,
+    principals: BTreeSet<&'static str>,
 }
 
 impl Names {
@@ -79,11 +108,14 @@ impl Names {
         let mut named = Self::default();
         for id in &policy.facts.actions {
             match names::action_name(id, bindings) {
-                Ok(ActionName::Tool { .. }) => named.tools.insert(id.clone()),
-                Ok(ActionName::Method(_)) => named.methods.insert(id.clone()),
-                _ => continue,
-            };
+                Ok(ActionName::Tool { .. }) => drop(named.tools.insert(id.clone())),
+                Ok(ActionName::Method(_)) => drop(named.methods.insert(id.clone())),
+                Ok(ActionName::Resource(method)) => drop(named.resources.insert(method)),
+                Ok(ActionName::Prompt) => named.prompts = true,
+                Ok(ActionName::Group(_)) | Err(_) => {}
+            }
         }
+        named.principals.clone_from(&policy.facts.principals);
         for slot in &policy.facts.slots {
             if let ActionSlot::Tool { binding, tool } = slot {
                 named.tools.insert(format!("{binding}.{tool}"));
@@ -97,15 +129,26 @@ impl Names {
 struct Batch<'p> {
     policies: Vec<&'p Loaded>,
     names: Names,
+    /// No policy applies to anything but the named tools.
+    narrow: bool,
 }
 
-impl Batch<'_> {
-    fn check(&self, narrow: bool, sources: &[Source], types: &OpenTypes, findings: &mut Findings) {
+impl<'p> Batch<'p> {
+    fn add(&mut self, policy: &'p Loaded, names: Names) {
+        self.names.tools.extend(names.tools);
+        self.names.methods.extend(names.methods);
+        self.names.resources.extend(names.resources);
+        self.names.prompts |= names.prompts;
+        self.names.principals.extend(names.principals);
+        self.policies.push(policy);
+    }
+
+    fn check(&self, sources: &[Source], types: &OpenTypes, findings: &mut Findings) {
         if self.policies.is_empty() {
             return;
         }
         let fail = |message: String| Problem::of_file("schema", message);
-        let schema = match Schema::from_json_value(generate(&self.names, narrow, types)) {
+        let schema = match Schema::from_json_value(generate(&self.names, self.narrow, types)) {
             Ok(schema) => schema,
             Err(error) => {
                 return findings.problems.push(fail(format!("the schema cannot be built: {error}")));
@@ -159,40 +202,46 @@ fn describe(found: &(impl Diagnostic + ToString), policy: Option<&Loaded>, sourc
 }
 
 fn generate(names: &Names, narrow: bool, types: &OpenTypes) -> Value {
+    // The types of principals differ in name only, so one stands for all that the policies do not name.
+    let principals: BTreeSet<&str> = names.principals.iter().copied().chain(["Subject"]).collect();
+    let action = |group, resource, arguments: &Record| action(group, &principals, resource, arguments);
     let rest = |kind| types.rest.get(&kind).cloned().unwrap_or_default();
     let mut actions = Map::new();
     for group in GROUPS {
         actions.insert(group.to_owned(), json!({}));
     }
-    // Stands for every tool that no policy names.
-    actions.insert(TOOLS.to_owned(), action(None, "Tool", &rest(Kind::Tool)));
     for id in &names.tools {
         let arguments = types.tools.get(id).cloned().unwrap_or_else(|| rest(Kind::Tool));
         actions.insert(id.clone(), action(Some(TOOLS), "Tool", &arguments));
     }
     if !narrow {
-        for method in RESOURCE_METHODS {
+        // These two stand for every tool and method that no policy names.
+        actions.insert(TOOLS.to_owned(), action(None, "Tool", &rest(Kind::Tool)));
+        actions.insert(PROTOCOL.to_owned(), action(None, "Binding", &rest(Kind::Method)));
+    }
+    for method in RESOURCE_METHODS {
+        if !narrow || names.resources.contains(method) {
             actions.insert(method.to_owned(), action(Some(RESOURCES), "Resource", &rest(Kind::Resource)));
         }
+    }
+    if !narrow || names.prompts {
         actions.insert(PROMPT_METHOD.to_owned(), action(None, "Prompt", &rest(Kind::Prompt)));
-        // Stands for every method that has no name of its own.
-        actions.insert(PROTOCOL.to_owned(), action(None, "Binding", &rest(Kind::Method)));
-        let known = names::binding_methods().map(str::to_owned);
-        for id in known.chain(names.methods.iter().cloned()) {
-            let (_, group) = names::method_action(names::method_of(&id));
-            let declaration = action(group, "Binding", &rest(Kind::Method));
-            actions.insert(id, declaration);
-        }
+    }
+    let known = names::binding_methods().filter(|_| !narrow).map(str::to_owned);
+    for id in known.chain(names.methods.iter().cloned()) {
+        let (_, group) = names::method_action(names::method_of(&id));
+        let declaration = action(group, "Binding", &rest(Kind::Method));
+        actions.insert(id, declaration);
     }
     json!({"": {"entityTypes": entity_types(&types.attributes), "actions": actions}})
 }
 
-fn action(group: Option<&str>, resource: &str, arguments: &Record) -> Value {
+fn action(group: Option<&str>, principals: &BTreeSet<&str>, resource: &str, arguments: &Record) -> Value {
     let groups: Vec<Value> = group.iter().map(|group| json!({"id": group})).collect();
     json!({
         "memberOf": groups,
         "appliesTo": {
-            "principalTypes": PRINCIPALS,
+            "principalTypes": principals,
             "resourceTypes": [resource],
             "context": {"type": "Record", "attributes": {
                 "approval_token": {"type": "String", "required": false},

@@ -9,6 +9,8 @@ use serde_json::json;
 
 use super::*;
 
+mod properties;
+
 /// Answers what its function answers, and counts how often it was asked.
 struct Engine<F> {
     id: &'static str,
@@ -253,7 +255,7 @@ fn a_part_is_in_the_key_exactly_when_it_is_read() {
         assert!(!misses(&nothing, change), "{part} is not read but in the key");
     }
     let other =
-        ReadSet { arguments: Names::only(["path"]), attributes: Names::only(["x"]), ..nothing.clone() };
+        ReadSet { arguments: Names::only(["path"]), attributes: Names::only(["x"]), ..ReadSet::default() };
     assert!(!misses(&other, |caller, call| {
         caller.attributes.insert("level".into(), json!(9));
         call.arguments = Some(r#"{"mode":2,"path":"/a"}"#);
@@ -261,7 +263,7 @@ fn a_part_is_in_the_key_exactly_when_it_is_read() {
     // The binding and the method select the action: they are always in the key.
     assert!(misses(&nothing, |_, call| call.binding = "other"));
     assert!(misses(&nothing, |_, call| (call.method, call.target) = ("ping", Target::Binding)));
-    let clock = ReadSet { time: true, ..nothing.clone() };
+    let clock = ReadSet { time: true, ..ReadSet::default() };
     assert!(misses(&clock, |_, call| call.now += Duration::from_secs(1)));
     assert!(misses(&clock, |_, _| {}));
 }

@@ -106,10 +106,10 @@ fn a_caller_in_too_many_groups_is_denied() {
 }
 
 #[test]
-fn ten_thousand_policies_are_sliced() {
+fn many_policies_are_sliced() {
     use std::fmt::Write;
     let mut text = String::new();
-    for number in 0..10_000 {
+    for number in 0..1_000 {
         writeln!(
             text,
             "permit (principal in Group::\"dev\", action == Action::\"files.tool_{number}\", resource);"
@@ -117,6 +117,6 @@ fn ten_thousand_policies_are_sliced() {
         .unwrap();
     }
     let chain = chain(&text);
-    assert_eq!(show(&decide(&chain, &Ask::tool("files", "tool_4711"))), "permit");
-    assert_eq!(show(&decide(&chain, &Ask::tool("files", "tool_10000"))), "not_permitted");
+    assert_eq!(show(&decide(&chain, &Ask::tool("files", "tool_471"))), "permit");
+    assert_eq!(show(&decide(&chain, &Ask::tool("files", "tool_1000"))), "not_permitted");
 }
