@@ -27,8 +27,10 @@ mod obligations;
 mod paths;
 mod problem;
 mod schema;
+mod slots;
 mod source;
 mod types;
+mod uses;
 
 pub use problem::{CedarError, Problem};
 

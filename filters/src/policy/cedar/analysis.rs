@@ -11,31 +11,12 @@ use cedar_policy::pst::{
     ActionConstraint, BinaryOp, Clause, EntityOrSlot, EntityUID, Expr, Literal, PrincipalConstraint,
     ResourceConstraint, Template, Var,
 };
-use mcpg_sdk::policy::{ApprovalRead, Kind, Names, ReadSet};
+use mcpg_sdk::policy::{ApprovalRead, Names, ReadSet};
 
-use super::infer::{self, Use};
 use super::names::{self, ActionName};
 use super::paths::VarPath;
-
-/// A policy that names more tools than this is looked at for every tool.
-const SLOTS_MAX: usize = 16;
-
-/// Which calls a policy can apply to. An over-approximation: Cedar evaluates the scope itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum ActionSlot {
-    Any,
-    Kind(KindSlot),
-    Tool {
-        binding: String,
-        tool: String,
-    },
-    /// A method that is applied to a binding, as it stands in the call.
-    Method(String),
-}
-
-/// [`Kind`], in an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct KindSlot(u8);
+use super::slots::{ActionSlot, Slots};
+use super::uses::{Use, uses};
 
 /// What is known of a policy before it is evaluated.
 #[derive(Debug)]
@@ -75,28 +56,6 @@ impl Facts {
     }
 }
 
-impl ActionSlot {
-    fn can_be(&self, kind: Kind) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Kind(own) => *own == KindSlot::of(kind),
-            Self::Tool { .. } => kind == Kind::Tool,
-            Self::Method(_) => kind == Kind::Method,
-        }
-    }
-}
-
-impl KindSlot {
-    pub(super) fn of(kind: Kind) -> Self {
-        Self(match kind {
-            Kind::Tool => 0,
-            Kind::Resource => 1,
-            Kind::Prompt => 2,
-            Kind::Method => 3,
-        })
-    }
-}
-
 /// Analyses a policy.
 ///
 /// # Errors
@@ -109,7 +68,9 @@ pub(super) fn analyse(policy: &Template, bindings: &[String]) -> Result<Facts, V
             Clause::When(expr) | Clause::Unless(expr) => walk.visit(expr),
         }
     }
-    let slots = walk.slots(policy);
+    let Slots { slots, widened } = Slots::of(policy, bindings);
+    // A policy that is looked at for every tool must be given the tool's name to look at.
+    walk.reads.name |= widened;
     if !walk.mistakes.is_empty() {
         return Err(walk.mistakes);
     }
@@ -137,7 +98,7 @@ pub(super) fn analyse(policy: &Template, bindings: &[String]) -> Result<Facts, V
         },
         actions: walk.actions,
         principals: walk.principals,
-        uses: infer::uses(policy.clauses()),
+        uses: uses(policy.clauses()),
     })
 }
 
@@ -210,62 +171,6 @@ impl Walk<'_> {
             "Role" => self.reads.roles = true,
             "Org" => self.reads.tenant = true,
             _ => self.reads.subject = true,
-        }
-    }
-
-    fn slots(&mut self, policy: &Template) -> Vec<ActionSlot> {
-        let kind = match &policy.resource {
-            ResourceConstraint::Is(of) | ResourceConstraint::IsIn(of, _) => {
-                names::kind_of_type(&of.to_string())
-            }
-            ResourceConstraint::Eq(one) => entity(one).and_then(|one| names::kind_of_type(&type_of(one))),
-            // Only bindings have something in them.
-            ResourceConstraint::In(one) => {
-                let kind = entity(one).and_then(|one| names::kind_of_type(&type_of(one)));
-                kind.filter(|kind| *kind != Kind::Method)
-            }
-            ResourceConstraint::Any => None,
-        };
-        let any = || kind.map_or(ActionSlot::Any, |kind| ActionSlot::Kind(KindSlot::of(kind)));
-        let mut slots: Vec<ActionSlot> = match &policy.action {
-            ActionConstraint::Any => vec![any()],
-            ActionConstraint::Eq(one) => self.slot(one).into_iter().collect(),
-            ActionConstraint::In(many) => many.iter().filter_map(|one| self.slot(one)).collect(),
-        };
-        if let ResourceConstraint::Eq(one) | ResourceConstraint::In(one) | ResourceConstraint::IsIn(_, one) =
-            &policy.resource
-            && let Some(one) = entity(one).filter(|one| type_of(one) == "Tool")
-            && let Ok((binding, tool)) = names::split_tool(one.eid.as_str(), self.bindings)
-        {
-            let tools = ActionSlot::Kind(KindSlot::of(Kind::Tool));
-            for slot in &mut slots {
-                if *slot == ActionSlot::Any || *slot == tools {
-                    *slot = ActionSlot::Tool { binding: binding.clone(), tool: tool.clone() };
-                }
-            }
-        }
-        if let Some(kind) = kind {
-            slots.retain(|slot| slot.can_be(kind));
-        }
-        slots.sort_unstable();
-        slots.dedup();
-        if slots.len() > SLOTS_MAX {
-            // Looked at for every tool, so the tool's name must be there to look at.
-            self.reads.name = true;
-            return vec![any()];
-        }
-        slots
-    }
-
-    fn slot(&self, action: &EntityUID) -> Option<ActionSlot> {
-        let kind = |kind| Some(ActionSlot::Kind(KindSlot::of(kind)));
-        match names::action_name(action.eid.as_str(), self.bindings).ok()? {
-            ActionName::Group(names::TOOLS) => kind(Kind::Tool),
-            ActionName::Group(names::RESOURCES) | ActionName::Resource(_) => kind(Kind::Resource),
-            ActionName::Group(_) => kind(Kind::Method),
-            ActionName::Prompt => kind(Kind::Prompt),
-            ActionName::Tool { binding, tool } => Some(ActionSlot::Tool { binding, tool }),
-            ActionName::Method(id) => Some(ActionSlot::Method(names::method_of(&id).to_owned())),
         }
     }
 
@@ -428,7 +333,7 @@ fn is_tool(action: &EntityUID, bindings: &[String]) -> bool {
     matches!(names::action_name(action.eid.as_str(), bindings), Ok(ActionName::Tool { .. }))
 }
 
-fn entity(one: &EntityOrSlot) -> Option<&EntityUID> {
+pub(super) fn entity(one: &EntityOrSlot) -> Option<&EntityUID> {
     match one {
         EntityOrSlot::Entity(entity) => Some(entity),
         EntityOrSlot::Slot(_) => None,

@@ -284,9 +284,7 @@ impl Tally<'_> {
             return Err(error);
         }
         if self.permits.is_empty() {
-            return Ok(EngineDecision::NotPermitted {
-                message: format!("no policy permits `{}`", input.method()),
-            });
+            return Ok(EngineDecision::NotPermitted { message: not_permitted(input) });
         }
         self.permits.sort_unstable();
         self.permits.dedup();
@@ -303,6 +301,14 @@ impl Tally<'_> {
             policies: self.permits.iter().map(ToString::to_string).collect(),
             obligations,
         })
+    }
+}
+
+/// Names the tool only where policies read its name: the message is part of a decision that may be shared.
+fn not_permitted(input: &PolicyInput<'_>) -> String {
+    match (input.kind(), input.name()) {
+        (Kind::Tool, Some(tool)) => format!("no policy permits `{}.{tool}`", input.binding()),
+        _ => format!("no policy permits `{}` on `{}`", input.method(), input.binding()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use cedar_policy::{EntityUid, Policy, PolicySet, PolicySetError};
 use mcpg_sdk::policy::Kind;
 
-use super::analysis::{ActionSlot, KindSlot};
+use super::slots::{ActionSlot, KindSlot};
 
 /// Policies in one set.
 const SET_MAX: usize = 128;

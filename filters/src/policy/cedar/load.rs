@@ -8,7 +8,7 @@ use mcpg_sdk::Obligation;
 use mcpg_sdk::policy::{ByAction, Kind, ReadSet, Reads};
 use miette::Diagnostic;
 
-use super::analysis::{self, ActionSlot, Facts, KindSlot};
+use super::analysis::{self, Facts};
 use super::bundle::{self, Bundle};
 use super::declared::Declared;
 use super::entities::Types;
@@ -20,6 +20,7 @@ use super::obligations;
 use super::paths::Root;
 use super::problem::{CedarError, Problem, did_you_mean};
 use super::schema::{self, OpenTypes};
+use super::slots::{ActionSlot, KindSlot};
 use super::source::{Source, Statement};
 use super::types::Record;
 use super::{BundleContext, CedarSettings, Protocol};

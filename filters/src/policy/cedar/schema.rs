@@ -11,12 +11,12 @@ use mcpg_sdk::policy::Kind;
 use miette::Diagnostic;
 use serde_json::{Map, Value, json};
 
-use super::analysis::ActionSlot;
 use super::load::Loaded;
 use super::names::{
     self, ActionName, GROUPS, PRINCIPALS, PROMPT_METHOD, PROTOCOL, RESOURCE_METHODS, RESOURCES, TOOLS,
 };
 use super::problem::Problem;
+use super::slots::ActionSlot;
 use super::source::Source;
 use super::types::Record;
 

@@ -12,6 +12,7 @@ use super::super::{CacheLimits, PolicyChain, Verdict};
 use super::*;
 
 mod decisions;
+mod documented;
 mod hostile;
 mod loading;
 mod properties;

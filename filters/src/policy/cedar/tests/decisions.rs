@@ -380,3 +380,24 @@ fn declared_types_take_the_place_of_inferred_ones() {
         ],
     );
 }
+
+#[test]
+fn a_policy_may_name_many_tools() {
+    let tools: Vec<String> = (0..40).map(|number| format!("Action::\"files.t{number}\"")).collect();
+    let policy = format!(
+        "permit (principal, action in [{0}], resource) when {{ context.arguments.n > 1 }};
+        forbid (principal, action in [{0}, Action::\"ping\"], resource in Binding::\"crm\");",
+        tools.join(", ")
+    );
+    check(
+        &policy,
+        &[
+            (Ask::tool("files", "t39").arguments(r#"{"n":2}"#), "permit"),
+            (Ask::tool("files", "t39").arguments(r#"{"n":1}"#), "not_permitted"),
+            (Ask::tool("files", "t40").arguments(r#"{"n":2}"#), "not_permitted"),
+            (Ask::tool("crm", "t39").arguments(r#"{"n":2}"#), "not_permitted"),
+            (Ask::method("ping"), "permit"),
+            (Ask { binding: "crm".to_owned(), ..Ask::method("ping") }, "forbidden"),
+        ],
+    );
+}
