@@ -54,9 +54,10 @@ impl Admin {
             AuditHealth::Failed => "failed",
             AuditHealth::Closed => "closed",
         };
-        let ready = !draining && audit == "accepting";
+        let started = self.gateway.startup.is_complete();
+        let ready = started && !draining && audit == "accepting";
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let body = json!({"ready": ready, "draining": draining, "audit": audit});
+        let body = json!({"ready": ready, "started": started, "draining": draining, "audit": audit});
         with_type(status, "application/json", body.to_string().into_bytes())
     }
 }

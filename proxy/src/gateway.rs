@@ -5,6 +5,7 @@ mod context;
 mod upstream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
@@ -39,8 +40,26 @@ pub struct Gateway {
     pub audit: Arc<AuditLog>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What must be up before the gateway counts as ready.
+    pub startup: Startup,
     transport: TransportConnector,
     started: Instant,
+}
+
+/// The parts of the process that come up after the listeners.
+#[derive(Debug, Default)]
+pub struct Startup {
+    /// Signals are received.
+    pub signals: AtomicBool,
+    /// Files are watched, and none has changed unseen.
+    pub watching: AtomicBool,
+}
+
+impl Startup {
+    /// Whether all are up.
+    pub fn is_complete(&self) -> bool {
+        self.signals.load(Ordering::Acquire) && self.watching.load(Ordering::Acquire)
+    }
 }
 
 /// [`ProxyHttp`] for a shared gateway.
@@ -53,6 +72,7 @@ impl Gateway {
             revisions,
             audit,
             metrics,
+            startup: Startup::default(),
             transport: TransportConnector::new(None),
             started: Instant::now(),
         })

@@ -223,7 +223,10 @@ fn session(stream: Stream, head: BytesMut, limits: GuardLimits, last: bool) -> S
     session.set_write_timeout(Some(limits.write_timeout));
     session.set_total_drain_timeout(Some(DRAIN_TIME_MAX));
     // The value only tells Pingora to keep the connection: the guard does the waiting.
-    session.set_keepalive((!last).then_some(limits.idle_timeout.as_secs()));
+    session.set_keepalive(Some(limits.idle_timeout.as_secs()));
+    if last {
+        session.set_keepalive_reuses_remaining(Some(0));
+    }
     session
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use mcpg_config::Config;
@@ -170,27 +171,35 @@ impl Reloader {
     /// `requests` does.
     pub async fn run(&self, mut requests: mpsc::Receiver<()>) {
         let (sender, mut changes) = mpsc::channel(1);
-        let mut watched = self.watch(&sender);
+        let mut watcher = self.watch(&sender);
+        // What changed between reading the file and watching it.
+        if !self.is_current() {
+            let _ = self.reload(SystemTime::now()).await;
+        }
+        self.gateway.startup.watching.store(true, Ordering::Release);
         loop {
             let asked = tokio::select! {
-                request = requests.recv() => match request { Some(()) => true, None => return },
+                request = requests.recv() => match request { Some(()) => true, None => break },
                 _ = changes.recv() => false,
             };
             sleep(SETTLE).await;
             while changes.try_recv().is_ok() {}
-            let unchanged = || {
-                read(&self.path)
-                    .is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest))
-            };
             // A touched file that says the same is no news, unless somebody asked or the last word was a refusal.
-            if !asked && self.gateway.revisions.standing().last_refusal.is_none() && unchanged() {
+            let refused = self.gateway.revisions.standing().last_refusal.is_some();
+            if !asked && !refused && self.is_current() {
                 continue;
             }
             if self.reload(SystemTime::now()).await.is_ok() {
-                watched = self.watch(&sender);
+                // It may name other files now.
+                watcher = self.watch(&sender);
             }
-            let _ = &watched;
         }
+        drop(watcher);
+    }
+
+    /// Whether the file says what is in force.
+    fn is_current(&self) -> bool {
+        read(&self.path).is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest))
     }
 
     /// Watches the folders of all files, since a file is often replaced, not written.

@@ -102,6 +102,7 @@ fn serve(
         drain_time: config.server.shutdown.drain,
         reload_requests,
         upgrade: upgrade::Upgrade::new(Arc::clone(sockets)),
+        gateway: Arc::clone(gateway),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
     Ok(())

@@ -70,6 +70,15 @@ impl<'a> Spoken<'a> {
         let agreement = request_headers(&head.headers)
             .agree(&envelope, Protocol::SUPPORTED)
             .map_err(|error| Refusal::headers(&error, envelope.id(), Protocol::SUPPORTED))?;
+        // A method of another revision: what it means here nobody could say. Methods of no revision are extensions, for
+        // policy and the upstream to know.
+        if let Message::Request { id, method } = &envelope.message
+            && !matches!(method, mcpg_protocol::Method::Other(_))
+            && !method.is_client_method(agreement.revision)
+        {
+            let detail = format!("`{method}` is no method of {}", agreement.revision);
+            return Err(Refusal::new(RpcError::MethodNotFound, Some(id), detail));
+        }
         Ok(Self::Message { envelope: Box::new(envelope), agreement })
     }
 
@@ -116,11 +125,11 @@ impl<'a> Spoken<'a> {
         }
     }
 
-    /// Whether it is a request with a method that its revision does not let a client send.
+    /// Whether it is a request with a method of no revision.
     pub fn is_unknown_method(&self) -> bool {
         match self {
-            Self::Message { envelope, agreement } => {
-                matches!(&envelope.message, Message::Request { method, .. } if !method.is_client_method(agreement.revision))
+            Self::Message { envelope, .. } => {
+                matches!(envelope.message, Message::Request { method: mcpg_protocol::Method::Other(_), .. })
             }
             Self::Stream(_) | Self::End(_) => false,
         }

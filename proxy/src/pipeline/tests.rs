@@ -198,6 +198,24 @@ async fn a_method_of_no_revision_does_not_exist() {
 }
 
 #[tokio::test]
+async fn a_method_of_another_revision_does_not_exist() {
+    let bench = Bench::new().await;
+    let meta = concat!(
+        r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+        r#""io.modelcontextprotocol/clientCapabilities":{}}"#
+    );
+    for params in [format!("{{{meta}}}"), format!(r#"{{"uri":"a://b",{meta}}}"#)] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{params}}}"#);
+        let head = Request::post("/mcp")
+            .header("host", "gw.example")
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", "resources/subscribe");
+        let refusal = bench.admit(&mut request(head, &body)).await.err().unwrap();
+        assert_eq!((refusal.status(), refusal.error), (404, RpcError::MethodNotFound), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn bodies_that_are_no_message_are_refused_with_their_id() {
     let bench = Bench::new().await;
     for (body, id) in [

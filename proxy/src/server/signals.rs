@@ -1,5 +1,7 @@
 //! What signals mean: SIGTERM, SIGQUIT and SIGINT drain and stop; SIGHUP reloads; SIGUSR2 upgrades.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::upgrade::Upgrade;
 use crate::drain::Drain;
+use crate::gateway::Gateway;
 
 /// Listens for signals for as long as the process runs.
 pub(super) struct Signals {
@@ -17,6 +20,7 @@ pub(super) struct Signals {
     pub(super) drain_time: Duration,
     pub(super) reload_requests: mpsc::Sender<()>,
     pub(super) upgrade: Upgrade,
+    pub(super) gateway: Arc<Gateway>,
 }
 
 #[async_trait]
@@ -33,6 +37,7 @@ impl ShutdownSignalWatch for Signals {
 impl Signals {
     /// Returns when it is time to leave.
     async fn listen(&self, streams: &mut Streams) {
+        self.gateway.startup.signals.store(true, Ordering::Release);
         notify(&[NotifyState::Ready]);
         self.upgrade.relieve_predecessor();
         loop {

@@ -9,7 +9,7 @@ use std::ops::Range;
 use super::parts::{Parts, is_exact_id};
 use super::{Envelope, EnvelopeErrorKind as Kind, Message, Meta, Outcome, Spans, Target, TargetKind};
 use crate::json::{Span, Value, ValueKind, unescape};
-use crate::{Limits, Method};
+use crate::{Limits, Method, Revision};
 
 /// What is wrong, and where.
 type Refusal = (Kind, usize);
@@ -131,10 +131,15 @@ impl<'a> Source<'a, '_> {
         self.object("params", &parts.params)?;
         let mut used = Used { meta: self.meta(parts)?, ..Used::default() };
         if let Some(Part { kind, path, value }) = self.target_part(method, parts)? {
-            let value = value.as_ref().ok_or((Kind::Missing { part: path }, start(&parts.params)))?;
-            let name = self.bounded(path, value, self.limits.name_bytes_max)?;
-            used.target = Some(Target { kind, name });
-            used.name = Some(value.span.range());
+            match value {
+                Some(value) => {
+                    let name = self.bounded(path, value, self.limits.name_bytes_max)?;
+                    used.target = Some(Target { kind, name });
+                    used.name = Some(value.span.range());
+                }
+                None if is_of_another_revision(method, &used.meta) => {}
+                None => return Err((Kind::Missing { part: path }, start(&parts.params))),
+            }
         }
         if matches!(method, Method::ToolsCall | Method::PromptsGet) {
             used.arguments = self.object("params.arguments", &parts.arguments)?;
@@ -254,4 +259,11 @@ fn span(value: &Option<Value>) -> Option<Range<usize>> {
 /// Where a part begins, to point at; the whole message if it is missing.
 fn start(value: &Option<Value>) -> usize {
     value.as_ref().map_or(0, |value| value.span.start as usize)
+}
+
+/// A method that the revision in `_meta` does not have is no method there: who calls it is told so, not that its
+/// parameters are wrong.
+fn is_of_another_revision(method: &Method<'_>, meta: &Meta<'_>) -> bool {
+    let revision = meta.protocol_version.as_deref().and_then(|text| text.parse::<Revision>().ok());
+    revision.is_some_and(|revision| !matches!(method, Method::Other(_)) && !method.is_client_method(revision))
 }
