@@ -175,6 +175,35 @@ fn outcome(answers: &[Answer]) -> Option<BTreeSet<Obligation>> {
     }
 }
 
+/// Texts that are JSON objects, nearly, or not at all.
+fn json_text() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[\"\\\\{}\\[\\],: a\u{e4}]{0,6}".prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Value::from),
+            hash_map("[\"\\\\{a:,]{0,3}", inner, 0..3)
+                .prop_map(|members| members.into_iter().collect::<Value>()),
+        ]
+    });
+    let object = hash_map("[\"\\\\{a:,b]{0,2}", value, 0..4)
+        .prop_map(|members| members.into_iter().collect::<Value>());
+    let text = (object, any::<bool>())
+        .prop_map(|(object, pretty)| if pretty { format!("{object:#}") } else { object.to_string() });
+    let broken = (text.clone(), any::<prop::sample::Index>(), "[\"\\\\{}\\[\\],: a]").prop_map(
+        |(mut text, at, put)| {
+            let at = (0..=at.index(text.len() + 1)).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.insert_str(at, &put);
+            text
+        },
+    );
+    prop_oneof![text, broken]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, fork: false, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -214,6 +243,32 @@ proptest! {
                 };
                 prop_assert!(fields(&before).is_subset(&fields(&after)));
             }
+        }
+    }
+
+    #[test]
+    fn arguments_are_read_as_a_json_parser_reads_them(text in json_text()) {
+        use mcpg_sdk::policy::Arguments;
+        let arguments = Arguments::new(Some(&text));
+        let Ok(Value::Object(parsed)) = serde_json::from_str::<Value>(&text) else {
+            // The envelope has refused it; here it must only not panic.
+            prop_assert!(arguments.members().count() <= text.len());
+            return Ok(());
+        };
+        let mut names = BTreeSet::new();
+        for member in arguments.members() {
+            let member = member.unwrap();
+            let name = member.name().unwrap().into_owned();
+            if names.insert(name.clone()) {
+                continue;
+            }
+            prop_assert_eq!(arguments.member(&name), Err(ArgumentsError::Duplicate));
+            return Ok(());
+        }
+        prop_assert_eq!(names.iter().collect::<Vec<_>>(), { let mut keys: Vec<_> = parsed.keys().collect(); keys.sort(); keys });
+        for (name, value) in &parsed {
+            let raw = arguments.member(name).unwrap().unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Value>(raw).unwrap(), value);
         }
     }
 }
