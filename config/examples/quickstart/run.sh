@@ -7,7 +7,6 @@
 #
 # With QUICKSTART_ONCE=1 it stops after the last step in place of staying up. Exits with 75 when a port is taken.
 set -eu
-umask 077
 
 cd "$(dirname "$0")/../../.."
 cargo=${CARGO:-cargo}
@@ -80,6 +79,8 @@ say 'Building (the first time takes some minutes: BoringSSL is compiled from sou
 built=$("$cargo" metadata $locked --no-deps --format-version 1 |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 
+# From here on files hold keys.
+umask 077
 mkdir -p "$state"
 if ! [ -s "$alice" ] || ! [ -s "$state/hash.key" ] || ! [ -s "$state/keys.jsonl" ]; then
     say "Making a key for user:alice@acme.com in $state"
