@@ -168,7 +168,9 @@ async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Ups
         head.remove_header(*name);
     }
     let event_stream = context.begin_answer(&mut head)?;
-    let (begun, whole) = at_hand(upstream).await?;
+    // Where an error of ours takes its place, the upstream's body is not worth reading.
+    let (begun, whole) =
+        if context.replaces_answer() { (BytesMut::new(), true) } else { at_hand(upstream).await? };
     let mut body = (!begun.is_empty()).then(|| begun.freeze());
     context.chunk(&mut body, whole)?;
     frame(session, &mut head, whole.then(|| body.as_ref().map_or(0, Bytes::len)))?;

@@ -250,16 +250,6 @@ impl ProxyHttp for Proxy {
     ) -> FailToProxy {
         let failure = upstream::classify(error);
         context.fail(error, failure);
-        if let Some(failure) = failure
-            && session.response_written().is_none()
-        {
-            let id = context.authorized.as_ref().and_then(|authorized| authorized.id());
-            let refusal = Refusal::new(failure, id, "").closing();
-            context.status = refusal.status();
-            if write_refusal(session, &refusal).await.is_err() {
-                context.completion = Some(Completion::ClientAborted);
-            }
-        }
         if let (Some(failure), Ok(route)) = (failure, context.route()) {
             self.0.metrics.upstream_failed(&route.id, failure.reason());
             tracing::warn!(
@@ -270,6 +260,16 @@ impl ProxyHttp for Proxy {
                 cause = %error.etype().as_str(),
                 "upstream call failed"
             );
+        }
+        if let Some(failure) = failure
+            && session.response_written().is_none()
+        {
+            let id = context.authorized.as_ref().and_then(|authorized| authorized.id());
+            let refusal = Refusal::new(failure, id, "").closing();
+            context.status = refusal.status();
+            if write_refusal(session, &refusal).await.is_err() {
+                context.completion = Some(Completion::ClientAborted);
+            }
         }
         FailToProxy { error_code: context.status, can_reuse_downstream: false }
     }

@@ -24,6 +24,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
+use pingora_timeout::timeout as coarse_timeout;
 use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -155,7 +156,8 @@ where
         limits: GuardLimits,
         shutdown: &ShutdownWatch,
     ) -> std::io::Result<usize> {
-        let read = timeout(limits.idle_timeout, poll_fn(|cx| read_some(stream, head, cx)));
+        // A timer of tokio's would wake the driver for every request; this one is shared by all that end together.
+        let read = coarse_timeout(limits.idle_timeout, poll_fn(|cx| read_some(stream, head, cx)));
         let mut read = std::pin::pin!(read);
         if !*shutdown.borrow() {
             let mut shutdown = shutdown.clone();

@@ -205,8 +205,12 @@ impl Reloader {
     /// Watches the folders of all files, since a file is often replaced, not written.
     fn watch(&self, sender: &mpsc::Sender<()>) -> Option<notify::RecommendedWatcher> {
         let sender = sender.clone();
+        let sources = self.sources();
+        let folders = sources.folders();
         let notice = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
+            if event.is_ok_and(|event| {
+                !event.kind.is_access() && event.paths.iter().any(|path| sources.has(path))
+            }) {
                 // One waiting notice is enough.
                 let _ = sender.try_send(());
             }
@@ -214,7 +218,7 @@ impl Reloader {
         let mut watcher = notify::recommended_watcher(notice)
             .inspect_err(|error| tracing::warn!(%error, "files are not watched: send SIGHUP to reload"))
             .ok()?;
-        for folder in self.folders() {
+        for folder in folders {
             if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
                 tracing::warn!(folder = %folder.display(), %error, "folder not watched");
             }
@@ -222,19 +226,36 @@ impl Reloader {
         Some(watcher)
     }
 
-    fn folders(&self) -> BTreeSet<PathBuf> {
-        let mut files = vec![self.path.clone()];
+    fn sources(&self) -> Sources {
+        let mut paths = vec![self.path.clone()];
         if let Ok(loaded) = read(&self.path) {
-            files.extend(source_paths(&loaded.config));
+            paths.extend(source_paths(&loaded.config));
         }
-        let folder = |path: &PathBuf| {
-            if path.is_dir() { Some(path.clone()) } else { path.parent().map(Path::to_owned) }
-        };
-        files
-            .iter()
-            .filter_map(folder)
-            .map(|path| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path })
-            .collect()
+        let (folders, files) = paths.into_iter().partition(|path| path.is_dir());
+        Sources { files, folders }
+    }
+}
+
+/// What a configuration is built from.
+struct Sources {
+    files: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Sources {
+    /// Where changes show: the folders themselves, and those of the files.
+    fn folders(&self) -> BTreeSet<PathBuf> {
+        let parents = self.files.iter().filter_map(|file| file.parent()).map(Path::to_owned);
+        let here = |path: PathBuf| if path.as_os_str().is_empty() { PathBuf::from(".") } else { path };
+        self.folders.iter().cloned().chain(parents).map(here).collect()
+    }
+
+    /// Whether a change of this path matters. A log beside the configuration does not; the link that Kubernetes
+    /// turns when it replaces all files of a folder does.
+    fn has(&self, path: &Path) -> bool {
+        self.files.contains(path)
+            || path.parent().is_some_and(|folder| self.folders.contains(folder))
+            || path.file_name().is_some_and(|name| name == "..data")
     }
 }
 

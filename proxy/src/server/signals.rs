@@ -55,7 +55,10 @@ impl Signals {
     }
 
     async fn leave(&self) -> ShutdownSignal {
-        notify(&[NotifyState::Stopping]);
+        // After an upgrade the service goes on in the successor: systemd would take this for the end of both.
+        if !self.upgrade.has_successor() {
+            notify(&[NotifyState::Stopping]);
+        }
         tracing::info!(limit_ms = u64::try_from(self.drain_time.as_millis()).unwrap_or(u64::MAX), "draining");
         let running = self.drain.run(self.drain_time).await;
         if running > 0 {

@@ -33,19 +33,22 @@ impl Upgrade {
 
     /// Starts the program again with this process's sockets. This process goes on until it is told to stop.
     pub(super) fn start_successor(&self) {
-        let mut successor = self.successor.lock();
-        let running = successor.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
-        if running {
+        if self.has_successor() {
             tracing::warn!("an upgrade is under way already");
             return;
         }
         match self.spawn() {
             Ok(child) => {
                 tracing::info!(pid = child.id(), "successor started");
-                *successor = Some(child);
+                *self.successor.lock() = Some(child);
             }
             Err(error) => tracing::error!(%error, "successor not started, this process goes on"),
         }
+    }
+
+    /// Whether a successor runs that this process started.
+    pub(super) fn has_successor(&self) -> bool {
+        self.successor.lock().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {

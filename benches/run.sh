@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# What `make bench` does: builds with the profile `bench`, then runs the microbenchmarks, the instruction counts, the ladder
+# and the memory of idle connections, and prints their tables.
+#
+# Arguments choose parts: micro, gate, ladder, idle; without any, all. SECONDS_PER_ROUND and ROUNDS shorten the ladder.
+# Envoy is measured if `envoy` is on the PATH or ENVOY names it. A tool that is missing is skipped, with a word.
+set -eu -o pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+cargo=${CARGO:-cargo}
+locked=${LOCKED:---locked}
+parts=${*:-micro gate ladder idle}
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+for part in $parts; do
+    case $part in
+        micro | gate | ladder | idle) ;;
+        *)
+            echo "bench: no part is called \`$part\`; there are micro, gate, ladder and idle" >&2
+            exit 2
+            ;;
+    esac
+done
+
+say 'Building with the profile `bench` (minutes the first time: thin LTO)'
+"$cargo" build "$locked" --profile bench -p mcpg -p mcpg-benches
+# Cargo puts the profile `bench` into `release`.
+built=$("$cargo" metadata "$locked" --no-deps --format-version 1 |
+    sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
+
+status=0
+for part in $parts; do
+    case $part in
+        micro)
+            say 'Times of single operations (they inform; a shared machine makes them unsteady)'
+            "$cargo" bench "$locked" -p mcpg-benches --bench micro
+            ;;
+        gate)
+            say 'Instructions of single operations (they decide)'
+            gate=0
+            "$built/bench-gate" || gate=$?
+            # 75: not run here, and said so.
+            [ "$gate" = 0 ] || [ "$gate" = 75 ] || status=$gate
+            ;;
+        ladder)
+            say 'The ladder: the same load on each, in turns'
+            "$built/bench-ladder" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_PER_ROUND:-2}"
+            say 'Large bodies'
+            "$built/bench-ladder" --rounds 3 --seconds "${SECONDS_PER_ROUND:-2}" --connections 16 \
+                --only direct,bare,written --bytes 65536,262144,1048576
+            ;;
+        idle)
+            say 'Memory of idle keep-alive connections'
+            "$built/bench-idle"
+            ;;
+    esac
+done
+exit "$status"
