@@ -134,6 +134,7 @@ impl ProxyHttp for Proxy {
         match admitted {
             Ok(authorized) => {
                 let http1 = authorized.route().peer.speaks_http1();
+                context.join_trace(authorized.traceparent());
                 context.authorized = Some(authorized);
                 if http1 {
                     dispatch::exchange(session, context, &gateway.transport).await?;

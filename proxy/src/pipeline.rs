@@ -68,6 +68,7 @@ pub struct Authorized {
     id: Option<Box<str>>,
     redactor: Redactor,
     idempotent: bool,
+    traceparent: Option<Box<str>>,
 }
 
 impl Authorized {
@@ -89,6 +90,11 @@ impl Authorized {
     /// Whether sending it twice does no more than sending it once.
     pub fn is_idempotent(&self) -> bool {
         self.idempotent
+    }
+
+    /// `traceparent` of the message's `_meta`, as received.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
     }
 
     /// What must be redacted from the answer.
@@ -123,8 +129,9 @@ pub async fn admit<E: Exchange>(
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
     let redactor = redactor(scope, &decided, spoken.id())?;
     let (id, idempotent) = (spoken.id().map(Box::from), spoken.is_idempotent());
+    let traceparent = spoken.traceparent().map(Box::from);
     drop(spoken);
-    Ok(Authorized { route: Arc::clone(route), body, id, redactor, idempotent })
+    Ok(Authorized { route: Arc::clone(route), body, id, redactor, idempotent, traceparent })
 }
 
 /// Stage 3.

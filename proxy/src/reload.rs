@@ -259,8 +259,11 @@ impl Sources {
     }
 }
 
-/// Shows a revision in the metrics.
+/// Shows a revision in the metrics, and what is odd about it in the log.
 pub fn note_revision(gateway: &Gateway, revision: &Revision) {
+    for warning in &revision.warnings {
+        tracing::warn!(warning, "configuration");
+    }
     gateway.metrics.revision_number.set(i64::try_from(revision.number).unwrap_or(i64::MAX));
     let built = revision.built.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     gateway.metrics.revision_loaded.set(built.as_secs_f64());

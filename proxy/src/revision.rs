@@ -43,6 +43,8 @@ pub struct Revision {
     pub bodies: BodyLimits,
     /// Whether trace context is joined and passed on.
     pub propagate_trace: bool,
+    /// What is allowed but probably not meant, for the operator.
+    pub warnings: Vec<String>,
     /// The one scope that this gateway serves.
     pub scope: ScopeState,
 }

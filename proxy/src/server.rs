@@ -113,11 +113,7 @@ fn init_log(config: &Config) -> anyhow::Result<()> {
         ConfiguredFormat::Json => LogFormat::Json,
         ConfiguredFormat::Text => LogFormat::Text,
     };
-    telemetry::init(config.telemetry.log.level.as_str(), format)?;
-    for warning in config.warnings() {
-        tracing::warn!(%warning, "configuration");
-    }
-    Ok(())
+    telemetry::init(config.telemetry.log.level.as_str(), format)
 }
 
 /// The sockets to open: every listener, then the admin listener.

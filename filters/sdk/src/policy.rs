@@ -22,6 +22,11 @@ pub trait PolicyEngine: Send + Sync {
     /// What the policies read, per action. Fixed for the life of the engine.
     fn reads(&self) -> &Reads;
 
+    /// What is allowed in its policies but probably not meant, for the operator.
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
     /// Decides one call. A function of the input alone, apart from [`EngineError::Deadline`].
     ///
     /// # Errors

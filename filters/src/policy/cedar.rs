@@ -111,11 +111,6 @@ impl CedarEngine {
         })
     }
 
-    /// What is doubtful about the bundle but does not keep it from loading.
-    pub fn warnings(&self) -> &[String] {
-        &self.compiled.warnings
-    }
-
     /// How many policies there are, with the built-in one.
     pub fn policies(&self) -> usize {
         self.compiled.policies
@@ -129,6 +124,10 @@ impl PolicyEngine for CedarEngine {
 
     fn reads(&self) -> &Reads {
         &self.compiled.reads
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.compiled.warnings
     }
 
     fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {

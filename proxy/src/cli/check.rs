@@ -17,13 +17,13 @@ pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
         Ok(loaded) => loaded,
         Err(problems) => return Ok(refuse(&problems)),
     };
-    for warning in config.warnings() {
-        eprintln!("warning: {warning}");
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let builder = Builder::new(Metrics::new().context("metrics")?);
     match runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now())) {
         Ok(revision) => {
+            for warning in &revision.warnings {
+                eprintln!("warning: {warning}");
+            }
             let bindings = revision.scope.routes.iter().count();
             let engines: Vec<&str> = revision.scope.policy.engines().collect();
             let s = if bindings == 1 { "" } else { "s" };

@@ -50,6 +50,16 @@ impl Context {
         }
     }
 
+    /// Joins the trace that the message names, where the headers named none.
+    pub(super) fn join_trace(&mut self, traceparent: Option<&str>) {
+        if let Some(traceparent) = traceparent
+            && self.trace.parent.is_none()
+            && self.revision.propagate_trace
+        {
+            self.trace = TraceContext::join(Some(traceparent.as_bytes()), fresh());
+        }
+    }
+
     /// Where an authorized request goes.
     ///
     /// # Errors

@@ -94,6 +94,14 @@ impl<'a> Spoken<'a> {
         }
     }
 
+    /// `traceparent` of `_meta` (MCP `basic/index`, "`_meta`").
+    pub fn traceparent(&self) -> Option<&str> {
+        match self {
+            Self::Message { envelope, .. } => envelope.meta.traceparent.as_deref(),
+            Self::Stream(_) | Self::End(_) => None,
+        }
+    }
+
     /// The revision that it is in.
     pub fn protocol(&self) -> Protocol {
         match self {

@@ -81,6 +81,7 @@ impl Builder {
             message: message_limits(config),
             bodies: body_limits(config),
             propagate_trace: config.telemetry.propagation == Propagation::W3c,
+            warnings: warnings(config, &filters.policy),
             scope: ScopeState {
                 scope: scope.clone(),
                 identity,
@@ -183,6 +184,15 @@ impl Filters {
         }
         Ok(())
     }
+}
+
+fn warnings(config: &Config, engines: &[Arc<dyn PolicyEngine>]) -> Vec<String> {
+    let of_config = config.warnings().iter().map(ToString::to_string);
+    let of_engine = |engine: &Arc<dyn PolicyEngine>| {
+        let id = engine.id().to_owned();
+        engine.warnings().iter().map(move |warning| format!("{id}: {warning}")).collect::<Vec<_>>()
+    };
+    of_config.chain(engines.iter().flat_map(of_engine)).collect()
 }
 
 /// Limits keep what callers have used, entry by entry, so that a reload hands nobody a fresh burst.
