@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,26 +23,9 @@ pub struct Routes {
     routes: Vec<Arc<Route>>,
 }
 
-/// A binding and its upstream.
+/// A binding and its upstream, with the addresses that are in force.
 pub struct Route {
-    /// The binding's id.
-    pub id: String,
-    /// How its peer is made.
-    pub peer: PeerTemplate,
-    /// The upstream's host and port, as names to resolve again; none for a literal address.
-    pub resolve: Option<(String, u16)>,
-    /// `Host` for the upstream.
-    pub authority: HeaderValue,
-    /// Path and query of the upstream's endpoint.
-    pub path_and_query: http::uri::PathAndQuery,
-    /// Headers added to every request.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Counters.
-    pub metrics: BindingMetrics,
-    /// How long its upstream may take.
-    pub timeouts: PeerTimeouts,
-    /// Idle connections kept per address.
-    pub idle_max: usize,
+    parts: RouteParts,
     targets: ArcSwap<Vec<Arc<Target>>>,
     turn: AtomicUsize,
 }
@@ -70,42 +54,38 @@ impl Routes {
 
 /// What a route is made of, besides its addresses.
 pub struct RouteParts {
-    /// See [`Route::id`].
+    /// The binding's id.
     pub id: String,
-    /// See [`Route::peer`].
+    /// How its peer is made.
     pub peer: PeerTemplate,
-    /// See [`Route::resolve`].
+    /// The upstream's host and port, as names to resolve again; none for a literal address.
     pub resolve: Option<(String, u16)>,
-    /// See [`Route::authority`].
+    /// `Host` for the upstream.
     pub authority: HeaderValue,
-    /// See [`Route::path_and_query`].
+    /// Path and query of the upstream's endpoint.
     pub path_and_query: http::uri::PathAndQuery,
-    /// See [`Route::headers`].
+    /// Headers added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// See [`Route::metrics`].
+    /// Counters.
     pub metrics: BindingMetrics,
-    /// See [`Route::timeouts`].
+    /// How long its upstream may take.
     pub timeouts: PeerTimeouts,
-    /// See [`Route::idle_max`].
+    /// Idle connections kept per address.
     pub idle_max: usize,
+}
+
+impl Deref for Route {
+    type Target = RouteParts;
+
+    fn deref(&self) -> &RouteParts {
+        &self.parts
+    }
 }
 
 impl Route {
     /// A route whose upstream has these addresses.
     pub fn new(parts: RouteParts, addresses: &[SocketAddr]) -> Self {
-        let route = Self {
-            id: parts.id,
-            peer: parts.peer,
-            resolve: parts.resolve,
-            authority: parts.authority,
-            path_and_query: parts.path_and_query,
-            headers: parts.headers,
-            metrics: parts.metrics,
-            timeouts: parts.timeouts,
-            idle_max: parts.idle_max,
-            targets: ArcSwap::default(),
-            turn: AtomicUsize::new(0),
-        };
+        let route = Self { parts, targets: ArcSwap::default(), turn: AtomicUsize::new(0) };
         route.set_addresses(addresses);
         route
     }
