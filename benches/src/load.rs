@@ -127,7 +127,9 @@ impl Budget {
 
     fn take(&self) -> bool {
         // The clock is read by every request: it is cheap beside a round trip.
-        if self.over.load(Ordering::Relaxed) || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+        if self.over.load(Ordering::Relaxed)
+            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        {
             self.over.store(true, Ordering::Relaxed);
             return false;
         }
@@ -151,7 +153,10 @@ async fn drive(
         stream.write_all(request).await?;
         answer.clear();
         while !is_whole(&answer)? {
-            ensure!(stream.read_buf(&mut answer).await? > 0, "the connection was closed before the answer's end");
+            ensure!(
+                stream.read_buf(&mut answer).await? > 0,
+                "the connection was closed before the answer's end"
+            );
         }
         budget.done.fetch_add(1, Ordering::Relaxed);
     }
@@ -175,7 +180,8 @@ pub(crate) fn is_whole(answer: &[u8]) -> anyhow::Result<bool> {
 pub fn content_length(head: &[u8]) -> Option<usize> {
     let name = b"content-length:";
     let mut lines = head.split(|byte| *byte == b'\n');
-    let line = lines.find(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?;
+    let line =
+        lines.find(|line| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)))?;
     str::from_utf8(line.get(name.len()..)?).ok()?.trim().parse().ok()
 }
 

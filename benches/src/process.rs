@@ -65,7 +65,8 @@ impl Program {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))
             .with_context(|| format!("`{}` is gone", self.name))?;
         // The name of the command is in parentheses and may hold anything.
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
         let (Some(user), Some(system)) = (ticks(11), ticks(12)) else { bail!("cannot read the CPU time") };
         let per_second = rustix::param::clock_ticks_per_second();

@@ -4,7 +4,7 @@
 //! returns an error and the call must be refused before it has any effect. What each mode promises, the
 //! bytes on disk and how to verify them are in `docs/AUDIT.md`.
 //!
-//! Threads: callers encode, hash and write under one short lock. One owned thread ([`flusher`]) does everything that is slow:
+//! Threads: callers encode, hash and write under one short lock. One owned thread (`flusher`) does everything that is slow:
 //! fdatasync in groups, the queue of the `async` mode, timed checkpoints, and recovery after a fault.
 
 mod counters;

@@ -2,7 +2,7 @@
 //!
 //! Pingora parses a request as its bytes come and repairs what it can; it bounds neither the time a
 //! head may take nor the connections. So the guard reads each HTTP/1 head itself, under one deadline,
-//! judges the raw bytes ([`head`]), and only then hands the connection, with the bytes replayed, to
+//! judges the raw bytes (`head`), and only then hands the connection, with the bytes replayed, to
 //! Pingora for one request. Between requests nothing but the socket is held: an idle connection costs
 //! no buffer. HTTP/2 connections (ALPN or prior knowledge) go to Pingora after the connection limits;
 //! their framing is checked by the `h2` crate, their heads in the pipeline.

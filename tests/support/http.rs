@@ -14,6 +14,8 @@ use crate::{DEADLINE, until};
 pub struct RawHttp {
     stream: TcpStream,
     unread: VecDeque<u8>,
+    /// Read from chunks, not yet handed out.
+    events: VecDeque<Event>,
     closed: bool,
 }
 
@@ -59,7 +61,7 @@ impl RawHttp {
         let stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
         stream.set_nodelay(true).expect("TCP has no delay");
         stream.set_write_timeout(Some(DEADLINE)).expect("the deadline is not zero");
-        Some(Self { stream, unread: VecDeque::new(), closed: false })
+        Some(Self { stream, unread: VecDeque::new(), events: VecDeque::new(), closed: false })
     }
 
     /// Sends bytes. A server that has hung up already is no error: its answer is what counts.
@@ -100,16 +102,15 @@ impl RawHttp {
     /// Reads one event of a chunked event stream; `None` at its end. Comments are skipped.
     pub fn event(&mut self) -> Option<Event> {
         let mut text = Vec::new();
-        loop {
+        // A chunk may carry several events, and an event may come in several chunks.
+        while self.events.is_empty() {
             text.extend(self.chunk()?);
             if text.ends_with(b"\n\n") || text.ends_with(b"\r\n\r\n") {
-                let mut events = parse_events(&String::from_utf8_lossy(&text));
-                match events.len() {
-                    0 => text.clear(),
-                    _ => return Some(events.remove(0)),
-                }
+                self.events.extend(parse_events(&String::from_utf8_lossy(&text)));
+                text.clear();
             }
         }
+        self.events.pop_front()
     }
 
     /// Reads some bytes as they come; empty at the end.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use clap::Parser;
 use pingora_core::Result;
-use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::Server;
+use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 

@@ -1,9 +1,13 @@
 //! Counts the instructions of each operation under callgrind and compares them with `benches/budgets.txt`.
 //!
-//! An operation is repeated N and 2N times in two runs; the difference is what N of them take once everything is warm,
-//! whatever starting and setting up cost. Nothing here is timed, so a busy machine gives the same answer.
+//! An operation is set up and run twice uncounted, so that everything is warm, and then counted a number of times. Nothing here is
+//! timed, so a busy machine gives the same answer.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks on its standard streams"
+)]
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +16,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
-use mcpg_benches::ops::{OPS, Op};
+use mcpg_benches::ops::{OPS, Op, Run};
 use mcpg_benches::process::find;
 
 #[global_allocator]
@@ -20,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An operation may take this much more than its budget, in percent.
 const TOLERANCE_PERCENT: u64 = 10;
+const WARM_UP: u32 = 2;
 /// What a test runner calls "could not be run here".
 const SKIPPED: u8 = 75;
 
@@ -41,7 +46,7 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Inner {
-    /// Runs an operation so many times: what the counter is put on.
+    /// Runs an operation so many times under the counter.
     #[command(hide = true)]
     Repeat { name: String, times: u32 },
 }
@@ -59,7 +64,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if let Some(Inner::Repeat { name, times }) = &options.inner {
         let mut run = Op::find(name)?.build()?;
-        (0..*times).for_each(|_| run());
+        (0..WARM_UP).for_each(|_| run());
+        counted(&mut run, *times);
         return Ok(ExitCode::SUCCESS);
     }
     if find("valgrind").is_none() {
@@ -91,24 +97,30 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
     Ok(if over == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Instructions of one repetition.
-fn count(name: &str, repeat: u32) -> anyhow::Result<u64> {
-    let (once, twice) = (total(name, repeat)?, total(name, 2 * repeat)?);
-    Ok(twice.saturating_sub(once) / u64::from(repeat))
+/// What callgrind counts: from the entry of this function to its return.
+#[inline(never)]
+fn counted(run: &mut Run, times: u32) {
+    for _ in 0..times {
+        run();
+    }
 }
 
-fn total(name: &str, times: u32) -> anyhow::Result<u64> {
+/// Instructions of one repetition.
+fn count(name: &str, repeat: u32) -> anyhow::Result<u64> {
     let own = std::env::current_exe()?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=bench_gate::counted"])
         .arg(own)
-        .args(["repeat", name, &times.to_string()])
+        .args(["repeat", name, &repeat.to_string()])
         .output()
         .context("cannot run valgrind")?;
     let log = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "valgrind on `{name}`: {log}");
-    let line = log.lines().find_map(|line| line.split_once("Collected :")).context("valgrind counted nothing")?;
-    Ok(line.1.trim().parse()?)
+    let line =
+        log.lines().find_map(|line| line.split_once("Collected :")).context("valgrind counted nothing")?;
+    let total: u64 = line.1.trim().parse()?;
+    ensure!(total > 0, "valgrind counted nothing");
+    Ok(total / u64::from(repeat))
 }
 
 fn read(options: &Options) -> anyhow::Result<Vec<(String, u64)>> {

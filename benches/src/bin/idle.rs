@@ -1,7 +1,11 @@
 //! Memory of idle connections: opens many keep-alive connections, makes one call on each, and reads the proxy's resident
 //! memory.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks on its standard streams"
+)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,8 +13,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use mcpg_benches::ladder::{Cores, RUNGS, Rung, Started, Upstream};
-use mcpg_benches::process::Program;
 use mcpg_benches::load::Until;
+use mcpg_benches::process::Program;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Calls under way at a time while connections are opened.
@@ -67,7 +71,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
 fn measure(rung: &Rung, options: &Options, connections: usize) -> anyhow::Result<Option<(u64, u64)>> {
     let cores = Cores::choose()?;
     let upstream = Upstream::start(BYTES, cores)?;
-    let Some(started) = Started::new(*rung, &options.ladder, upstream.address, cores)? else { return Ok(None) };
+    let Some(started) = Started::new(*rung, &options.ladder, upstream.address, cores)? else {
+        return Ok(None);
+    };
     let resident = || started.program().map_or(Ok(0), Program::resident_kib);
     started.session(BYTES, AT_ONCE)?.run(Until::Requests(WARM_UP))?;
     let before = resident()?;

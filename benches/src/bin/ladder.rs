@@ -1,6 +1,10 @@
 //! Measures the ladder and prints a table for each body size. See `benches/ladder/README.md`.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks on its standard streams"
+)]
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,10 @@
 //! Load by hand: so many requests, or for so long, against one address. For `strace`, `callgrind` and a look around.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks on its standard streams")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line talks on its standard streams"
+)]
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -47,8 +51,11 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let request = message::request(&options.path, 0, options.bytes, options.key.as_deref());
-    let mut session =
-        Session::open(&Load { address: options.address, requests: vec![request], connections: options.connections })?;
+    let mut session = Session::open(&Load {
+        address: options.address,
+        requests: vec![request],
+        connections: options.connections,
+    })?;
     let time = Until::Elapsed(Duration::from_secs_f64(options.seconds));
     let done = session.run(options.requests.map_or(time, Until::Requests))?;
     println!("{} requests in {:.2?}, {:.0} per second", done.requests, done.elapsed, done.rate());

@@ -42,7 +42,10 @@ fn serve(options: &Options) -> anyhow::Result<()> {
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen).await?;
         let body = message::answer(options.bytes);
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         let answer: Arc<[u8]> = (head + &body).into_bytes().into();
         loop {
             let (stream, _) = listener.accept().await?;

@@ -45,9 +45,8 @@ fn token(place: &Place) -> anyhow::Result<String> {
     fs::write(place.dir().join("jwks.json"), jwks)?;
     let expires = SystemTime::now() + Duration::from_secs(3600);
     let expires = expires.duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let claims = format!(
-        r#"{{"iss":"https://issuer.acme.com","aud":"mcp","sub":"bench@acme.com","exp":{expires}}}"#
-    );
+    let claims =
+        format!(r#"{{"iss":"https://issuer.acme.com","aud":"mcp","sub":"bench@acme.com","exp":{expires}}}"#);
     let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","typ":"JWT","kid":"bench"}"#);
     let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()).to_bytes());

@@ -28,7 +28,8 @@ impl Place {
     /// When it cannot be made.
     pub fn new(ladder: &Path, upstream: SocketAddr) -> anyhow::Result<Self> {
         let base = std::env::current_exe()?;
-        let dir = tempfile::Builder::new().prefix("ladder-").tempdir_in(base.parent().context("no folder")?)?;
+        let dir =
+            tempfile::Builder::new().prefix("ladder-").tempdir_in(base.parent().context("no folder")?)?;
         let ladder = fs::canonicalize(ladder).with_context(|| format!("no `{}`", ladder.display()))?;
         Ok(Self { dir, ladder, listen: free_address()?, upstream })
     }
@@ -71,7 +72,10 @@ impl Place {
     pub fn explain(&self, name: &str) -> String {
         let log = fs::read_to_string(self.log_path()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().rev().take(20).collect();
-        format!("{name} failed; its log ends with:\n{}", lines.into_iter().rev().collect::<Vec<_>>().join("\n"))
+        format!(
+            "{name} failed; its log ends with:\n{}",
+            lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        )
     }
 
     fn log_path(&self) -> PathBuf {

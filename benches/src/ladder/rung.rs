@@ -82,7 +82,12 @@ impl Rung {
             Kind::Direct => Ready { command: None, key: None },
             Kind::Bare => {
                 let mut command = Command::new(sibling("bench-bare")?);
-                command.args(["--listen", &place.listen.to_string(), "--upstream", &place.upstream.to_string()]);
+                command.args([
+                    "--listen",
+                    &place.listen.to_string(),
+                    "--upstream",
+                    &place.upstream.to_string(),
+                ]);
                 Ready { command: Some(command), key: None }
             }
             Kind::Gateway { key } => gateway(place, self.name, key)?,

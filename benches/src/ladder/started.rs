@@ -71,7 +71,12 @@ impl Started {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn new(rung: Rung, ladder: &Path, upstream: SocketAddr, cores: Cores) -> anyhow::Result<Option<Self>> {
+    pub fn new(
+        rung: Rung,
+        ladder: &Path,
+        upstream: SocketAddr,
+        cores: Cores,
+    ) -> anyhow::Result<Option<Self>> {
         let place = Place::new(ladder, upstream)?;
         let Some(ready) = rung.prepare(&place)? else { return Ok(None) };
         let (program, address) = match ready.command {

@@ -18,7 +18,12 @@ pub fn table(bytes: usize, rows: &[(Rung, Figures)]) -> String {
     let bare = rows.iter().find(|(rung, _)| rung.name == "bare").map(|(_, figures)| figures);
     let mut out = format!(
         "\n{:<12}{:<44}{:>14}{:>9}{:>12}{:>10}\n",
-        format!("{bytes} B"), "", "CPU-us/request", "x bare", "requests/s", "of bare"
+        format!("{bytes} B"),
+        "",
+        "CPU-us/request",
+        "x bare",
+        "requests/s",
+        "of bare"
     );
     for (rung, figures) in rows {
         let cpu = median(&figures.cpu_us);
