@@ -13,7 +13,7 @@ mod request;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, StatusCode, Version};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
@@ -36,7 +36,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What is taken of an answer that is there already before it is sent on.
 const AT_HAND_BYTES_MAX: usize = 64 * 1024;
 const KEEP_ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
-const HOP_BY_HOP: &[&str] = &["connection", "upgrade", "trailer", "keep-alive", "proxy-connection"];
+const KEEP_ALIVE_HEADER: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Sends the request and streams the answer to the client.
 ///
@@ -164,8 +165,8 @@ async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Ups
     let mut head = upstream.resp_header().cloned().ok_or_else(|| {
         Error::explain(ErrorType::InvalidHTTPHeader, "the upstream's answer has no head").into_up()
     })?;
-    for name in HOP_BY_HOP {
-        head.remove_header(*name);
+    for of_this_hop in [&CONNECTION, &UPGRADE, &TRAILER, &KEEP_ALIVE_HEADER, &PROXY_CONNECTION] {
+        head.remove_header(of_this_hop);
     }
     let event_stream = context.begin_answer(&mut head)?;
     // Where an error of ours takes its place, the upstream's body is not worth reading.

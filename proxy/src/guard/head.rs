@@ -266,15 +266,46 @@ fn split_field(line: &[u8]) -> Result<(&[u8], &[u8]), HeadError> {
         return Err(HeadError::FieldName);
     }
     let value = rest.get(1..).unwrap_or_default().trim_ascii();
-    if value.iter().any(|byte| (*byte < 0x20 && *byte != b'\t') || *byte == 0x7f) {
+    // Without an early exit the compiler looks at many bytes at once.
+    let control = |byte: &u8| (*byte < 0x20 && *byte != b'\t') | (*byte == 0x7f);
+    if value.iter().fold(false, |found, byte| found | control(byte)) {
         return Err(HeadError::FieldValue);
     }
     Ok((name, value))
 }
 
-/// RFC 9110 section 5.6.2.
+/// RFC 9110 section 5.6.2, looked up: every byte of every name is asked about.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 128 {
+            let other = matches!(
+                byte,
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
+            );
+            #[expect(clippy::indexing_slicing, reason = "a byte is always below 256")]
+            {
+                table[byte as usize] = byte.is_ascii_alphanumeric() || other;
+            }
+            byte += 1;
+        }
+        table
+    };
+    TOKEN.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// A host with an optional port: no user information, no path, no space.

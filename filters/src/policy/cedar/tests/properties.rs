@@ -261,8 +261,11 @@ proptest! {
         if !reads.tenant { mixed.scope = other.scope.clone(); }
         if !reads.source { mixed.source = other.source.clone(); }
         if !reads.time { mixed.now = second.now; }
-        // A tool with policies of its own has another set of reads.
-        if !reads.name && !engine.reads().of(&second).name && mixed.method == other.method { mixed.name = other.name.clone(); }
+        // A tool of this binding with policies of its own has another set of reads.
+        let renamed = Ask { name: other.name.clone(), ..mixed.clone() };
+        if !reads.name && mixed.method == other.method && !engine.reads().of(&renamed.call()).name {
+            mixed = renamed;
+        }
         if matches!(&reads.arguments, Names::Only(names) if names.is_empty()) {
             mixed.arguments = other.arguments.clone();
         }
