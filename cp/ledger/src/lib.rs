@@ -3,7 +3,7 @@
 //! Pure: values in, values out. No file system, no clock, no randomness; the writer in the gateway brings those.
 //!
 //! Two halves share nothing but the hash and signature crates:
-//! - the writing side ([`RowRef`], [`Head`], [`Checkpoint`], [`SegmentHeader`], [`scan`]) encodes rows, chains them
+//! - the writing side ([`RowRef`], [`Head`], [`Checkpoint`], [`SegmentHeader`], [`scan()`]) encodes rows, chains them
 //!   and finds the end of a log after a crash;
 //! - [`verify`] decodes and checks with its own reading of the format, so that a mistake in the
 //!   encoder cannot hide itself.
