@@ -24,6 +24,7 @@ mod hosts;
 mod identity;
 mod jsonrpc;
 mod limits;
+mod next_hop;
 mod policy;
 mod rate_limit;
 mod redaction;
