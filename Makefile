@@ -66,8 +66,8 @@ deny: ## licences, bans and sources of the dependencies (needs cargo-deny)
 		echo 'deny: SKIPPED, cargo-deny is not installed (cargo install --locked cargo-deny)' >&2; \
 	fi
 
-bench: setup ## microbenchmarks and the ladder, as a table
-	@bash benches/run.sh
+bench: setup ## microbenchmarks, instruction counts, the ladder and memory, as tables (PARTS="gate ladder")
+	@CARGO="$(CARGO)" LOCKED="$(LOCKED)" bash benches/run.sh $(PARTS)
 
 conformance: setup ## the official MCP conformance suite, direct and through the gateway (needs Node 22)
 	@bash tests/conformance/run.sh

@@ -2,7 +2,8 @@
 # What `make bench` does: builds with the profile `bench`, then runs the microbenchmarks, the instruction counts, the ladder
 # and the memory of idle connections, and prints their tables.
 #
-# Arguments choose parts: micro, gate, ladder, idle; without any, all. SECONDS_PER_ROUND and ROUNDS shorten the ladder.
+# Arguments choose parts: micro, gate, ladder, idle; without any, all (`make bench PARTS="gate ladder"`). ROUNDS
+# shortens the ladder or makes it steadier.
 # Envoy is measured if `envoy` is on the PATH or ENVOY names it. A tool that is missing is skipped, with a word.
 set -eu -o pipefail
 
@@ -25,7 +26,7 @@ for part in $parts; do
 done
 
 say 'Building with the profile `bench` (minutes the first time: thin LTO)'
-"$cargo" build "$locked" --profile bench -p mcpg -p mcpg-benches
+"$cargo" build "$locked" --profile bench -p mcpg -p mcpg-benches --bins --bench micro
 # Cargo puts the profile `bench` into `release`.
 built=$("$cargo" metadata "$locked" --no-deps --format-version 1 |
     sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release
@@ -40,20 +41,20 @@ for part in $parts; do
         gate)
             say 'Instructions of single operations (they decide)'
             gate=0
-            "$built/bench-gate" || gate=$?
+            "$built/mcpg-bench" gate || gate=$?
             # 75: not run here, and said so.
             [ "$gate" = 0 ] || [ "$gate" = 75 ] || status=$gate
             ;;
         ladder)
             say 'The ladder: the same load on each, in turns'
-            "$built/bench-ladder" --rounds "${ROUNDS:-5}" --seconds "${SECONDS_PER_ROUND:-2}"
+            "$built/mcpg-bench" ladder --rounds "${ROUNDS:-25}"
             say 'Large bodies'
-            "$built/bench-ladder" --rounds 3 --seconds "${SECONDS_PER_ROUND:-2}" --connections 16 \
+            "$built/mcpg-bench" ladder --rounds "${ROUNDS:-9}" --connections 16 \
                 --only direct,bare,written --bytes 65536,262144,1048576
             ;;
         idle)
             say 'Memory of idle keep-alive connections'
-            "$built/bench-idle"
+            "$built/mcpg-bench" idle
             ;;
     esac
 done

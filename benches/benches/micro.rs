@@ -1,4 +1,4 @@
-//! Times of the operations. They inform; `bench-gate` counts instructions and decides.
+//! Times of the operations. They inform; `mcpg-bench gate` counts instructions and decides.
 
 use divan::Bencher;
 use mcpg_benches::ops::{OPS, Op};

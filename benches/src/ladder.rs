@@ -21,7 +21,7 @@ use crate::load::{Session, Until};
 use crate::process::Program;
 
 /// How long a rung runs unmeasured at the start of every round.
-const WARM_UP: Duration = Duration::from_millis(300);
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -69,7 +69,9 @@ pub fn climb(plan: &Plan, report: &mut dyn FnMut(&str)) -> anyhow::Result<Vec<(R
     ensure!(!steps.is_empty(), "there is nothing to measure");
     crate::process::pin(cores.load)?;
     for round in 1..=plan.rounds {
-        report(&format!("{} bytes, round {round} of {}", plan.bytes, plan.rounds));
+        if round % 10 == 1 {
+            report(&format!("{} bytes, round {round} of {}", plan.bytes, plan.rounds));
+        }
         for step in &mut steps {
             let failed = step.started.explain();
             step.measure(plan.time).with_context(|| failed)?;

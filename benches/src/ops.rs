@@ -1,5 +1,5 @@
 //! What is done for every request, taken apart: each operation is measured alone, in time by `benches/micro.rs` and in
-//! instructions by `bench-gate`.
+//! instructions by `mcpg-bench gate`.
 
 mod audit;
 mod chain;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::{Place, Rung};
 use crate::load::{Load, Session};
-use crate::process::{Program, cores, free_address, sibling};
+use crate::process::{Program, cores, free_address};
 
 /// Which core is whose: the proxy has one for itself as far as we decide it; load and upstream share the other.
 #[derive(Debug, Clone, Copy)]
@@ -58,8 +58,8 @@ impl Upstream {
     /// When it cannot be started.
     pub fn start(bytes: usize, cores: Cores) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let mut command = Command::new(sibling("bench-upstream")?);
-        command.args(["--listen", &address.to_string(), "--bytes", &bytes.to_string()]);
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["upstream", "--listen", &address.to_string(), "--bytes", &bytes.to_string()]);
         let mut program = Program::start("upstream", &mut command, cores.load)?;
         program.wait_for(address)?;
         Ok(Self { address, _program: program })

@@ -1,22 +1,20 @@
 //! Pingora without anything on it: what the ladder is measured against. The same allocator and profile as the gateway.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use clap::Parser;
+use clap::Args;
 use pingora_core::Result;
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Passes every request on.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+pub(crate) struct Options {
     /// Where to listen.
     #[arg(long)]
     listen: SocketAddr,
@@ -40,8 +38,7 @@ impl ProxyHttp for PassThrough {
     }
 }
 
-fn main() {
-    let options = Options::parse();
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let conf = ServerConf { threads: 1, upstream_keepalive_pool_size: 128, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();

@@ -3,24 +3,15 @@
 //! An operation is set up and run twice uncounted, so that everything is warm, and then counted a number of times. Nothing here is
 //! timed, so a busy machine gives the same answer.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line talks on its standard streams"
-)]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Args, Subcommand};
 use mcpg_benches::ops::{OPS, Op, Run};
 use mcpg_benches::process::find;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// An operation may take this much more than its budget, in percent.
 const TOLERANCE_PERCENT: u64 = 10;
@@ -29,8 +20,8 @@ const WARM_UP: u32 = 2;
 const SKIPPED: u8 = 75;
 
 /// Instruction counts against their budgets.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+pub(crate) struct Options {
     /// The file with the budgets.
     #[arg(long, default_value = "benches/budgets.txt")]
     budgets: PathBuf,
@@ -51,17 +42,7 @@ enum Inner {
     Repeat { name: String, times: u32 },
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("bench-gate: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(options: &Options) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     if let Some(Inner::Repeat { name, times }) = &options.inner {
         let mut run = Op::find(name)?.build()?;
         (0..WARM_UP).for_each(|_| run());
@@ -69,7 +50,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if find("valgrind").is_none() {
-        eprintln!("bench-gate: SKIPPED, valgrind is not installed: no instruction was counted");
+        eprintln!("mcpg-bench: SKIPPED, valgrind is not installed: no instruction was counted");
         return Ok(ExitCode::from(SKIPPED));
     }
     let budgets = if options.update { Vec::new() } else { read(options)? };
@@ -109,9 +90,13 @@ fn counted(run: &mut Run, times: u32) {
 fn count(name: &str, repeat: u32) -> anyhow::Result<u64> {
     let own = std::env::current_exe()?;
     let output = Command::new("valgrind")
-        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=bench_gate::counted"])
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=mcpg_bench::gate::counted",
+        ])
         .arg(own)
-        .args(["repeat", name, &repeat.to_string()])
+        .args(["gate", "repeat", name, &repeat.to_string()])
         .output()
         .context("cannot run valgrind")?;
     let log = String::from_utf8_lossy(&output.stderr);
@@ -136,8 +121,8 @@ fn read(options: &Options) -> anyhow::Result<Vec<(String, u64)>> {
 }
 
 fn write(options: &Options, counted: &str) -> anyhow::Result<()> {
-    let head = "# Instructions of one operation (x86-64, profile `bench`), as `make bench-gate` counts them; 10 % over fails.\n\
-                # `bench-gate --update` writes this file: say in the commit why a budget rises.\n";
+    let head = "# Instructions of one operation (x86-64, profile `bench`), as `make mcpg-bench gate` counts them; 10 % over fails.\n\
+                # `mcpg-bench gate --update` writes this file: say in the commit why a budget rises.\n";
     fs::write(&options.budgets, format!("{head}{counted}"))?;
     Ok(())
 }

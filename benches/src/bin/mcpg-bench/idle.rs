@@ -1,17 +1,11 @@
 //! Memory of idle connections: opens many keep-alive connections, makes one call on each, and reads the proxy's resident
 //! memory.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line talks on its standard streams"
-)]
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::Args;
 use mcpg_benches::ladder::{Cores, RUNGS, Rung, Started, Upstream};
 use mcpg_benches::load::Until;
 use mcpg_benches::process::Program;
@@ -29,8 +23,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 const SPARE: u64 = 1000;
 
 /// Resident memory of idle keep-alive connections.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+pub(crate) struct Options {
     /// The folder with the configurations.
     #[arg(long, default_value = "benches/ladder")]
     ladder: PathBuf,
@@ -42,17 +36,7 @@ struct Options {
     only: Vec<String>,
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-idle: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let connections = allowed(options.connections)?;
     println!("{:<12}{:>14}{:>14}{:>16}", "idle", "connections", "MiB in all", "KiB/connection");
     for rung in RUNGS.iter().filter(|rung| options.only.iter().any(|name| name == rung.name)) {
@@ -61,10 +45,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
                 let each = after.saturating_sub(before) as f64 / connections as f64;
                 println!("{:<12}{connections:>14}{:>14.1}{each:>16.2}", rung.name, after as f64 / 1024.0);
             }
-            None => eprintln!("bench-idle: skipped {}: it is not installed", rung.name),
+            None => eprintln!("mcpg-bench: skipped {}: it is not installed", rung.name),
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Resident KiB after the first calls, and with every connection idle.
@@ -95,7 +79,7 @@ fn allowed(wanted: usize) -> anyhow::Result<usize> {
     setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: limit.maximum })?;
     let allowed = usize::try_from(hard.saturating_sub(SPARE)).unwrap_or(usize::MAX);
     if allowed < wanted {
-        eprintln!("bench-idle: the limit of descriptors ({hard}) allows {allowed} connections only");
+        eprintln!("mcpg-bench: the limit of descriptors ({hard}) allows {allowed} connections only");
     }
     Ok(allowed.min(wanted))
 }

@@ -1,22 +1,16 @@
 //! Measures the ladder and prints a table for each body size. See `benches/ladder/README.md`.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line talks on its standard streams"
-)]
-
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{anyhow, ensure};
-use clap::Parser;
+use clap::Args;
 use mcpg_benches::ladder::{Plan, RUNGS, Rung, climb, table};
 
 /// The same load on every rung, in turns.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+pub(crate) struct Options {
     /// The folder with the configurations.
     #[arg(long, default_value = "benches/ladder")]
     ladder: PathBuf,
@@ -26,11 +20,11 @@ struct Options {
     /// Leave the peers out.
     #[arg(long)]
     no_peers: bool,
-    /// Rounds.
-    #[arg(long, default_value_t = 5)]
+    /// Rounds: many and short, so that both sides of a ratio see the same moods of the machine.
+    #[arg(long, default_value_t = 25)]
     rounds: usize,
     /// Seconds for each rung in each round.
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, default_value_t = 0.3)]
     seconds: f64,
     /// Sizes of bodies, both ways.
     #[arg(long, value_delimiter = ',', default_values_t = [1024, 16 * 1024])]
@@ -40,17 +34,7 @@ struct Options {
     connections: usize,
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-ladder: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     ensure!(options.rounds > 0, "at least one round");
     let rungs = rungs(options)?;
     for bytes in &options.bytes {
@@ -65,7 +49,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let rows = climb(&plan, &mut |line| eprintln!("ladder: {line}"))?;
         println!("{}", table(*bytes, &rows));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn rungs(options: &Options) -> anyhow::Result<Vec<Rung>> {

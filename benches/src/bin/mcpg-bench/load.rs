@@ -1,22 +1,16 @@
 //! Load by hand: so many requests, or for so long, against one address. For `strace`, `callgrind` and a look around.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a command line talks on its standard streams"
-)]
-
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::Args;
 use mcpg_benches::load::{Load, Session, Until};
 use mcpg_benches::message;
 
 /// Sends the same call again and again.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+pub(crate) struct Options {
     /// The server.
     address: SocketAddr,
     /// The path.
@@ -39,17 +33,7 @@ struct Options {
     key: Option<String>,
 }
 
-fn main() -> ExitCode {
-    match run(&Options::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-load: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let request = message::request(&options.path, 0, options.bytes, options.key.as_deref());
     let mut session = Session::open(&Load {
         address: options.address,
@@ -59,5 +43,5 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let time = Until::Elapsed(Duration::from_secs_f64(options.seconds));
     let done = session.run(options.requests.map_or(time, Until::Requests))?;
     println!("{} requests in {:.2?}, {:.0} per second", done.requests, done.elapsed, done.rate());
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

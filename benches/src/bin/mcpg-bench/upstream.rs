@@ -1,23 +1,18 @@
 //! A server with one fixed answer, as cheap as it gets: what a proxy costs is not hidden behind its upstream.
 
-#![expect(clippy::print_stderr, reason = "a command line talks on its standard streams")]
-
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::Args;
 use mcpg_benches::{load, message};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Answers every request alike.
-#[derive(Parser)]
-struct Options {
+#[derive(Args)]
+pub(crate) struct Options {
     /// Where to listen.
     #[arg(long)]
     listen: SocketAddr,
@@ -26,18 +21,7 @@ struct Options {
     bytes: usize,
 }
 
-fn main() -> ExitCode {
-    let options = Options::parse();
-    match serve(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bench-upstream: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn serve(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind(options.listen).await?;
