@@ -29,7 +29,7 @@ pub(crate) use request::{connection_options, is_forwarded};
 
 use crate::gateway::Context;
 use crate::pipeline::Authorized;
-use crate::revision::Route;
+use crate::upstream::HttpUpstream;
 
 /// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -49,11 +49,14 @@ pub async fn exchange(
     transport: &TransportConnector,
 ) -> Result<()> {
     let route = context.route()?.clone();
-    let target = route.next_target().ok_or_else(|| {
+    let Some(http) = route.http() else {
+        return Error::e_explain(ErrorType::InternalError, "the upstream is no HTTP endpoint");
+    };
+    let target = http.next_target().ok_or_else(|| {
         Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
     })?;
     let message = request::write(session.req_header(), context)?;
-    let mut upstream = open(session, context, transport, &route, &target, &message).await?;
+    let mut upstream = open(session, context, transport, http, &target, &message).await?;
     answer(session, context, &mut upstream).await?;
     upstream.respect_keepalive();
     if let Some(stream) = upstream.reuse().await {
@@ -68,19 +71,19 @@ async fn open(
     session: &mut Session,
     context: &Context,
     transport: &TransportConnector,
-    route: &Route,
+    http: &HttpUpstream,
     target: &Target,
     message: &request::Wire,
 ) -> Result<Upstream> {
     let idempotent = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
     if let Some(stream) = target.take() {
-        match attempt(session, route, stream, message).await {
+        match attempt(session, http, stream, message).await {
             Err(failure) if failure.is_stale(idempotent) => {}
             outcome => return outcome.map_err(|failure| failure.error),
         }
     }
     let stream = transport.new_stream(target.peer()).await.map_err(|error| error.into_up())?;
-    attempt(session, route, stream, message).await.map_err(|failure| failure.error)
+    attempt(session, http, stream, message).await.map_err(|failure| failure.error)
 }
 
 /// A failed attempt, and how far it came.
@@ -106,11 +109,11 @@ impl Failure {
 
 async fn attempt(
     session: &mut Session,
-    route: &Route,
+    http: &HttpUpstream,
     mut stream: Stream,
     message: &request::Wire,
 ) -> Result<Upstream, Failure> {
-    trust(route, &stream).map_err(|error| Failure::new(error, false))?;
+    trust(http, &stream).map_err(|error| Failure::new(error, false))?;
     let write = async {
         stream.write_all(&message.head).await?;
         if !message.rest.is_empty() {
@@ -118,13 +121,13 @@ async fn attempt(
         }
         stream.flush().await
     };
-    match timeout(route.timeouts.write, write).await {
+    match timeout(http.timeouts.write, write).await {
         Ok(written) => written.or_err(ErrorType::WriteError, "sending the request"),
         Err(_) => Error::e_explain(ErrorType::WriteTimedout, "sending the request"),
     }
     .map_err(|error| Failure::new(error.into_up(), false))?;
     let mut upstream = Upstream::new(stream);
-    upstream.read_timeout = Some(route.timeouts.read);
+    upstream.read_timeout = Some(http.timeouts.read);
     loop {
         tokio::select! {
             biased;
@@ -148,12 +151,12 @@ async fn attempt(
 }
 
 /// Checks what the upstream has proven, before any byte of the request leaves.
-fn trust(route: &Route, stream: &Stream) -> Result<()> {
-    if !route.peer.needs_proof() {
+fn trust(http: &HttpUpstream, stream: &Stream) -> Result<()> {
+    if !http.peer.needs_proof() {
         return Ok(());
     }
     let digest = Digest { ssl_digest: stream.get_ssl_digest(), ..Digest::default() };
-    route.peer.check(Some(&digest)).map_err(|error| {
+    http.peer.check(Some(&digest)).map_err(|error| {
         let mut error = Error::because(ErrorType::InvalidCert, "upstream not trusted", error).into_up();
         error.set_retry(false);
         error

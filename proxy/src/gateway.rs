@@ -133,7 +133,7 @@ impl ProxyHttp for Proxy {
                 .await;
         match admitted {
             Ok(authorized) => {
-                let http1 = authorized.route().peer.speaks_http1();
+                let http1 = authorized.route().http().is_some_and(|http| http.peer.speaks_http1());
                 context.join_trace(authorized.traceparent());
                 context.authorized = Some(authorized);
                 if http1 {
@@ -149,8 +149,7 @@ impl ProxyHttp for Proxy {
     }
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        let route = context.route()?;
-        let target = route.next_target().ok_or_else(|| {
+        let target = context.http()?.next_target().ok_or_else(|| {
             Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
         })?;
         Ok(Box::new(target.peer().clone()))
@@ -165,7 +164,7 @@ impl ProxyHttp for Proxy {
         digest: Option<&Digest>,
         context: &mut Context,
     ) -> Result<()> {
-        context.route()?.peer.check(digest).map_err(|error| {
+        context.http()?.peer.check(digest).map_err(|error| {
             let mut error = Error::because(ErrorType::InvalidCert, "upstream not trusted", error).into_up();
             error.set_retry(false);
             error

@@ -114,7 +114,10 @@ pub async fn admit<E: Exchange>(
     request_id: RequestId,
     arrival: Arrival,
 ) -> Result<Authorized, Refusal> {
-    let (scope, route) = tenant::resolve(revision, exchange.head())?;
+    let (scope, endpoint) = tenant::resolve(revision, exchange.head())?;
+    let Some(route) = endpoint.only() else {
+        return Err(Refusal::new(RpcError::UnknownBinding, None, "no endpoint has this path").closing());
+    };
     let identified = identify(scope, exchange.head(), arrival)?;
     let body = exchange.body(revision, route).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &body, revision)?;

@@ -5,6 +5,7 @@
 //! Dropping a revision drops its caches, so nothing is ever invalidated.
 
 mod build;
+mod endpoint;
 mod routes;
 mod store;
 
@@ -19,7 +20,8 @@ use mcpg_filters::transform::redact::Redactor;
 use mcpg_sdk::Scope;
 
 pub use build::{BuildError, Builder, effective_digest, source_paths};
-pub use routes::{Route, Routes};
+pub use endpoint::{Endpoint, Naming};
+pub use routes::{Route, Routes, Transport};
 pub use store::{Applied, Refused, RevisionStore, Standing};
 
 use crate::guard::GuardLimits;

@@ -25,7 +25,7 @@ pub(super) struct Wire {
 /// # Errors
 /// When it is not authorized: nothing is dispatched.
 pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
-    let route = context.route()?;
+    let upstream = context.http()?;
     let body = context
         .authorized
         .as_ref()
@@ -35,11 +35,11 @@ pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
     let mut head = Vec::with_capacity(HEAD_BYTES + if joined { body.len() } else { 0 });
     head.extend_from_slice(client.method.as_str().as_bytes());
     head.push(b' ');
-    head.extend_from_slice(route.path_and_query.as_str().as_bytes());
+    head.extend_from_slice(upstream.path_and_query.as_str().as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
-    field(&mut head, "host", route.authority.as_bytes());
+    field(&mut head, "host", upstream.authority.as_bytes());
     forward(&mut head, client, context);
-    for (name, value) in &route.headers {
+    for (name, value) in &upstream.headers {
         field(&mut head, name.as_str(), value.as_bytes());
     }
     if context.revision.propagate_trace {
@@ -61,7 +61,7 @@ pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
 /// Copies the headers that may go on.
 fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
     let of_this_hop = connection_options(client);
-    let ours = context.route().map(|route| route.headers.as_slice()).unwrap_or_default();
+    let ours = context.http().map(|upstream| upstream.headers.as_slice()).unwrap_or_default();
     let reads_answer = context.must_read_answer();
     let replaces_trace = context.revision.propagate_trace;
     let keeps_state = !replaces_trace || context.trace.parent.is_some();

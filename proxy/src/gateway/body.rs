@@ -90,7 +90,7 @@ impl Exchange for SessionExchange<'_> {
 
     async fn body(&mut self, revision: &Revision, route: &Route) -> Result<Bytes, BodyError> {
         let limits = revision.bodies;
-        let replay = !route.peer.speaks_http1();
+        let replay = route.http().is_some_and(|http| !http.peer.speaks_http1());
         timeout(limits.request_timeout, self.read(limits.request_bytes_max, replay))
             .await
             .unwrap_or(Err(BodyError::Timeout))

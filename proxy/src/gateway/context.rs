@@ -15,6 +15,7 @@ use crate::pipeline::{Authorized, outcome_row};
 use crate::response::Answer;
 use crate::revision::{Revision, Route};
 use crate::trace_context::{Hex, TraceContext};
+use crate::upstream::HttpUpstream;
 
 /// One request.
 pub struct Context {
@@ -69,6 +70,16 @@ impl Context {
             .as_ref()
             .map(Authorized::route)
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized"))
+    }
+
+    /// The HTTP endpoint that an authorized request goes to.
+    ///
+    /// # Errors
+    /// When the request is not authorized, or its upstream is no HTTP endpoint.
+    pub fn http(&self) -> Result<&HttpUpstream> {
+        self.route()?
+            .http()
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "the upstream is no HTTP endpoint"))
     }
 
     /// What must be redacted from the answer.

@@ -11,14 +11,14 @@ use crate::dispatch::{connection_options, is_forwarded};
 
 /// Makes the request the upstream's.
 pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<()> {
-    let route = context.route()?;
+    let upstream = context.http()?;
     strip(request);
-    request.set_uri(Uri::from(route.path_and_query.clone()));
-    request.insert_header(HOST, route.authority.clone())?;
+    request.set_uri(Uri::from(upstream.path_and_query.clone()));
+    request.insert_header(HOST, upstream.authority.clone())?;
     if context.must_read_answer() {
         request.remove_header(&ACCEPT_ENCODING);
     }
-    for (name, value) in &route.headers {
+    for (name, value) in &upstream.headers {
         request.insert_header(name.clone(), value.clone())?;
     }
     if context.revision.propagate_trace {

@@ -9,7 +9,7 @@ use http::request::Parts;
 use mcpg_protocol::RpcError;
 
 use crate::refusal::Refusal;
-use crate::revision::{Revision, Route, ScopeState};
+use crate::revision::{Endpoint, Revision, ScopeState};
 
 /// Finds the scope and the endpoint of a request.
 ///
@@ -18,7 +18,7 @@ use crate::revision::{Revision, Route, ScopeState};
 pub(super) fn resolve<'a>(
     revision: &'a Revision,
     head: &Parts,
-) -> Result<(&'a ScopeState, &'a Arc<Route>), Refusal> {
+) -> Result<(&'a ScopeState, &'a Arc<Endpoint>), Refusal> {
     let host = host(head)?;
     if !revision.server.hosts.permits(host) {
         let detail = "the request's `Host` is not in `server.hosts`";
@@ -32,7 +32,7 @@ pub(super) fn resolve<'a>(
     }
     let scope = &revision.scope;
     match scope.routes.find(head.uri.path()) {
-        Some(route) => Ok((scope, route)),
+        Some(endpoint) => Ok((scope, endpoint)),
         None => Err(Refusal::new(RpcError::UnknownBinding, None, "no endpoint has this path").closing()),
     }
 }

@@ -20,7 +20,7 @@ use pingora_core::services::Service;
 use pingora_core::services::background::{BackgroundService, GenBackgroundService, background_service};
 use pingora_core::services::listening::Service as Listening;
 use pingora_core::tls::pkey::PKey;
-use pingora_core::tls::ssl::{SslFiletype, SslVersion};
+use pingora_core::tls::ssl::SslVersion;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -29,6 +29,7 @@ use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard};
 use crate::reload::Reloader;
+use crate::upstream::HttpUpstream;
 
 /// Client sockets are read into buffers of the request at hand, so the connection holds none. An answer's head and a
 /// short body leave in one write.
@@ -151,7 +152,14 @@ impl Background {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            self.gateway.revisions.load().scope.routes.iter().for_each(|route| route.sweep());
+            self.gateway
+                .revisions
+                .load()
+                .scope
+                .routes
+                .iter()
+                .filter_map(|route| route.http())
+                .for_each(HttpUpstream::sweep);
         }
     }
 
@@ -162,9 +170,10 @@ impl Background {
             tick.tick().await;
             let revision = self.gateway.revisions.load();
             for route in revision.scope.routes.iter() {
-                let Some((host, port)) = &route.resolve else { continue };
+                let Some(http) = route.http() else { continue };
+                let Some((host, port)) = &http.resolve else { continue };
                 match timeout(RESOLVE_TIME_MAX, resolve(host, *port, AddressPolicy::operator())).await {
-                    Ok(Ok(addresses)) => route.set_addresses(&addresses),
+                    Ok(Ok(addresses)) => http.set_addresses(&addresses),
                     // The addresses known so far stay: a resolver's outage is no reason to stop.
                     Ok(Err(error)) => {
                         tracing::warn!(binding = route.id, %error, "upstream name not resolved")
@@ -191,7 +200,6 @@ fn tls_settings(tls: &ListenerTls, secrets: &SecretResolver) -> anyhow::Result<T
                 .set_certificate_chain_file(&certificate)
                 .with_context(|| format!("cannot use the certificate `{certificate}`"))?;
             settings.set_private_key(&key).context("the certificate and its key do not fit")?;
-            let _ = SslFiletype::PEM;
             settings
         }
     };

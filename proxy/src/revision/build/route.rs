@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
-use crate::revision::Route;
-use crate::revision::routes::RouteParts;
+use crate::revision::{Route, Transport};
+use crate::upstream::{HttpParts, HttpUpstream};
 
 /// How long a revision waits for a name. One that does not resolve is tried again in the background.
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -31,8 +31,12 @@ pub(super) async fn routes(
     let mut problems = Vec::new();
     for binding in &config.bindings {
         let BindingKind::Mcp(mcp) = &binding.kind;
-        match parts(&binding.id, mcp, scope, secrets, metrics) {
-            Ok(parts) => routes.push(Arc::new(resolved(parts, mcp).await)),
+        match parts(mcp, scope, secrets) {
+            Ok(parts) => routes.push(Arc::new(Route {
+                id: binding.id.clone(),
+                metrics: metrics.binding(&binding.id),
+                transport: Transport::Http(resolved(&binding.id, parts, mcp).await),
+            })),
             Err(problem) => {
                 problems.push(format!("{}: binding `{}`: {problem}", config.file_name(), binding.id))
             }
@@ -41,30 +45,24 @@ pub(super) async fn routes(
     if problems.is_empty() { Ok(routes) } else { Err(problems) }
 }
 
-async fn resolved(parts: RouteParts, binding: &McpBinding) -> Route {
+async fn resolved(id: &str, parts: HttpParts, binding: &McpBinding) -> HttpUpstream {
     let host = binding.url.host.to_string();
     let policy = AddressPolicy::operator();
     let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, binding.url.port, policy)).await {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
-            tracing::warn!(binding = parts.id, %error, "upstream name not resolved");
+            tracing::warn!(binding = id, %error, "upstream name not resolved");
             Vec::new()
         }
         Err(_) => {
-            tracing::warn!(binding = parts.id, "upstream name not resolved in time");
+            tracing::warn!(binding = id, "upstream name not resolved in time");
             Vec::new()
         }
     };
-    Route::new(parts, &addresses)
+    HttpUpstream::new(parts, &addresses)
 }
 
-fn parts(
-    id: &str,
-    binding: &McpBinding,
-    scope: &Scope,
-    secrets: &SecretResolver,
-    metrics: &Metrics,
-) -> Result<RouteParts, String> {
+fn parts(binding: &McpBinding, scope: &Scope, secrets: &SecretResolver) -> Result<HttpParts, String> {
     let endpoint = &binding.url;
     let settings = PeerSettings {
         scope: scope.to_string(),
@@ -82,8 +80,7 @@ fn parts(
             idle: binding.timeouts.idle,
         },
     };
-    Ok(RouteParts {
-        id: id.to_owned(),
+    Ok(HttpParts {
         peer: PeerTemplate::new(&settings).map_err(|error| error.to_string())?,
         resolve: match &endpoint.host {
             Host::Name(name) => Some((name.clone(), endpoint.port)),
@@ -93,7 +90,6 @@ fn parts(
         path_and_query: PathAndQuery::try_from(endpoint.path_and_query.as_str())
             .map_err(|_| "`url` has a malformed path".to_owned())?,
         headers: headers(binding, secrets)?,
-        metrics: metrics.binding(id),
         timeouts: settings.timeouts,
         idle_max: binding.pool.size,
     })

@@ -1,0 +1,67 @@
+//! What the gateway answers itself: merged lists, sessions, streams of several upstreams, and calls between the eras.
+//!
+//! A request comes here admitted: every stage up to dispatch let it pass, for the bindings in [`Admitted::routes`] and for
+//! no others. Handlers speak to upstreams by `upstream` and to the client by [`Client`], which applies the obligations to
+//! every message.
+
+mod client;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use mcpg_filters::transform::redact::Redactor;
+use mcpg_ledger::RequestId;
+use mcpg_protocol::{Accept, Revision as Protocol};
+use mcpg_sdk::Caller;
+
+pub use client::{Client, ClientError};
+
+use crate::revision::{Endpoint, Revision, Route};
+use crate::sessions::SessionToken;
+use crate::upstream::OnBehalf;
+
+/// A request that every stage let pass.
+#[derive(Clone)]
+pub struct Admitted {
+    /// The revision that it sees from beginning to end.
+    pub revision: Arc<Revision>,
+    /// Where it arrived.
+    pub endpoint: Arc<Endpoint>,
+    /// The bindings that it may reach, in the order of the configuration: one where the request has a target, each that policy
+    /// permits where it is for the endpoint as a whole.
+    pub routes: Vec<Arc<Route>>,
+    /// Who asks.
+    pub caller: Arc<Caller>,
+    /// The bearer token of the request, for token exchange only.
+    pub bearer: Option<Bytes>,
+    /// The message, exactly as judged; empty for GET and DELETE. Names in it are the endpoint's, not the upstream's.
+    pub body: Bytes,
+    /// The revision that the message is in.
+    pub protocol: Protocol,
+    /// What the client can read.
+    pub accept: Accept,
+    /// The legacy session that it belongs to.
+    pub session: Option<Arc<SessionToken>>,
+    /// `Last-Event-ID` of a GET.
+    pub last_event_id: Option<Box<str>>,
+    /// What must be redacted from every message to the client.
+    pub redactor: Redactor,
+    /// Its audit rows.
+    pub request_id: RequestId,
+    /// `traceparent` for upstreams.
+    pub traceparent: Option<[u8; 55]>,
+    /// When it arrived.
+    pub now: SystemTime,
+}
+
+impl Admitted {
+    /// For whom upstreams are spoken to.
+    pub fn on_behalf(&self) -> OnBehalf<'_> {
+        OnBehalf {
+            caller: &self.caller,
+            bearer: self.bearer.as_deref(),
+            traceparent: self.traceparent.as_ref().map(<[u8; 55]>::as_slice),
+        }
+    }
+}

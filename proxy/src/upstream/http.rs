@@ -1,0 +1,81 @@
+//! An upstream's HTTP endpoint, with the addresses that are in force and the connections to them.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use http::{HeaderName, HeaderValue};
+
+use crate::dispatch::Target;
+use crate::peer::{PeerTemplate, PeerTimeouts};
+
+/// An upstream's HTTP endpoint.
+pub struct HttpUpstream {
+    parts: HttpParts,
+    targets: ArcSwap<Vec<Arc<Target>>>,
+    turn: AtomicUsize,
+}
+
+/// What an endpoint is made of, besides its addresses.
+pub struct HttpParts {
+    /// How its peer is made.
+    pub peer: PeerTemplate,
+    /// The upstream's host and port, as names to resolve again; none for a literal address.
+    pub resolve: Option<(String, u16)>,
+    /// `Host` for the upstream.
+    pub authority: HeaderValue,
+    /// Path and query of the upstream's endpoint.
+    pub path_and_query: http::uri::PathAndQuery,
+    /// Headers added to every request.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How long its upstream may take.
+    pub timeouts: PeerTimeouts,
+    /// Idle connections kept per address.
+    pub idle_max: usize,
+}
+
+impl Deref for HttpUpstream {
+    type Target = HttpParts;
+
+    fn deref(&self) -> &HttpParts {
+        &self.parts
+    }
+}
+
+impl HttpUpstream {
+    /// An endpoint at these addresses.
+    pub fn new(parts: HttpParts, addresses: &[SocketAddr]) -> Self {
+        let endpoint = Self { parts, targets: ArcSwap::default(), turn: AtomicUsize::new(0) };
+        endpoint.set_addresses(addresses);
+        endpoint
+    }
+
+    /// The next address in turn; none while the name does not resolve.
+    pub fn next_target(&self) -> Option<Arc<Target>> {
+        let targets = self.targets.load();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(targets.len())?;
+        targets.get(turn).cloned()
+    }
+
+    /// Puts freshly resolved addresses in force. Those known already keep their connections.
+    pub fn set_addresses(&self, addresses: &[SocketAddr]) {
+        let known = self.targets.load();
+        if known.iter().map(|target| target.address()).eq(addresses.iter().copied()) {
+            return;
+        }
+        let target = |address: &SocketAddr| {
+            known.iter().find(|target| target.address() == *address).cloned().unwrap_or_else(|| {
+                let peer = *self.peer.at(*address);
+                Arc::new(Target::new(*address, peer, self.idle_max, self.timeouts.idle))
+            })
+        };
+        self.targets.store(Arc::new(addresses.iter().map(target).collect()));
+    }
+
+    /// Drops pooled connections that nobody needs.
+    pub fn sweep(&self) {
+        self.targets.load().iter().for_each(|target| target.sweep());
+    }
+}
