@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mcpg_sdk::SecretRef;
+use crate::{Calls, Credentials, PinRules, StdioTransport, Text};
 
+pub(crate) mod calls;
+pub(crate) mod credentials;
 pub(crate) mod header;
 pub(crate) mod read;
+pub(crate) mod stdio;
 pub(crate) mod url;
 
 /// One upstream, under its id.
@@ -23,25 +26,95 @@ pub struct Binding {
 /// What an upstream speaks.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BindingKind {
-    /// MCP over Streamable HTTP.
+    /// MCP.
     Mcp(McpBinding),
 }
 
 /// An MCP server behind the gateway.
 #[derive(Debug, Clone, PartialEq)]
 pub struct McpBinding {
+    /// How it is reached.
+    pub transport: Transport,
+    /// Which revision it speaks.
+    pub protocol: Protocol,
+    /// How many calls it gets, how long they last, and when none are sent.
+    pub calls: Calls,
+    /// What happens when its tools are not as they were.
+    pub pinning: PinRules,
+}
+
+/// How an MCP server is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transport {
+    /// Streamable HTTP.
+    Http(Box<HttpTransport>),
+    /// A process of the gateway's, over standard input and output.
+    Stdio(Box<StdioTransport>),
+}
+
+impl Transport {
+    /// The HTTP transport, if it is one.
+    pub fn http(&self) -> Option<&HttpTransport> {
+        match self {
+            Self::Http(http) => Some(http),
+            Self::Stdio(_) => None,
+        }
+    }
+
+    /// The process, if it is one.
+    pub fn stdio(&self) -> Option<&StdioTransport> {
+        match self {
+            Self::Http(_) => None,
+            Self::Stdio(stdio) => Some(stdio),
+        }
+    }
+}
+
+/// An MCP server that is reached over Streamable HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpTransport {
     /// Its endpoint.
     pub url: Endpoint,
     /// Exactly when the endpoint is `https`.
     pub tls: Option<UpstreamTls>,
     /// How long it may take.
     pub timeouts: Timeouts,
-    /// Headers added to every request; names in lower case, none twice.
+    /// Headers added to every request; names in lower case, none twice. No `authorization` beside `credentials`.
     pub headers: Vec<Header>,
     /// Kept connections.
     pub pool: Pool,
     /// Which HTTP is spoken.
     pub http2: Http2,
+    /// How the gateway gets a token for it; none to send none.
+    pub credentials: Option<Box<Credentials>>,
+}
+
+/// Which revision of MCP an upstream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Found out by asking.
+    Auto,
+    /// 2026-07-28, without sessions.
+    V20260728,
+    /// 2025-11-25.
+    V20251125,
+    /// 2025-06-18.
+    V20250618,
+    /// 2025-03-26.
+    V20250326,
+}
+
+impl Protocol {
+    /// The revision as MCP writes it; none if it is to be found out.
+    pub fn revision(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::V20260728 => Some("2026-07-28"),
+            Self::V20251125 => Some("2025-11-25"),
+            Self::V20250618 => Some("2025-06-18"),
+            Self::V20250326 => Some("2025-03-26"),
+        }
+    }
 }
 
 /// Where an MCP server answers.
@@ -138,30 +211,7 @@ pub struct Header {
     /// The name in lower case.
     pub name: String,
     /// The value.
-    pub value: HeaderValue,
-}
-
-/// The value of an added header.
-#[derive(Clone, PartialEq)]
-pub enum HeaderValue {
-    /// As written.
-    Plain(String),
-    /// `Bearer $secret://…`: a text, which may be empty, and the secret's value after it.
-    Secret {
-        /// What stands before the secret.
-        prefix: String,
-        /// What to resolve.
-        secret: SecretRef,
-    },
-}
-
-impl fmt::Debug for HeaderValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Plain(_) => f.write_str("Plain(..)"),
-            Self::Secret { .. } => f.write_str("Secret(..)"),
-        }
-    }
+    pub value: Text,
 }
 
 /// Connections kept for the next request.

@@ -11,10 +11,12 @@ use crate::place::{Place, Report, diagnostic};
 use crate::quote::quote;
 use crate::yaml::{self, Node};
 use crate::{
-    Audit, Binding, BindingKind, Diagnostic, Diagnostics, HeaderValue, KeySource, Plugins, Server, Telemetry,
-    Tenancy,
+    Audit, Binding, BindingKind, Diagnostic, Diagnostics, Federation, KeySource, Pinning, Plugins, Server,
+    Sessions, State, Telemetry, Tenancy, Transport,
 };
-use crate::{audit, binding, plugins, server, structure, telemetry, tenancy, wire};
+use crate::{
+    audit, binding, federation, pinning, plugins, server, sessions, structure, telemetry, tenancy, wire,
+};
 
 /// A gateway's configuration, in which everything has been checked that can be without doing anything.
 #[derive(Debug, Clone)]
@@ -27,6 +29,14 @@ pub struct Config {
     pub plugins: Plugins,
     /// The upstreams. Never empty, ids unique.
     pub bindings: Vec<Binding>,
+    /// How several bindings are served as one.
+    pub federation: Federation,
+    /// Sessions of clients that speak a revision before 2026-07-28.
+    pub sessions: Sessions,
+    /// What happens when an upstream's tool is not as it was.
+    pub pinning: Pinning,
+    /// What the gateway keeps on disk besides the ledger.
+    pub state: State,
     /// The ledger of decisions.
     pub audit: Audit,
     /// The log and trace context.
@@ -70,27 +80,44 @@ impl Config {
         let server = server::read::read(&place.child("server"), base_dir, &mut report);
         let tenancy = tenancy::read::read(&place.child("tenancy"), &mut report);
         let plugins = plugins::read::read(&place.child("plugins"), &mut report);
-        let bindings = binding::read::read(&place.child("bindings"), base_dir, &mut report);
+        let federation = federation::read::read(&place.child("federation"), &mut report);
+        let sessions = sessions::read::read(&place.child("sessions"), &mut report);
+        let state = sessions::read::read_state(&place.child("state"), base_dir, &mut report);
+        let pinning = pinning::read::read(&place.child("pinning"), base_dir, state.as_ref(), &mut report);
+        let rules = pinning.as_ref().map(|pinning| pinning.rules).unwrap_or_default();
+        let bindings = binding::read::read(&place.child("bindings"), base_dir, rules, &mut report);
         let audit = audit::read::read(&place, base_dir, &mut report);
         let telemetry = telemetry::read::read(&place.child("telemetry"), &mut report);
         if let Some(plugins) = &plugins {
             warn_of_missing_kinds(plugins, &place, &mut report);
         }
         let Report { errors, warnings, .. } = report;
-        match (server, tenancy, plugins, audit, telemetry) {
-            (Some(server), Some(tenancy), Some(plugins), Some(audit), Some(telemetry))
-                if errors.is_empty() =>
-            {
-                let digest = Digest::of(&root);
-                let source = Source {
+        if !errors.is_empty() {
+            return Err(Diagnostics::new(errors));
+        }
+        let read = || {
+            Some(Self {
+                server: server?,
+                tenancy: tenancy?,
+                plugins: plugins?,
+                bindings,
+                federation: federation?,
+                sessions: sessions?,
+                pinning: pinning?,
+                state: state?,
+                audit: audit?,
+                telemetry: telemetry?,
+                digest: Digest::of(&root),
+                warnings,
+                source: Source {
                     file: file_name.to_owned(),
                     base_dir: base_dir.to_owned(),
                     root: Arc::new(root),
-                };
-                Ok(Self { server, tenancy, plugins, bindings, audit, telemetry, digest, warnings, source })
-            }
-            _ => Err(Diagnostics::new(errors)),
-        }
+                },
+            })
+        };
+        // INVARIANT: whoever returns nothing has reported why.
+        read().ok_or_else(|| Diagnostics::new(Vec::new()))
     }
 
     /// Gives a filter's complaint about its settings a position in the file.
@@ -154,12 +181,22 @@ impl Config {
             files.extend(key(&tls.private_key));
         }
         for BindingKind::Mcp(mcp) in self.bindings.iter().map(|binding| &binding.kind) {
-            files.extend(mcp.tls.as_ref().and_then(|tls| tls.ca.clone()));
-            files.extend(mcp.headers.iter().filter_map(|header| match &header.value {
-                HeaderValue::Secret { secret: reference, .. } => secret(reference),
-                HeaderValue::Plain(_) => None,
-            }));
+            match &mcp.transport {
+                Transport::Http(http) => {
+                    files.extend(http.tls.as_ref().and_then(|tls| tls.ca.clone()));
+                    files.extend(http.headers.iter().filter_map(|header| secret(header.value.secret()?)));
+                    if let Some(credentials) = &http.credentials {
+                        files.extend(credentials.tls.as_ref().and_then(|tls| tls.ca.clone()));
+                        files.extend(credentials.client_id.secret().and_then(secret));
+                        files.extend(secret(&credentials.client_secret));
+                    }
+                }
+                Transport::Stdio(stdio) => {
+                    files.extend(stdio.env.iter().filter_map(|(_, value)| secret(value.secret()?)));
+                }
+            }
         }
+        files.extend(self.sessions.keys.iter().filter_map(secret));
         files.extend(self.audit.signing_key.as_ref().and_then(key));
         files
     }

@@ -12,31 +12,42 @@ mod audit;
 mod binding;
 mod config;
 mod diagnostic;
+mod federation;
 mod key_source;
+mod pinning;
 mod place;
 mod plugins;
 mod quote;
 mod schema;
 mod server;
+mod sessions;
 mod slug;
 mod structure;
 mod telemetry;
 mod tenancy;
+mod text;
 mod wire;
 mod yaml;
 
 pub use audit::{Audit, AuditMode};
+pub use binding::calls::{Breaker, Calls};
+pub use binding::credentials::{ClientAuth, Credentials, Grant};
+pub use binding::stdio::{ProcessLimits, Restart, Sharing, StdioTransport};
 pub use binding::{
-    Binding, BindingKind, Endpoint, Header, HeaderValue, Host, Http2, McpBinding, Pool, Timeouts, TlsVersion,
-    UpstreamTls,
+    Binding, BindingKind, Endpoint, Header, Host, Http2, HttpTransport, McpBinding, Pool, Protocol, Timeouts,
+    TlsVersion, Transport, UpstreamTls,
 };
 pub use config::{Config, Digest};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use federation::{Catalogue, Federation, Naming};
 pub use key_source::KeySource;
+pub use pinning::{OnNew, PinRules, Pinning, Reaction};
 pub use plugins::{Plugin, Plugins, TrustedKey};
 pub use schema::{builtin_ids, schema};
 pub use server::{
     HostPattern, Hosts, Limits, ListenAddress, Listener, ListenerTls, Origins, Server, Shutdown,
 };
+pub use sessions::{Sessions, State};
 pub use telemetry::{Log, LogFormat, LogLevel, Propagation, Telemetry};
 pub use tenancy::Tenancy;
+pub use text::Text;

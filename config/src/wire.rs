@@ -8,8 +8,11 @@ use serde::Deserialize;
 
 pub(crate) mod audit;
 pub(crate) mod binding;
+pub(crate) mod federation;
+pub(crate) mod pinning;
 pub(crate) mod plugins;
 pub(crate) mod server;
+pub(crate) mod sessions;
 pub(crate) mod telemetry;
 pub(crate) mod tenancy;
 
@@ -31,6 +34,18 @@ pub(crate) struct File {
     /// The upstreams. At least one.
     #[schemars(length(min = 1, max = 1_000))]
     bindings: Vec<binding::Binding>,
+    /// How several bindings are served as one at `/mcp`.
+    #[serde(default)]
+    federation: federation::Federation,
+    /// Sessions of clients that speak a revision before 2026-07-28.
+    #[serde(default)]
+    sessions: sessions::Sessions,
+    /// What happens when an upstream's tool is not as it was.
+    #[serde(default)]
+    pinning: pinning::Pinning,
+    /// What the gateway keeps on disk besides the ledger.
+    #[serde(default)]
+    state: sessions::State,
     /// The ledger of decisions. On, with these defaults, whether or not it is configured.
     #[serde(default)]
     audit: audit::Audit,

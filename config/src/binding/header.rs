@@ -1,10 +1,9 @@
 //! Reads a header that is added to every request to an upstream. No error repeats the value.
 
-use std::str::FromStr;
+use mcpg_sdk::SecretRefError;
 
-use mcpg_sdk::{SecretRef, SecretRefError};
-
-use crate::binding::{Header, HeaderValue};
+use crate::Text;
+use crate::binding::Header;
 
 /// Headers that frame the message, or that the gateway sets itself (RFC 9110 section 7.6.1 and MCP's transport).
 const OWN: &[&str] = &[
@@ -49,18 +48,19 @@ pub(super) fn parse(name: &str, value: &str) -> Result<Header, HeaderError> {
     if OWN.contains(&name.as_str()) || name.starts_with("mcp-") {
         return Err(HeaderError::Own);
     }
-    if !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) || value.trim() != value {
+    if !is_printable(value) {
         return Err(HeaderError::Value);
     }
-    let value = match value.find("$secret:") {
-        Some(start) => {
-            let (prefix, reference) = value.split_at(start);
-            HeaderValue::Secret { prefix: prefix.to_owned(), secret: SecretRef::from_str(reference)? }
-        }
-        None if CREDENTIALS.contains(&name.as_str()) => return Err(HeaderError::Credential),
-        None => HeaderValue::Plain(value.to_owned()),
-    };
+    let value = Text::parse(value)?;
+    if matches!(value, Text::Plain(_)) && CREDENTIALS.contains(&name.as_str()) {
+        return Err(HeaderError::Credential);
+    }
     Ok(Header { name, value })
+}
+
+/// Whether a text is printable ASCII without surrounding blanks.
+pub(super) fn is_printable(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~')) && text.trim() == text
 }
 
 /// Why a header cannot be added.
@@ -87,15 +87,17 @@ pub(super) enum HeaderError {
 
 #[cfg(test)]
 mod tests {
+    use mcpg_sdk::SecretRef;
+
     use super::*;
 
     #[test]
     fn a_value_is_plain_or_ends_in_a_secret() {
-        assert_eq!(parse("X-Tenant", "acme").unwrap().value, HeaderValue::Plain("acme".to_owned()));
+        assert_eq!(parse("X-Tenant", "acme").unwrap().value, Text::Plain("acme".to_owned()));
         let header = parse("Authorization", "Bearer $secret://env/TOKEN").unwrap();
         assert_eq!(header.name, "authorization");
         let secret = SecretRef::Env("TOKEN".to_owned());
-        assert_eq!(header.value, HeaderValue::Secret { prefix: "Bearer ".to_owned(), secret });
+        assert_eq!(header.value, Text::Secret { prefix: "Bearer ".to_owned(), secret });
     }
 
     #[test]

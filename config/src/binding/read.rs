@@ -5,25 +5,46 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::binding::{
-    Binding, BindingKind, Endpoint, Header, Host, Http2, McpBinding, Pool, Timeouts, TlsVersion, UpstreamTls,
-    header, url,
+    Binding, BindingKind, Header, Http2, HttpTransport, McpBinding, Pool, Protocol, Timeouts, Transport,
+    calls, credentials, header, stdio, url,
 };
 use crate::place::{Place, Report};
 use crate::quote::quote;
-use crate::server::hosts::is_dns_name;
 use crate::slug::{SLUG, is_slug};
-use crate::wire;
+use crate::{PinRules, pinning, wire};
 use wire::binding as w;
 
-/// Reads the list. That it has an item is for the structure check to see.
-pub(crate) fn read(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Vec<Binding> {
+pub(super) mod tls;
+
+/// Keys that say something of a connection, each with what to do about it beside `command`.
+const HTTP_ONLY: &[(&str, &str)] = &[
+    ("tls", "remove it"),
+    ("headers", "give the process what it needs in `env`"),
+    ("pool", "remove it"),
+    ("http2", "remove it"),
+    ("credentials", "give the process what it needs in `env`"),
+];
+/// The same of `timeouts`.
+const HTTP_TIMEOUTS: &[&str] = &["connect_ms", "tls_handshake_ms", "idle_ms"];
+/// Keys that say something of a process.
+const STDIO_ONLY: &[&str] =
+    &["args", "env", "inherit_env", "cwd", "sessions", "processes_max", "restart", "limits", "shutdown_ms"];
+
+/// Reads the list. That it has an item is for the structure check to see. `rules` hold for bindings that say nothing
+/// else.
+pub(crate) fn read(
+    place: &Place<'_>,
+    base_dir: &Path,
+    rules: PinRules,
+    report: &mut Report<'_>,
+) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     let mut lines: HashMap<String, usize> = HashMap::new();
     for item in place.one_or_many() {
         if report.is_full() {
             break;
         }
-        let Some(binding) = binding(&item, base_dir, report) else { continue };
+        let Some(binding) = binding(&item, base_dir, rules, report) else { continue };
         let at = item.child("id");
         if let Some(line) = lines.insert(binding.id.clone(), at.position.line) {
             report.error(&at, format!("another binding has the id {} (line {line})", quote(&binding.id)));
@@ -33,8 +54,8 @@ pub(crate) fn read(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) 
     bindings
 }
 
-fn binding(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<Binding> {
-    let read = report.read::<w::Binding>(place)?;
+fn binding(place: &Place<'_>, base_dir: &Path, rules: PinRules, report: &mut Report<'_>) -> Option<Binding> {
+    let mut read = report.read::<w::Binding>(place)?;
     if !is_slug(&read.id) {
         report.error_with_help(
             &place.child("id"),
@@ -42,16 +63,91 @@ fn binding(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Optio
             SLUG,
         );
     }
+    let mcp = McpBinding {
+        protocol: protocol(read.protocol),
+        calls: calls::read(&read.calls),
+        pinning: pinning::read::rules(&read.pinning, rules),
+        transport: transport(&mut read, place, base_dir, report)?,
+    };
+    Some(Binding { id: read.id, kind: BindingKind::Mcp(mcp) })
+}
+
+fn transport(
+    read: &mut w::Binding,
+    place: &Place<'_>,
+    base_dir: &Path,
+    report: &mut Report<'_>,
+) -> Option<Transport> {
+    match (read.url.take(), read.command.is_some()) {
+        (Some(url), false) => {
+            report_process_keys(place, report);
+            http(&url, read, place, base_dir, report).map(|http| Transport::Http(Box::new(http)))
+        }
+        (None, true) => {
+            report_connection_keys(place, report);
+            stdio::read::read(read, place, base_dir, report).map(|stdio| Transport::Stdio(Box::new(stdio)))
+        }
+        (Some(_), true) => {
+            let message = "an MCP server is either reached by `url` or started by `command`";
+            report.error_with_help(&place.key("command"), message, "keep one of the two");
+            None
+        }
+        (None, false) => {
+            let help = "write `url: http://…`, or `command: [PROGRAM, ARGUMENT]` for a server that the gateway starts";
+            let message = format!("neither `url` nor `command` is in {}", quote(&place.path));
+            report.error_with_help(place, message, help);
+            None
+        }
+    }
+}
+
+fn report_process_keys(place: &Place<'_>, report: &mut Report<'_>) {
+    for key in STDIO_ONLY.iter().filter(|key| place.child(key).node.is_some()) {
+        let message =
+            format!("{} is for an MCP server that `command` starts; this one has a `url`", quote(key));
+        let help =
+            if *key == "args" { "write the program as `command` instead of `url`" } else { "remove it" };
+        report.error_with_help(&place.key(key), message, help);
+    }
+}
+
+fn report_connection_keys(place: &Place<'_>, report: &mut Report<'_>) {
+    let mut found = |place: &Place<'_>, key: &str, help: &str| {
+        if place.child(key).node.is_some() {
+            let message =
+                format!("{} is for an MCP server with a `url`; this one is started by `command`", quote(key));
+            report.error_with_help(&place.key(key), message, help);
+        }
+    };
+    HTTP_ONLY.iter().for_each(|(key, help)| found(place, key, help));
+    let timeouts = place.child("timeouts");
+    HTTP_TIMEOUTS.iter().for_each(|key| found(&timeouts, key, "remove it"));
+}
+
+fn http(
+    url: &str,
+    read: &mut w::Binding,
+    place: &Place<'_>,
+    base_dir: &Path,
+    report: &mut Report<'_>,
+) -> Option<HttpTransport> {
     let headers = headers(&read.headers, &place.child("headers"), report);
-    let url = match url::parse(&read.url) {
+    if read.credentials.is_some() && headers.iter().any(|header| header.name == "authorization") {
+        let message = "`credentials` get the token that is sent as `Authorization`, which `headers` sets too";
+        report.error_with_help(&place.key("credentials"), message, "keep one of the two");
+    }
+    let credentials = read.credentials.take().and_then(|read| {
+        credentials::read::read(read, &place.child("credentials"), base_dir, report).map(Box::new)
+    });
+    let url = match url::parse(url) {
         Ok(url) => url,
         Err(error) => {
             report.error(&place.child("url"), error.to_string());
             return None;
         }
     };
-    let tls = tls(read.tls, &url, place, base_dir, report);
-    let kind = BindingKind::Mcp(McpBinding {
+    let tls = tls::read(read.tls.take(), &url, &tls::At { of: place, url: "url" }, base_dir, report);
+    Some(HttpTransport {
         url,
         tls,
         timeouts: timeouts(&read.timeouts),
@@ -62,81 +158,18 @@ fn binding(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Optio
             w::Http2::On => Http2::On,
             w::Http2::Off => Http2::Off,
         },
-    });
-    Some(Binding { id: read.id, kind })
-}
-
-fn tls(
-    read: Option<w::Tls>,
-    url: &Endpoint,
-    binding: &Place<'_>,
-    base_dir: &Path,
-    report: &mut Report<'_>,
-) -> Option<UpstreamTls> {
-    let place = binding.child("tls");
-    if !url.secure {
-        if read.is_some() {
-            let help = "write `https://`, or remove `tls`";
-            report.error_with_help(&place, "`tls` has no meaning with an `http://` URL", help);
-        }
-        return None;
-    }
-    let read = read.unwrap_or_default();
-    let server_name = match (read.server_name, &url.host) {
-        (Some(name), _) if !is_dns_name(&name) => {
-            report.error(&place.child("server_name"), format!("{} is not a DNS name", quote(&name)));
-            return None;
-        }
-        (Some(name), _) => name.to_ascii_lowercase(),
-        (None, Host::Name(name)) => name.clone(),
-        // Without a name there is nothing to verify the certificate against.
-        (None, Host::Ip(_)) => {
-            let message =
-                "an `https://` URL with an IP address needs `tls.server_name`, the name in the certificate";
-            report.error(&binding.child("url"), message);
-            return None;
-        }
-    };
-    let pin_texts = read.pin_cert_sha256.map(wire::OneOrMany::into_vec);
-    if read.ca.as_deref().is_some_and(|ca| ca.is_empty() || ca.contains("-----BEGIN")) {
-        report.error(&place.child("ca"), "expected the path of a PEM file");
-    }
-    Some(UpstreamTls {
-        ca: read.ca.map(|ca| base_dir.join(ca)),
-        server_name,
-        min_version: match read.min_version {
-            w::TlsVersion::Tls12 => TlsVersion::Tls12,
-            w::TlsVersion::Tls13 => TlsVersion::Tls13,
-        },
-        pins: pins(pin_texts, &place.child("pin_cert_sha256"), report),
+        credentials,
     })
 }
 
-fn pins(texts: Option<Vec<String>>, place: &Place<'_>, report: &mut Report<'_>) -> Vec<[u8; 32]> {
-    let Some(texts) = texts else { return Vec::new() };
-    let mut pins = Vec::new();
-    for (text, place) in texts.iter().zip(place.one_or_many()) {
-        match pin(text) {
-            Some(pin) => pins.push(pin),
-            None => {
-                let message = format!(
-                    "expected a SHA-256 of 64 hexadecimal digits, found {} characters",
-                    text.chars().count()
-                );
-                let help = "`openssl x509 -outform der -in cert.pem | sha256sum` prints it";
-                report.error_with_help(&place, message, help);
-            }
-        }
+fn protocol(read: w::Protocol) -> Protocol {
+    match read {
+        w::Protocol::Auto => Protocol::Auto,
+        w::Protocol::V20260728 => Protocol::V20260728,
+        w::Protocol::V20251125 => Protocol::V20251125,
+        w::Protocol::V20250618 => Protocol::V20250618,
+        w::Protocol::V20250326 => Protocol::V20250326,
     }
-    pins
-}
-
-/// 64 hexadecimal digits.
-fn pin(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect();
-    (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
 }
 
 fn headers(written: &BTreeMap<String, String>, place: &Place<'_>, report: &mut Report<'_>) -> Vec<Header> {

@@ -9,7 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
-use crate::{AuditMode, BindingKind, Host, Hosts, Http2, KeySource, ListenAddress, Origins, TlsVersion};
+use crate::{
+    AuditMode, BindingKind, Host, Hosts, Http2, KeySource, ListenAddress, Naming, Origins, PinRules,
+    TlsVersion,
+};
 
 const MINIMAL: &str = "bindings: [{ id: files, type: mcp, url: 'http://127.0.0.1:3001/mcp' }]\n";
 
@@ -42,11 +45,18 @@ fn defaults_are_local_bounded_and_closed() {
     assert_eq!(config.audit.mode, AuditMode::Written);
     assert_eq!(config.audit.dir, Path::new("/etc/mcpg/./audit"));
     let BindingKind::Mcp(mcp) = &config.bindings[0].kind;
-    assert_eq!(mcp.url.host, Host::Ip([127, 0, 0, 1].into()));
+    let http = mcp.transport.http().unwrap();
+    assert_eq!(http.url.host, Host::Ip([127, 0, 0, 1].into()));
     assert_eq!(
-        (mcp.tls.clone(), mcp.http2, mcp.timeouts.connect),
+        (http.tls.clone(), http.http2, http.timeouts.connect),
         (None, Http2::Auto, Duration::from_secs(2))
     );
+    assert_eq!((http.credentials.clone(), mcp.protocol.revision()), (None, None));
+    assert_eq!((mcp.calls.concurrency_max, mcp.calls.breaker.unwrap().failures), (256, 5));
+    assert_eq!(mcp.pinning, PinRules::default());
+    assert_eq!((config.federation.naming, config.federation.page_size), (Naming::Auto, 1_000));
+    assert_eq!((config.sessions.keys.len(), config.sessions.ttl), (0, Duration::from_secs(86_400)));
+    assert_eq!(config.pinning.lock_file, Path::new("/etc/mcpg/./state/tools.lock"));
 }
 
 #[test]
@@ -60,7 +70,7 @@ fn everything_can_be_said() {
     let own = config.server.listeners[1].tls.as_ref().unwrap();
     assert_eq!(own.private_key, KeySource::Secret(SecretRef::Env("MCPG_LOCAL_TLS_KEY".to_owned())));
     let BindingKind::Mcp(mcp) = &config.bindings[1].kind;
-    let tls = mcp.tls.as_ref().unwrap();
+    let tls = mcp.transport.http().unwrap().tls.as_ref().unwrap();
     assert_eq!(
         (tls.server_name.as_str(), tls.min_version, tls.pins.len()),
         ("tools.internal", TlsVersion::Tls13, 1)

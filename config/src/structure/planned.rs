@@ -1,4 +1,4 @@
-//! Keys that the product has and this build has not, and keys of other tools or kinds that have another name here.
+//! Keys that the product has and this build has not, and what other tools or kinds write where this one writes otherwise.
 //!
 //! Each gets an error that says so: a setting that is accepted but not obeyed would be a hole.
 
@@ -51,6 +51,39 @@ const PLANNED: &[(&str, &str, &str, &str)] = &[
     ),
 ];
 
+/// (where, key, what other tools say with it, what to write here).
+const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
+    ("", "mcpServers", MCP_SERVERS, A_BINDING),
+    ("", "mcp_servers", MCP_SERVERS, A_BINDING),
+    ("bindings[]", "mcpServers", MCP_SERVERS, A_BINDING),
+    ("bindings[]", "transport", TRANSPORT, "remove the key"),
+    ("bindings[]", "shell", "no shell is used", "write the program and its arguments as a list in `command`"),
+    (
+        "bindings[]",
+        "env_file",
+        "a process's environment is in `env`",
+        "name its variables in `env` or `inherit_env`",
+    ),
+    ("bindings[]", "on_change", "`on_change` stands in `pinning`", "write `pinning: { on_change: hold }`"),
+    (
+        "bindings[]",
+        "memory_bytes_max",
+        "what a process may use stands in `limits`",
+        "write `limits: { memory_bytes_max: … }`",
+    ),
+    (
+        "bindings[]",
+        "max_message_bytes",
+        "a message's length is bounded for all bindings by `server.limits.response_bytes_max`",
+        "remove the key",
+    ),
+];
+const MCP_SERVERS: &str = "MCP servers stand in `bindings`, which is a list";
+const A_BINDING: &str =
+    "write `bindings: [{ id: NAME, type: mcp, command: [PROGRAM, ARGUMENT] }]`, or `url` for one that runs";
+const TRANSPORT: &str =
+    "there is no `transport`: `url` says Streamable HTTP, `command` standard input and output";
+
 /// (where, key, the name here).
 const RENAMED: &[(&str, &str, &str)] = &[
     ("", "upstreams", "bindings"),
@@ -61,6 +94,29 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("bindings[]", "target", "url"),
     ("bindings[]", "address", "url"),
     ("bindings[]", "uri", "url"),
+    ("bindings[]", "endpoint", "url"),
+    ("bindings[]", "cmd", "command"),
+    ("bindings[]", "program", "command"),
+    ("bindings[]", "exec", "command"),
+    ("bindings[]", "arguments", "args"),
+    ("bindings[]", "environment", "env"),
+    ("bindings[]", "env_vars", "env"),
+    ("bindings[]", "pass_env", "inherit_env"),
+    ("bindings[]", "env_passthrough", "inherit_env"),
+    ("bindings[]", "working_dir", "cwd"),
+    ("bindings[]", "working_directory", "cwd"),
+    ("bindings[]", "workdir", "cwd"),
+    ("bindings[]", "oauth", "credentials"),
+    ("bindings[]", "auth", "credentials"),
+    ("bindings[]", "protocol_version", "protocol"),
+    ("bindings[]", "revision", "protocol"),
+    ("bindings[].calls", "circuit_breaker", "breaker"),
+    ("bindings[].calls", "timeout_ms", "deadline_ms"),
+    ("bindings[].calls", "retries", "retries_max"),
+    ("bindings[].credentials", "token_endpoint", "token_url"),
+    ("bindings[].credentials", "secret", "client_secret"),
+    ("bindings[].credentials", "scopes", "scope"),
+    ("bindings[].credentials", "grant_type", "type"),
     ("bindings[].tls", "sni", "server_name"),
     ("bindings[].tls", "ca_file", "ca"),
     ("server", "bind", "listen"),
@@ -74,11 +130,12 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("plugins[]", "settings", "config"),
 ];
 
-/// What to say about a key that the product has and this build has not.
+/// What to say about a key that the product has and this build has not, or that only other tools have.
 pub(super) fn planned_key(parent: &str, key: &str) -> Option<(&'static str, &'static str)> {
     let parent = without_indices(parent);
-    PLANNED
+    [PLANNED, ELSEWHERE]
         .iter()
+        .flat_map(|table| table.iter())
         .find(|(place, name, ..)| *place == parent && *name == key)
         .map(|(_, _, message, help)| (*message, *help))
 }
@@ -89,13 +146,20 @@ pub(super) fn renamed_key(parent: &str, key: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(place, name, _)| *place == parent && *name == key).map(|(_, _, here)| *here)
 }
 
-/// What to say about a binding of a kind that the product has and this build has not.
+/// What to say about a binding of a kind that the product has and this build has not, or that is no kind here.
 pub(super) fn planned_binding<'a>(place: &Place<'a>) -> Option<(Place<'a>, String, String)> {
     if without_indices(&place.path) != "bindings[]" {
         return None;
     }
     let at = place.child("type");
-    let kind = at.text().filter(|kind| ["http", "grpc", "nats"].contains(kind))?;
+    let kind = at.text()?;
+    if ["stdio", "sse", "streamable-http", "streamable_http", "streamableHttp"].contains(&kind) {
+        let help = "write `type: mcp`: `url` says Streamable HTTP, `command` standard input and output";
+        return Some((at, format!("{} is no type of binding", quote(kind)), help.to_owned()));
+    }
+    if !["http", "grpc", "nats"].contains(&kind) {
+        return None;
+    }
     let message =
         format!("bindings of type {} are not in this build: the gateway serves `mcp` bindings", quote(kind));
     let help =

@@ -6,10 +6,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::wire::OneOrMany;
+use crate::wire::pinning::BindingPinning;
 
-/// An upstream.
+pub(crate) mod calls;
+pub(crate) mod credentials;
+pub(crate) mod stdio;
+
+/// An upstream. `url` says that it is reached over HTTP, `command` that the gateway starts it.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// The structure check does not look at `allOf`; the reader of the section says it better.
+#[schemars(extend("allOf" = [{ "oneOf": [{ "required": ["url"] }, { "required": ["command"] }] }]))]
 pub(crate) struct Binding {
     /// 1 to 40 of `a-z`, `0-9` and `-`; unique. Part of tool names in policies.
     pub(crate) id: String,
@@ -17,7 +24,7 @@ pub(crate) struct Binding {
     #[serde(rename = "type")]
     pub(crate) _kind: BindingType,
     /// The MCP endpoint: `http://` or `https://`.
-    pub(crate) url: String,
+    pub(crate) url: Option<String>,
     /// How the upstream's certificate is judged. Only with `https://`.
     pub(crate) tls: Option<Tls>,
     /// How long the upstream may take.
@@ -33,13 +40,70 @@ pub(crate) struct Binding {
     /// Which HTTP is spoken.
     #[serde(default)]
     pub(crate) http2: Http2,
+    /// How the gateway gets a token for the upstream. Default: it sends none but what is in `headers`.
+    pub(crate) credentials: Option<credentials::Credentials>,
+    /// The MCP server that the gateway starts and speaks to over standard input and output: program and arguments.
+    pub(crate) command: Option<stdio::Command>,
+    /// Arguments, if `command` is the program alone.
+    #[schemars(length(max = 256))]
+    pub(crate) args: Option<Vec<String>>,
+    /// The process's environment; nothing else is in it but `inherit_env`. A value may end in a `$secret://` reference.
+    #[schemars(extend("maxProperties" = 256))]
+    pub(crate) env: Option<stdio::Environment>,
+    /// Variables that the process gets from the gateway's own environment.
+    #[schemars(length(max = 64))]
+    pub(crate) inherit_env: Option<Vec<String>>,
+    /// Its working directory, below the folder of this file if relative. Default: that folder.
+    pub(crate) cwd: Option<String>,
+    /// Who shares a process. Default: nobody, `per_session`.
+    pub(crate) sessions: Option<stdio::Sharing>,
+    /// Processes at a time. Default: 64.
+    #[schemars(range(min = 1, max = 4_096))]
+    pub(crate) processes_max: Option<usize>,
+    /// How soon a process that ended is started again.
+    pub(crate) restart: Option<stdio::Restart>,
+    /// What a process may use.
+    pub(crate) limits: Option<stdio::Limits>,
+    /// How long a process may take to end once its input is closed, in milliseconds. Default: 5000.
+    #[schemars(range(min = 0, max = 600_000))]
+    pub(crate) shutdown_ms: Option<u64>,
+    /// Which revision of MCP it speaks.
+    #[serde(default)]
+    pub(crate) protocol: Protocol,
+    /// How many calls it gets, how long they last, and when none are sent.
+    #[serde(default)]
+    pub(crate) calls: calls::Calls,
+    /// What happens when its tools are not as they were, where that differs from `pinning`.
+    #[serde(default)]
+    pub(crate) pinning: BindingPinning,
+}
+
+/// A revision of MCP.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+pub(crate) enum Protocol {
+    /// Found out by asking.
+    #[default]
+    #[serde(rename = "auto")]
+    Auto,
+    /// 2026-07-28, without sessions.
+    #[serde(rename = "2026-07-28")]
+    V20260728,
+    /// 2025-11-25.
+    #[serde(rename = "2025-11-25")]
+    V20251125,
+    /// 2025-06-18.
+    #[serde(rename = "2025-06-18")]
+    V20250618,
+    /// 2025-03-26.
+    #[serde(rename = "2025-03-26")]
+    V20250326,
 }
 
 /// What an upstream speaks.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum BindingType {
-    /// MCP over Streamable HTTP.
+    /// MCP, over Streamable HTTP or standard input and output.
     Mcp,
 }
 

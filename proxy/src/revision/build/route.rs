@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
-use mcpg_config::{BindingKind, Config, Host, McpBinding, TlsVersion, UpstreamTls};
+use mcpg_config::{BindingKind, Config, Host, HttpTransport, Text, TlsVersion, UpstreamTls};
 use mcpg_filters::net::{AddressPolicy, resolve};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_sdk::Scope;
@@ -31,11 +31,18 @@ pub(super) async fn routes(
     let mut problems = Vec::new();
     for binding in &config.bindings {
         let BindingKind::Mcp(mcp) = &binding.kind;
-        match parts(mcp, scope, secrets) {
-            Ok(parts) => routes.push(Arc::new(Route {
+        let transport = match &mcp.transport {
+            mcpg_config::Transport::Http(http) => match parts(http, scope, secrets) {
+                Ok(parts) => Ok(Transport::Http(resolved(&binding.id, parts, http).await)),
+                Err(problem) => Err(problem),
+            },
+            mcpg_config::Transport::Stdio(_) => Err("`command` is not served by this build".to_owned()),
+        };
+        match transport {
+            Ok(transport) => routes.push(Arc::new(Route {
                 id: binding.id.clone(),
                 metrics: metrics.binding(&binding.id),
-                transport: Transport::Http(resolved(&binding.id, parts, mcp).await),
+                transport,
             })),
             Err(problem) => {
                 problems.push(format!("{}: binding `{}`: {problem}", config.file_name(), binding.id))
@@ -45,7 +52,7 @@ pub(super) async fn routes(
     if problems.is_empty() { Ok(routes) } else { Err(problems) }
 }
 
-async fn resolved(id: &str, parts: HttpParts, binding: &McpBinding) -> HttpUpstream {
+async fn resolved(id: &str, parts: HttpParts, binding: &HttpTransport) -> HttpUpstream {
     let host = binding.url.host.to_string();
     let policy = AddressPolicy::operator();
     let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, binding.url.port, policy)).await {
@@ -62,7 +69,7 @@ async fn resolved(id: &str, parts: HttpParts, binding: &McpBinding) -> HttpUpstr
     HttpUpstream::new(parts, &addresses)
 }
 
-fn parts(binding: &McpBinding, scope: &Scope, secrets: &SecretResolver) -> Result<HttpParts, String> {
+fn parts(binding: &HttpTransport, scope: &Scope, secrets: &SecretResolver) -> Result<HttpParts, String> {
     let endpoint = &binding.url;
     let settings = PeerSettings {
         scope: scope.to_string(),
@@ -112,14 +119,17 @@ fn tls(tls: &UpstreamTls) -> Result<PeerTls, String> {
     })
 }
 
-fn headers(binding: &McpBinding, secrets: &SecretResolver) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
+fn headers(
+    binding: &HttpTransport,
+    secrets: &SecretResolver,
+) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
     let mut headers = Vec::with_capacity(binding.headers.len());
     for header in &binding.headers {
         let name = HeaderName::try_from(header.name.as_str())
             .map_err(|_| format!("`{}` is no header name", header.name))?;
         let mut value = match &header.value {
-            mcpg_config::HeaderValue::Plain(text) => header_value(&header.name, text.as_bytes())?,
-            mcpg_config::HeaderValue::Secret { prefix, secret } => {
+            Text::Plain(text) => header_value(&header.name, text.as_bytes())?,
+            Text::Secret { prefix, secret } => {
                 let secret = secrets.resolve(secret).map_err(|error| error.to_string())?;
                 header_value(&header.name, &[prefix.as_bytes(), secret.expose()].concat())?
             }
