@@ -17,6 +17,7 @@ mod headers;
 mod json;
 mod limits;
 mod method;
+pub mod raw;
 mod revision;
 pub mod sse;
 

@@ -42,6 +42,12 @@ pub(crate) struct Object {
     first: bool,
 }
 
+/// An array that is being walked.
+#[derive(Debug)]
+pub(crate) struct Array {
+    first: bool,
+}
+
 /// A cursor over a body that is already known to be UTF-8.
 #[derive(Debug)]
 pub(crate) struct Scanner<'a> {
@@ -97,6 +103,18 @@ impl<'a> Scanner<'a> {
     pub(crate) fn next_key(&mut self, object: &mut Object) -> Result<Option<Text>, Fault> {
         let first = std::mem::replace(&mut object.first, false);
         self.key(first)
+    }
+
+    /// Moves into an array. Call at a `[`.
+    pub(crate) fn open_array(&mut self) -> Result<Array, Fault> {
+        self.enter()?;
+        Ok(Array { first: true })
+    }
+
+    /// Moves to the next element; `false` and out of the array when there is none.
+    pub(crate) fn next_element(&mut self, array: &mut Array) -> Result<bool, Fault> {
+        let first = std::mem::replace(&mut array.first, false);
+        self.element(first)
     }
 
     /// Moves over one value of any kind.
