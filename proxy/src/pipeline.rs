@@ -7,11 +7,13 @@
 //! 6 policy, 7 gate, 8 plugins, 11 audit of the decision, 9 dispatch. Stages 10 and 11 (outcome) follow on the way
 //! back, in `response` and `gateway`.
 
+mod address;
 mod envelope;
 mod gate;
 mod plugins;
 mod record;
 mod tenant;
+mod whole;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -24,17 +26,21 @@ use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
-use mcpg_protocol::RpcError;
-use mcpg_sdk::{Call, Decision};
+use mcpg_protocol::{Accept, Revision as Protocol, RpcError};
+use mcpg_sdk::{Call, Caller, Decision};
 
-pub use envelope::{BodyError, Spoken};
+pub use envelope::{Ask, BodyError, ListKind, Spoken};
 pub use gate::Gates;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
 
 use crate::audit::AuditLog;
 use crate::refusal::Refusal;
-use crate::revision::{Revision, Route, ScopeState};
+use crate::revision::{Endpoint, Revision, Route, ScopeState};
+use address::Addressed;
+
+/// What stands for the binding in a decision about several at once.
+const WHOLE_ENDPOINT: &str = "*";
 
 /// The request as the network has it.
 pub trait Exchange: Send {
@@ -48,7 +54,7 @@ pub trait Exchange: Send {
     fn body(
         &mut self,
         revision: &Revision,
-        route: &Route,
+        endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
 }
 
@@ -63,28 +69,89 @@ pub struct Arrival {
 
 /// A request that every stage let pass.
 pub struct Authorized {
-    route: Arc<Route>,
+    endpoint: Arc<Endpoint>,
+    reach: Reach,
+    ask: Ask,
+    identified: Identified,
+    received: Bytes,
     body: Bytes,
+    own_name: Option<Box<str>>,
     id: Option<Box<str>>,
+    protocol: Protocol,
+    accept: Accept,
     redactor: Redactor,
     idempotent: bool,
     traceparent: Option<Box<str>>,
 }
 
+/// The bindings that a request may reach.
+pub enum Reach {
+    /// The one that it is for.
+    One(Arc<Route>),
+    /// Those of the endpoint that policy permits, in order.
+    Many(Vec<Arc<Route>>),
+}
+
 impl Authorized {
-    /// Where it goes.
-    pub fn route(&self) -> &Arc<Route> {
-        &self.route
+    /// Where it arrived.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
     }
 
-    /// The body, exactly as received and judged.
+    /// The one binding that it is for; none where it is for the endpoint as a whole.
+    pub fn route(&self) -> Option<&Arc<Route>> {
+        match &self.reach {
+            Reach::One(route) => Some(route),
+            Reach::Many(_) => None,
+        }
+    }
+
+    /// Every binding that it may reach.
+    pub fn routes(&self) -> &[Arc<Route>] {
+        match &self.reach {
+            Reach::One(route) => std::slice::from_ref(route),
+            Reach::Many(routes) => routes,
+        }
+    }
+
+    /// What it wants.
+    pub fn ask(&self) -> Ask {
+        self.ask
+    }
+
+    /// Who asks.
+    pub fn caller(&self) -> &Arc<Caller> {
+        self.identified.caller()
+    }
+
+    /// The body exactly as received and judged. Names in it are the endpoint's.
+    pub fn received(&self) -> &Bytes {
+        &self.received
+    }
+
+    /// The body for the upstream: as received, but for the name of its target, which is the upstream's own.
     pub fn body(&self) -> &Bytes {
         &self.body
+    }
+
+    /// The target's name as the upstream has it, where the endpoint has another.
+    pub fn own_name(&self) -> Option<&str> {
+        self.own_name.as_deref()
     }
 
     /// The raw JSON-RPC id, for an error in place of the upstream's answer.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The revision that it is in.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// What the client can read.
+    pub fn accept(&self) -> Accept {
+        self.accept
     }
 
     /// Whether sending it twice does no more than sending it once.
@@ -115,26 +182,55 @@ pub async fn admit<E: Exchange>(
     arrival: Arrival,
 ) -> Result<Authorized, Refusal> {
     let (scope, endpoint) = tenant::resolve(revision, exchange.head())?;
-    let Some(route) = endpoint.only() else {
-        return Err(Refusal::new(RpcError::UnknownBinding, None, "no endpoint has this path").closing());
-    };
     let identified = identify(scope, exchange.head(), arrival)?;
-    let body = exchange.body(revision, route).await.map_err(envelope::body_refusal)?;
-    let spoken = Spoken::read(exchange.head(), &body, revision)?;
-    let call = spoken.call(scope, route, exchange.source(), arrival.wall);
+    let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
+    let spoken = Spoken::read(exchange.head(), &received, revision)?;
+    let addressed = address::resolve(endpoint, &spoken)?;
+    let source = exchange.source();
+    let call = match &addressed {
+        Addressed::One { route, own_name } => spoken.call(scope, &route.id, *own_name, source, arrival.wall),
+        Addressed::All => spoken.call(scope, WHOLE_ENDPOINT, None, source, arrival.wall),
+    };
     charge(scope, &identified, &call, arrival, spoken.id())?;
-    let decided = scope.policy.decide(identified.caller(), &call);
+    let (decided, reach) = match &addressed {
+        Addressed::One { route, .. } => {
+            (scope.policy.decide(identified.caller(), &call), Reach::One(Arc::clone(route)))
+        }
+        Addressed::All => whole::decide(scope, endpoint, &identified, &call),
+    };
     let decided = scope.gates.pass(decided);
     scope.plugins.on_request();
     let row = decision_row(revision, &identified, &call, &spoken, &decided, request_id);
     let recorded = row.write(audit).await;
-    permitted(&decided, &route.metrics.denied, &spoken)?;
+    permitted(&decided, endpoint, &reach, &spoken)?;
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
     let redactor = redactor(scope, &decided, spoken.id())?;
-    let (id, idempotent) = (spoken.id().map(Box::from), spoken.is_idempotent());
-    let traceparent = spoken.traceparent().map(Box::from);
-    drop(spoken);
-    Ok(Authorized { route: Arc::clone(route), body, id, redactor, idempotent, traceparent })
+    let own_name = match addressed {
+        Addressed::One { own_name, .. } => own_name,
+        Addressed::All => None,
+    };
+    let body = match (own_name, spoken.envelope()) {
+        (Some(own_name), Some(envelope)) => address::with_own_name(&received, envelope, own_name),
+        _ => received.clone(),
+    };
+    Ok(Authorized {
+        endpoint: Arc::clone(endpoint),
+        reach,
+        ask: spoken.ask(),
+        body,
+        own_name: own_name.map(Box::from),
+        id: spoken.id().map(Box::from),
+        protocol: spoken.protocol(),
+        accept: spoken.accept(),
+        redactor,
+        idempotent: spoken.is_idempotent(),
+        traceparent: spoken.traceparent().map(Box::from),
+        identified,
+        received: {
+            drop(spoken);
+            received
+        },
+    })
 }
 
 /// Stage 3.
@@ -164,9 +260,18 @@ fn charge(
 }
 
 /// Stage 6, its answer.
-fn permitted(decided: &Decided, denied: &prometheus::IntCounter, spoken: &Spoken<'_>) -> Result<(), Refusal> {
+fn permitted(
+    decided: &Decided,
+    endpoint: &Endpoint,
+    reach: &Reach,
+    spoken: &Spoken<'_>,
+) -> Result<(), Refusal> {
     let Decision::Deny(reason) = &decided.verdict.decision else { return Ok(()) };
-    denied.inc();
+    let denying = match reach {
+        Reach::One(route) => std::slice::from_ref(route),
+        Reach::Many(_) => endpoint.routes.as_slice(),
+    };
+    denying.iter().for_each(|route| route.metrics.denied.inc());
     let policy = reason.policy.as_deref().unwrap_or("none");
     let detail = format!("{} (policy {policy}, {}): {}", reason.engine, reason.code, reason.message);
     // What nobody permits and no revision knows does not exist (MCP "Error Handling": 404, -32601).

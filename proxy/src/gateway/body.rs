@@ -14,7 +14,7 @@ use pingora_proxy::Session;
 use tokio::time::timeout;
 
 use crate::pipeline::{BodyError, Exchange};
-use crate::revision::{Revision, Route};
+use crate::revision::{Endpoint, Revision};
 
 /// The size of Pingora's retry buffer.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
@@ -88,9 +88,9 @@ impl Exchange for SessionExchange<'_> {
         address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
     }
 
-    async fn body(&mut self, revision: &Revision, route: &Route) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, revision: &Revision, endpoint: &Endpoint) -> Result<Bytes, BodyError> {
         let limits = revision.bodies;
-        let replay = route.http().is_some_and(|http| !http.peer.speaks_http1());
+        let replay = endpoint.needs_replay();
         timeout(limits.request_timeout, self.read(limits.request_bytes_max, replay))
             .await
             .unwrap_or(Err(BodyError::Timeout))

@@ -68,8 +68,8 @@ impl Context {
     pub fn route(&self) -> Result<&Arc<Route>> {
         self.authorized
             .as_ref()
-            .map(Authorized::route)
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized"))
+            .and_then(Authorized::route)
+            .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized for one binding"))
     }
 
     /// The HTTP endpoint that an authorized request goes to.
@@ -137,7 +137,8 @@ impl Context {
     pub(super) fn finish(&mut self, gateway: &Gateway, sent: usize) {
         let took = self.started.elapsed();
         let Some(authorized) = &self.authorized else { return };
-        let metrics = &authorized.route().metrics;
+        let metrics = &authorized.endpoint().metrics;
+        let metrics = authorized.route().map_or(metrics, |route| &route.metrics);
         metrics.permitted.inc();
         metrics.duration.observe(took.as_secs_f64());
         let of_answer = self.answer.as_ref().map(|answer| answer.completion);
@@ -153,7 +154,7 @@ impl Context {
         tracing::debug!(
             request_id = %Hex(&self.request_id),
             trace_id = %Hex(&self.trace.trace_id),
-            binding = authorized.route().id,
+            binding = authorized.route().map_or("*", |route| &route.id),
             status = self.status,
             bytes = sent,
             took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),

@@ -1,7 +1,6 @@
 //! Stage 4: the message in the request, read once and strictly.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::request::Parts;
@@ -13,7 +12,7 @@ use mcpg_protocol::{Message, TargetKind};
 use mcpg_sdk::{Call, Target};
 
 use crate::refusal::Refusal;
-use crate::revision::{Revision, Route, ScopeState};
+use crate::revision::{Revision, ScopeState};
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -49,6 +48,48 @@ pub enum Spoken<'a> {
     Stream(Protocol),
     /// DELETE: the end of a legacy session.
     End(Protocol),
+}
+
+/// What a request wants, as far as it matters for who answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// A request for one thing of one binding: a tool, prompt, resource, completion or task.
+    Target,
+    /// One of the four lists.
+    List(ListKind),
+    /// `initialize`.
+    Initialize,
+    /// `server/discover`.
+    Discover,
+    /// `ping`.
+    Ping,
+    /// `logging/setLevel`.
+    SetLevel,
+    /// `subscriptions/listen`.
+    Listen,
+    /// `resources/subscribe` and `resources/unsubscribe`.
+    Subscription,
+    /// A notification or a response: nothing but 202 comes back.
+    Told,
+    /// GET: the stream of a legacy session.
+    Stream,
+    /// DELETE: its end.
+    End,
+    /// A method of an extension.
+    Extension,
+}
+
+/// The lists of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ListKind {
+    /// `tools/list`.
+    Tools,
+    /// `prompts/list`.
+    Prompts,
+    /// `resources/list`.
+    Resources,
+    /// `resources/templates/list`.
+    Templates,
 }
 
 impl<'a> Spoken<'a> {
@@ -91,6 +132,55 @@ impl<'a> Spoken<'a> {
                 Message::Notification { .. } | Message::Response { .. } => None,
             },
             Self::Stream(_) | Self::End(_) => None,
+        }
+    }
+
+    /// What it wants.
+    pub fn ask(&self) -> Ask {
+        use mcpg_protocol::Method as M;
+        let envelope = match self {
+            Self::Message { envelope, .. } => envelope,
+            Self::Stream(_) => return Ask::Stream,
+            Self::End(_) => return Ask::End,
+        };
+        let Message::Request { method, .. } = &envelope.message else { return Ask::Told };
+        match method {
+            M::Initialize => Ask::Initialize,
+            M::ServerDiscover => Ask::Discover,
+            M::Ping => Ask::Ping,
+            M::LoggingSetLevel => Ask::SetLevel,
+            M::SubscriptionsListen => Ask::Listen,
+            M::ToolsList => Ask::List(ListKind::Tools),
+            M::PromptsList => Ask::List(ListKind::Prompts),
+            M::ResourcesList => Ask::List(ListKind::Resources),
+            M::ResourcesTemplatesList => Ask::List(ListKind::Templates),
+            M::ResourcesSubscribe | M::ResourcesUnsubscribe => Ask::Subscription,
+            M::ToolsCall
+            | M::PromptsGet
+            | M::ResourcesRead
+            | M::CompletionComplete
+            | M::TasksList
+            | M::TasksGet
+            | M::TasksResult
+            | M::TasksUpdate
+            | M::TasksCancel => Ask::Target,
+            _ => Ask::Extension,
+        }
+    }
+
+    /// The envelope, if it is a message.
+    pub fn envelope(&self) -> Option<&Envelope<'a>> {
+        match self {
+            Self::Message { envelope, .. } => Some(envelope),
+            Self::Stream(_) | Self::End(_) => None,
+        }
+    }
+
+    /// What the client can read.
+    pub fn accept(&self) -> Accept {
+        match self {
+            Self::Message { agreement, .. } => agreement.accept,
+            Self::Stream(_) | Self::End(_) => Accept { json: true, event_stream: true },
         }
     }
 
@@ -143,25 +233,26 @@ impl<'a> Spoken<'a> {
         }
     }
 
-    /// The call as policy sees it.
+    /// The call as policy sees it. `own_name` is the target's name as the upstream has it, where the endpoint has another.
     pub fn call<'c>(
         &'c self,
         scope: &'c ScopeState,
-        route: &'c Arc<Route>,
+        binding: &'c str,
+        own_name: Option<&'c str>,
         source: IpAddr,
         now: SystemTime,
     ) -> Call<'c> {
         let (method, target, arguments) = match self {
             Self::Message { envelope, .. } => {
                 let method = envelope.method().map_or("mcp/response", mcpg_protocol::Method::as_str);
-                (method, target(envelope), envelope.arguments)
+                (method, target(envelope, own_name), envelope.arguments)
             }
             Self::Stream(_) => ("mcp/stream", Target::Binding, None),
             Self::End(_) => ("mcp/end", Target::Binding, None),
         };
         Call {
             scope: &scope.scope,
-            binding: &route.id,
+            binding,
             method,
             target,
             arguments,
@@ -173,14 +264,15 @@ impl<'a> Spoken<'a> {
 }
 
 /// What policy is asked about. Tasks and completions are decided on the binding as a whole.
-fn target<'c>(envelope: &'c Envelope<'_>) -> Target<'c> {
+fn target<'c>(envelope: &'c Envelope<'_>, own_name: Option<&'c str>) -> Target<'c> {
     use mcpg_protocol::Method as M;
     let Some(target) = &envelope.target else { return Target::Binding };
+    let name = own_name.unwrap_or(&target.name);
     match (envelope.method(), target.kind) {
-        (Some(M::ToolsCall), TargetKind::Tool) => Target::Tool(&target.name),
-        (Some(M::PromptsGet), TargetKind::Prompt) => Target::Prompt(&target.name),
+        (Some(M::ToolsCall), TargetKind::Tool) => Target::Tool(name),
+        (Some(M::PromptsGet), TargetKind::Prompt) => Target::Prompt(name),
         (Some(M::ResourcesRead | M::ResourcesSubscribe | M::ResourcesUnsubscribe), TargetKind::Resource) => {
-            Target::Resource(&target.name)
+            Target::Resource(name)
         }
         _ => Target::Binding,
     }

@@ -48,7 +48,7 @@ impl Exchange for Fake {
         IpAddr::from([192, 0, 2, 1])
     }
 
-    async fn body(&mut self, _revision: &Revision, _route: &Route) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, _revision: &Revision, _endpoint: &Endpoint) -> Result<Bytes, BodyError> {
         self.reads += 1;
         self.body.clone()
     }
@@ -104,7 +104,7 @@ async fn a_permitted_call_goes_out_as_it_came_in_and_is_on_record_first() {
     let mut exchange = post("read");
     let authorized = bench.admit(&mut exchange).await.unwrap();
     assert_eq!(Ok(authorized.body()), exchange.body.as_ref());
-    assert_eq!((authorized.id(), authorized.route().id.as_str()), (Some("\"a\""), "files"));
+    assert_eq!((authorized.id(), authorized.route().unwrap().id.as_str()), (Some("\"a\""), "files"));
     assert!(authorized.redactor().is_empty() && !authorized.is_idempotent());
     let rows = bench.rows();
     assert_eq!((rows[0]["decision"].as_str(), rows[0]["target"].as_str()), (Some("permit"), Some("read")));

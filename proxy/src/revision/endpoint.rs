@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Route;
+use crate::metrics::BindingMetrics;
 
 /// A path with the bindings behind it.
 pub struct Endpoint {
@@ -13,6 +14,8 @@ pub struct Endpoint {
     pub routes: Vec<Arc<Route>>,
     /// How their things are named here.
     pub naming: Naming,
+    /// Counters of requests for several bindings at once.
+    pub metrics: BindingMetrics,
 }
 
 /// How the things of several bindings are told apart.
@@ -31,6 +34,11 @@ impl Endpoint {
             [only] => Some(only),
             _ => None,
         }
+    }
+
+    /// Whether Pingora may have to send a body on by itself: some upstream speaks HTTP/2.
+    pub fn needs_replay(&self) -> bool {
+        self.routes.iter().filter_map(|route| route.http()).any(|http| !http.peer.speaks_http1())
     }
 
     /// The binding of this id.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Endpoint, Naming};
-use crate::metrics::BindingMetrics;
+use crate::metrics::{BindingMetrics, Metrics};
 use crate::upstream::HttpUpstream;
 
 /// The endpoints of a scope.
@@ -43,17 +43,19 @@ impl Route {
 
 impl Routes {
     /// Serves each route at its own path, and all of them at `/mcp`.
-    pub fn new(routes: Vec<Arc<Route>>) -> Self {
+    pub fn new(routes: Vec<Arc<Route>>, metrics: &Metrics) -> Self {
         let alone = routes.iter().map(|route| Endpoint {
             path: format!("/bindings/{}/mcp", route.id),
             routes: vec![Arc::clone(route)],
             naming: Naming::Bare,
+            metrics: route.metrics.clone(),
         });
         let naming = if routes.len() == 1 { Naming::Bare } else { Naming::Prefixed };
         let together = (!routes.is_empty()).then(|| Endpoint {
             path: "/mcp".to_owned(),
             routes: routes.clone(),
             naming,
+            metrics: metrics.binding("*"),
         });
         let by_path = alone.chain(together).map(|it| (it.path.clone(), Arc::new(it))).collect();
         Self { by_path, routes }
