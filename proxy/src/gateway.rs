@@ -133,7 +133,10 @@ impl ProxyHttp for Proxy {
                 .await;
         match admitted {
             Ok(authorized) => {
-                let http1 = authorized.route().and_then(|route| route.http()).is_some_and(|http| http.peer.speaks_http1());
+                let http1 = authorized
+                    .route()
+                    .and_then(|route| route.http())
+                    .is_some_and(|http| http.peer.speaks_http1());
                 context.join_trace(authorized.traceparent());
                 context.authorized = Some(authorized);
                 if http1 {

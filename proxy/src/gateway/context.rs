@@ -66,10 +66,9 @@ impl Context {
     /// # Errors
     /// When it is not authorized: nothing is dispatched.
     pub fn route(&self) -> Result<&Arc<Route>> {
-        self.authorized
-            .as_ref()
-            .and_then(Authorized::route)
-            .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized for one binding"))
+        self.authorized.as_ref().and_then(Authorized::route).ok_or_else(|| {
+            Error::explain(ErrorType::InternalError, "the request is not authorized for one binding")
+        })
     }
 
     /// The HTTP endpoint that an authorized request goes to.

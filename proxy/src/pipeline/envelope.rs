@@ -250,16 +250,7 @@ impl<'a> Spoken<'a> {
             Self::Stream(_) => ("mcp/stream", Target::Binding, None),
             Self::End(_) => ("mcp/end", Target::Binding, None),
         };
-        Call {
-            scope: &scope.scope,
-            binding,
-            method,
-            target,
-            arguments,
-            source,
-            now,
-            approval_token: None,
-        }
+        Call { scope: &scope.scope, binding, method, target, arguments, source, now, approval_token: None }
     }
 }
 

@@ -89,7 +89,7 @@ impl Builder {
                 policy: PolicyChain::new(filters.policy, CacheLimits::default()),
                 gates: Gates,
                 plugins: Plugins,
-                routes: Routes::new(routes, &self.metrics),
+                routes: Routes::new(routes, config.federation.naming, &self.metrics),
                 redactor: filters.redactor.unwrap_or_default().within(redact_limits(config)),
             },
         })

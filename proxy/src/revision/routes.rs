@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use mcpg_config::Naming as Configured;
+
 use super::{Endpoint, Naming};
 use crate::metrics::{BindingMetrics, Metrics};
 use crate::upstream::HttpUpstream;
@@ -43,14 +45,18 @@ impl Route {
 
 impl Routes {
     /// Serves each route at its own path, and all of them at `/mcp`.
-    pub fn new(routes: Vec<Arc<Route>>, metrics: &Metrics) -> Self {
+    pub fn new(routes: Vec<Arc<Route>>, naming: Configured, metrics: &Metrics) -> Self {
         let alone = routes.iter().map(|route| Endpoint {
             path: format!("/bindings/{}/mcp", route.id),
             routes: vec![Arc::clone(route)],
             naming: Naming::Bare,
             metrics: route.metrics.clone(),
         });
-        let naming = if routes.len() == 1 { Naming::Bare } else { Naming::Prefixed };
+        let naming = match naming {
+            Configured::Auto if routes.len() == 1 => Naming::Bare,
+            Configured::Bare => Naming::Bare,
+            Configured::Auto | Configured::Prefixed => Naming::Prefixed,
+        };
         let together = (!routes.is_empty()).then(|| Endpoint {
             path: "/mcp".to_owned(),
             routes: routes.clone(),
