@@ -216,6 +216,85 @@ fn bindings() {
 }
 
 #[test]
+fn processes() {
+    check_bindings(
+        "processes",
+        &[
+            "command: [npx, -y, x]\nurl: http://a/",
+            "command: npx -y @scope/server",
+            "command: [npx, x]\nargs: [y]",
+            "args: [y]",
+            "url: http://a/\nargs: [y]\nenv: { A: b }\nsessions: shared\nlimits: {}",
+            "command: x\nheaders: { a: b }\ntls: {}\npool: {}\nhttp2: auto\ncredentials:\n  type: client_credentials\n  token_url: https://a/\n  client_id: a\n  client_secret: $secret://env/A",
+            "command: x\ntimeouts: { connect_ms: 1, tls_handshake_ms: 1, idle_ms: 1, read_ms: 1, write_ms: 1 }",
+            "command: ''",
+            "command: []",
+            "command: [x, --token, $secret://env/TOKEN]",
+            "command: x\nargs: ['$secret://env/TOKEN']",
+            "command: x\nenv: { 1A: b, 'A=B': c, A: 3000, B: $secret://env/ }",
+            "command: x\nenv: { 1A: b, 'A=B': c, B: $secret://env/ }",
+            "command: x\nenv: { A: b }\ninherit_env: [A, B, B, C-D]",
+            "command: x\nsessions: shared\nprocesses_max: 4\nrestart: { backoff_ms: 600, backoff_max_ms: 500 }",
+            "command: x\ncwd: ''\nlimits: { memory_bytes_max: 64MiB, open_files_max: 1 }",
+            "command: x\nsessions: one",
+        ],
+    );
+}
+
+#[test]
+fn other_tools_spellings_of_bindings() {
+    check_bindings(
+        "spellings_of_bindings",
+        &[
+            "cmd: x\nenvironment: { A: b }\nworkdir: /tmp",
+            "transport: stdio\ncommand: x",
+            "url: http://a/\ntransport: http\noauth: {}\non_change: hold",
+            "command: x\nmax_message_bytes: 5\nmemory_bytes_max: 5\nenv_file: .env",
+            "url: http://a/\ncalls: { timeout_ms: 1, circuit_breaker: off, retries: 1 }",
+        ],
+    );
+    check(
+        "spellings_of_servers",
+        &[
+            "mcpServers:\n  git: { command: uvx, args: [mcp-server-git], env: { TOKEN: hunter2 } }\n",
+            "bindings:\n  - { id: a, type: stdio, command: x }\n  - { id: b, type: sse, url: 'http://a/' }\n",
+        ],
+    );
+}
+
+#[test]
+fn calls_credentials_and_pinning() {
+    check_bindings(
+        "calls_credentials_and_pinning",
+        &[
+            "url: http://a/\nprotocol: 2024-11-05",
+            "url: http://a/\nprotocol: 2026-07-28\ncalls: { breaker: of, concurrency_max: 0, retries_max: 6, deadline_ms: 5m }",
+            "url: http://a/\ncalls: { breaker: { failures: 0, openms: 1 } }",
+            "url: http://a/\nheaders: { Authorization: Bearer $secret://env/A }\ncredentials:\n  type: client_credentials\n  token_url: https://a/\n  client_id: a\n  client_secret: $secret://env/A",
+            "url: http://a/\ncredentials:\n  type: client_credentials\n  token_url: http://login.acme.com/token\n  client_id: ''\n  client_secret: hunter2\n  scope: [a, 'b\"']\n  resource: [crm, 'https://a/#b']\n  audience: ''\n  subject_token_type: urn:a:b",
+            "url: http://a/\ncredentials:\n  type: token_exchange\n  token_url: https://10.0.0.1/token\n  client_id: $secret://hunter2\n  client_secret: $secret://env/A\n  requested_token_type: jwt",
+            "url: http://a/\ncredentials:\n  type: token_exchange\n  token_url: http://127.0.0.1/token\n  client_id: a\n  client_secret: $secret://env/A\n  tls: {}",
+            "url: http://a/\ncredentials:\n  type: client_credentials\n  token_endpoint: https://a/\n  secret: hunter2",
+            "url: http://a/\ncredentials: { type: password }",
+            "url: http://a/\npinning: { on_change: block, lock_file: x }",
+        ],
+    );
+    check_sections(
+        "federation_sessions_pinning_and_state",
+        &[
+            "federation: { naming: prefix, page_size: 0, catalogue: { ttl: 5, stale_ms: 5s } }\n",
+            "sessions: { keys: [hunter2, '$secret://env/A', '$secret://env/A', '$secret://hunter2'] }\n",
+            "sessions: { ttl_ms: 1 }\n",
+            "sessions: { keys: [] }\n",
+            "sessions: { keys: $secret://env/A }\n",
+            "pinning: { on_change: Hold, on_new: allow, lock_file: '' }\n",
+            "pinning: { lock_file: '' }\nstate: { dir: '' }\n",
+            "state: ./state\n",
+        ],
+    );
+}
+
+#[test]
 fn audit_and_tenancy() {
     check_sections(
         "audit_and_tenancy",

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    AuditMode, BindingKind, Host, Hosts, Http2, KeySource, ListenAddress, Naming, Origins, PinRules,
-    TlsVersion,
+    AuditMode, BindingKind, Grant, Host, Hosts, Http2, KeySource, ListenAddress, Naming, Origins, PinRules,
+    Reaction, Sharing, TlsVersion,
 };
 
 const MINIMAL: &str = "bindings: [{ id: files, type: mcp, url: 'http://127.0.0.1:3001/mcp' }]\n";
@@ -69,14 +69,85 @@ fn everything_can_be_said() {
     assert_eq!(tls, [true, true, true]);
     let own = config.server.listeners[1].tls.as_ref().unwrap();
     assert_eq!(own.private_key, KeySource::Secret(SecretRef::Env("MCPG_LOCAL_TLS_KEY".to_owned())));
-    let BindingKind::Mcp(mcp) = &config.bindings[1].kind;
-    let tls = mcp.transport.http().unwrap().tls.as_ref().unwrap();
+    let mcp = |index: usize| {
+        let BindingKind::Mcp(mcp) = &config.bindings[index].kind;
+        mcp.clone()
+    };
+    let tools = mcp(1);
+    let tls = tools.transport.http().unwrap().tls.as_ref().unwrap();
     assert_eq!(
         (tls.server_name.as_str(), tls.min_version, tls.pins.len()),
         ("tools.internal", TlsVersion::Tls13, 1)
     );
     assert_eq!(tls.ca.as_deref(), Some(Path::new("/etc/mcpg/./tls/internal-ca.pem")));
+    let crm = mcp(2);
+    let credentials = crm.transport.http().unwrap().credentials.as_deref().unwrap();
+    assert_eq!(credentials.scope.as_deref(), Some("crm.read crm.write"));
+    assert_eq!(credentials.tls.as_ref().unwrap().server_name, "login.acme.com");
+    assert!(matches!(credentials.grant, Grant::TokenExchange { .. }));
+    assert_eq!((crm.pinning.on_change, tools.pinning.on_change), (Reaction::Hold, Reaction::Report));
+    let git = mcp(3);
+    let process = git.transport.stdio().unwrap();
+    assert_eq!(process.program, Path::new("/usr/bin/mcp-server-git"));
+    assert_eq!(process.args, ["--repository", "/srv/git/app"]);
+    assert_eq!(process.env[1].1.secret(), Some(&SecretRef::Env("GIT_TOKEN".to_owned())));
+    assert_eq!(process.sharing, Sharing::PerSession { processes_max: 64 });
+    assert_eq!(process.limits.open_files_max, Some(256));
+    let time = mcp(4);
+    let process = time.transport.stdio().unwrap();
+    assert_eq!((process.program.as_path(), process.args.len()), (Path::new("mcp-server-time"), 2));
+    assert_eq!((process.sharing, process.cwd.as_path()), (Sharing::Shared, Path::new("/etc/mcpg")));
+    assert_eq!(config.pinning.lock_file, Path::new("/var/lib/mcpg/state/tools.lock"));
     assert_eq!(config.warnings(), []);
+}
+
+#[test]
+fn a_breaker_is_on_unless_it_is_turned_off() {
+    let breaker = |text: &str| {
+        let config = read(&format!(
+            "bindings: [{{ id: a, type: mcp, url: 'http://a/', calls: {{ breaker: {text} }} }}]\n"
+        ));
+        let BindingKind::Mcp(mcp) = &config.bindings[0].kind;
+        mcp.calls.breaker.map(|breaker| (breaker.failures, breaker.open.as_millis()))
+    };
+    for (text, expected) in [
+        ("", Some((5, 5_000))),
+        ("true", Some((5, 5_000))),
+        ("on", Some((5, 5_000))),
+        ("false", None),
+        ("off", None),
+        ("{ failures: 2 }", Some((2, 5_000))),
+    ] {
+        assert_eq!(breaker(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_program_with_a_slash_is_below_the_folder_of_the_file() {
+    for (text, program) in [
+        ("./server", "/etc/mcpg/./server"),
+        ("bin/server", "/etc/mcpg/bin/server"),
+        ("/opt/server", "/opt/server"),
+        ("server", "server"),
+        ("['/opt/my server', x]", "/opt/my server"),
+    ] {
+        let config = read(&format!("bindings: [{{ id: a, type: mcp, command: {text} }}]\n"));
+        let BindingKind::Mcp(mcp) = &config.bindings[0].kind;
+        assert_eq!(mcp.transport.stdio().unwrap().program, Path::new(program), "{text}");
+    }
+}
+
+#[test]
+fn a_credential_in_an_environment_is_a_warning() {
+    let config =
+        read("bindings: [{ id: a, type: mcp, command: x, env: { GIT_TOKEN: hunter2, PAGER: cat } }]\n");
+    let warnings: Vec<String> = config.warnings().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings[0],
+        "gateway.yaml:1:62: `GIT_TOKEN` looks like a credential in plain text; write a reference, such as \
+         `$secret://env/NAME`"
+    );
+    assert!(!format!("{warnings:?}{config:?}").contains("hunter2"));
 }
 
 #[test]
@@ -242,6 +313,8 @@ fn the_files_it_names_are_listed() {
             certificate,
             key,
             "/etc/mcpg/./tls/internal-ca.pem",
+            "/etc/mcpg/./tls/internal-ca.pem",
+            "/run/credentials/mcpg.service/session.key",
             "/run/credentials/mcpg.service/audit.pem",
         ]
     );
@@ -316,7 +389,55 @@ proptest! {
             prop_assert!(unforeseen.is_none(), "{text}{unforeseen:?}");
         }
     }
+
+    /// The same below a binding, of both kinds.
+    #[test]
+    fn no_value_in_a_binding_slips_through_the_structure_check(
+        key in prop::sample::select(BINDING_PATHS), value in prop::sample::select(VALUES), is_process: bool,
+    ) {
+        let kind = if is_process { "command: a" } else { "url: 'http://a/'" };
+        let mut text = format!("bindings:\n - id: a\n   type: mcp\n   {kind}");
+        for (depth, segment) in key.split('.').enumerate() {
+            text += &format!("\n{}{segment}:", " ".repeat(depth + 3));
+        }
+        text += &format!(" {value}\n");
+        if let Err(diagnostics) = Config::from_yaml(text.as_bytes(), "gateway.yaml", Path::new("")) {
+            let unforeseen = diagnostics.iter().find(|diagnostic| diagnostic.message.contains("expected form"));
+            prop_assert!(unforeseen.is_none(), "{text}{unforeseen:?}");
+            prop_assert!(diagnostics.iter().count() > 0);
+        }
+    }
 }
+
+const BINDING_PATHS: &[&str] = &[
+    "args",
+    "env",
+    "env.A",
+    "inherit_env",
+    "cwd",
+    "sessions",
+    "processes_max",
+    "restart",
+    "restart.backoff_ms",
+    "limits",
+    "limits.memory_bytes_max",
+    "limits.file_bytes_max",
+    "shutdown_ms",
+    "protocol",
+    "calls",
+    "calls.queue_max",
+    "calls.breaker",
+    "calls.breaker.failures",
+    "credentials",
+    "credentials.type",
+    "credentials.scope",
+    "pinning",
+    "pinning.on_change",
+    "headers",
+    "tls",
+    "http2",
+    "timeouts.connect_ms",
+];
 
 const PATHS: &[&str] = &[
     "server",
@@ -346,6 +467,20 @@ const PATHS: &[&str] = &[
     "plugins.capability_grants.a",
     "plugins.revocation_list",
     "bindings",
+    "federation",
+    "federation.naming",
+    "federation.page_size",
+    "federation.catalogue",
+    "federation.catalogue.ttl_ms",
+    "sessions",
+    "sessions.keys",
+    "sessions.ttl_ms",
+    "pinning",
+    "pinning.on_change",
+    "pinning.on_new",
+    "pinning.lock_file",
+    "state",
+    "state.dir",
     "audit",
     "audit.dir",
     "audit.mode",
