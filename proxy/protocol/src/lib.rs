@@ -20,6 +20,7 @@ mod method;
 pub mod raw;
 mod revision;
 pub mod sse;
+pub mod streams;
 
 pub use envelope::{
     Envelope, EnvelopeError, EnvelopeErrorKind, Message, Meta, Outcome, Spans, Target, TargetKind,

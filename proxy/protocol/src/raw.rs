@@ -112,6 +112,23 @@ pub fn splice(text: &str, at: Range<usize>, new: &str) -> String {
     [head, new, tail].concat()
 }
 
+/// The text with each of these ranges replaced. What overlaps an earlier one in the text is left as it is.
+pub fn splice_all(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+    edits.sort_unstable_by_key(|(at, _)| at.start);
+    let grown: usize = edits.iter().map(|(_, new)| new.len()).sum();
+    let mut out = String::with_capacity(text.len() + grown);
+    let mut done = 0;
+    for (at, new) in &edits {
+        if let Some(kept) = text.get(done..at.start) {
+            out.push_str(kept);
+            out.push_str(new);
+            done = at.end;
+        }
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    out
+}
+
 /// `text` as a JSON string.
 pub fn string(text: &str) -> String {
     let mut quoted = Vec::with_capacity(text.len() + 2);

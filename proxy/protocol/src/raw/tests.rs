@@ -105,6 +105,13 @@ fn a_member_is_removed_with_its_comma() {
     check_remove(r#"{"a":1}"#, &["a", "b"], r#"{"a":1}"#);
 }
 
+#[test]
+fn several_splices_keep_what_is_between() {
+    let edits = vec![(4..5, "D".to_owned()), (0..2, "A".to_owned()), (1..3, "no".to_owned())];
+    assert_eq!(splice_all("abcdefg", edits), "AcdDfg");
+    assert_eq!(splice_all("abc", Vec::new()), "abc");
+}
+
 fn json_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
