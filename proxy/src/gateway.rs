@@ -21,7 +21,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-pub use context::Context;
+pub use context::{Beginning, Context, Direct};
 
 use crate::audit::AuditLog;
 use crate::dispatch;

@@ -7,6 +7,8 @@
 //! An upstream's 401 is the gateway's own failure to authenticate: it is never relayed as ours (MCP "Authorization",
 //! token passthrough).
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING, WWW_AUTHENTICATE,
@@ -20,6 +22,61 @@ use pingora_http::ResponseHeader;
 use crate::revision::BodyLimits;
 
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Changes the messages of an answer on their way to the client, before the obligations are applied.
+pub trait Rewrite: Send {
+    /// What goes in place of a message; none if it stays as it is.
+    ///
+    /// # Errors
+    /// When the message must not pass, because it cannot be understood.
+    fn message(&mut self, json: &[u8]) -> Result<Option<Vec<u8>>, Unwritable>;
+
+    /// What goes in place of an event's id; none if it stays as it is.
+    fn event_id(&self, id: &[u8]) -> Option<Vec<u8>> {
+        let _ = id;
+        None
+    }
+}
+
+/// A message that cannot be understood, and must therefore not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the upstream's message cannot be understood")]
+pub struct Unwritable;
+
+/// What is done to every message of an answer.
+#[derive(Default)]
+pub struct Changes {
+    /// Done first.
+    pub rewrite: Option<Box<dyn Rewrite>>,
+    /// The obligations.
+    pub redactor: Redactor,
+}
+
+impl Changes {
+    /// Whether every message stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.rewrite.is_none() && self.redactor.is_empty()
+    }
+
+    /// The message as the client gets it; the error that the client gets instead if it must not pass.
+    ///
+    /// # Errors
+    /// When it cannot be rewritten or redacted.
+    pub fn apply<'m>(&mut self, message: &'m [u8]) -> Result<Cow<'m, [u8]>, RpcError> {
+        let rewritten = match &mut self.rewrite {
+            Some(rewrite) => rewrite.message(message).map_err(|_| RpcError::UpstreamInvalid)?,
+            None => None,
+        };
+        match rewritten {
+            None => self.redactor.redact(message).map_err(|_| RpcError::ObligationNotApplicable),
+            Some(rewritten) => match self.redactor.redact(&rewritten) {
+                Ok(Cow::Owned(redacted)) => Ok(Cow::Owned(redacted)),
+                Ok(Cow::Borrowed(_)) => Ok(Cow::Owned(rewritten)),
+                Err(_) => Err(RpcError::ObligationNotApplicable),
+            },
+        }
+    }
+}
 
 /// An answer under way.
 pub struct Answer {
@@ -39,9 +96,9 @@ enum Flow {
     /// Passes as it comes; the number bounds it, unless it is an event stream.
     Untouched { max: Option<usize> },
     /// Held until it is whole.
-    Held { body: BytesMut, redactor: Redactor },
+    Held { body: BytesMut, changes: Changes },
     /// Read event by event.
-    Events { splitter: sse::Splitter, redactor: Redactor },
+    Events { splitter: sse::Splitter, changes: Changes },
     /// The upstream's body is thrown away; this is sent in its place.
     Replaced { body: Option<Bytes> },
 }
@@ -61,7 +118,7 @@ impl Answer {
     /// When a header cannot be set.
     pub fn begin(
         head: &mut ResponseHeader,
-        redactor: Redactor,
+        changes: Changes,
         id: Option<Box<str>>,
         limits: BodyLimits,
     ) -> pingora_core::Result<Self> {
@@ -84,18 +141,18 @@ impl Answer {
         };
         if head.status == StatusCode::UNAUTHORIZED || too_large() {
             answer.replace(head, RpcError::UpstreamInvalid, Completion::UpstreamError)?;
-        } else if redactor.is_empty() || has_no_body(head) {
+        } else if changes.is_empty() || has_no_body(head) {
             answer.flow = Flow::Untouched { max: (!events).then_some(limits.response_bytes_max) };
         } else if head.headers.contains_key(CONTENT_ENCODING) {
             answer.replace(head, RpcError::ObligationNotApplicable, Completion::Withheld)?;
         } else if events {
             rewrap(head)?;
             let splitter = sse::Splitter::new(limits.event_bytes_max);
-            answer.flow = Flow::Events { splitter, redactor };
+            answer.flow = Flow::Events { splitter, changes };
         } else {
             // Whatever else it says it is: what is no JSON fails when it is read.
             rewrap(head)?;
-            answer.flow = Flow::Held { body: BytesMut::new(), redactor };
+            answer.flow = Flow::Held { body: BytesMut::new(), changes };
         }
         answer.event_stream = events && answer.replaced.is_none();
         Ok(answer)
@@ -129,55 +186,52 @@ impl Answer {
     }
 
     fn hold(&mut self, body: &mut Option<Bytes>, end: bool) {
-        let Flow::Held { body: held, redactor } = &mut self.flow else { return };
+        let Flow::Held { body: held, changes } = &mut self.flow else { return };
         if let Some(piece) = body.take() {
             if held.len() + piece.len() > self.limits.held_bytes_max {
-                *body = Some(self.withhold());
+                *body = Some(self.withhold(RpcError::ObligationNotApplicable));
                 return;
             }
             held.extend_from_slice(&piece);
         }
         if end {
-            let redacted = redactor.redact(held).map(|redacted| Bytes::from(redacted.into_owned()));
-            *body = Some(redacted.unwrap_or_else(|_| self.withhold()));
+            let changed = changes.apply(held).map(|changed| Bytes::from(changed.into_owned()));
+            *body = Some(changed.unwrap_or_else(|error| self.withhold(error)));
         }
     }
 
     fn events(&mut self, body: &mut Option<Bytes>, end: bool) {
-        let Flow::Events { splitter, redactor } = &mut self.flow else { return };
+        let Flow::Events { splitter, changes } = &mut self.flow else { return };
         let mut out = Vec::new();
         if let Some(piece) = body.take() {
             splitter.push(&piece);
         }
-        let mut failed = false;
-        loop {
-            match splitter.next_event() {
-                Ok(Some(event)) => failed |= !redact_event(&event, redactor, &mut out),
+        let mut outcome = Ok(());
+        while outcome.is_ok() {
+            outcome = match splitter.next_event() {
+                Ok(Some(event)) => change_event(&event, changes, &mut out),
                 Ok(None) => break,
-                Err(_) => failed = true,
-            }
-            if failed {
-                break;
-            }
+                Err(_) => Err(RpcError::ObligationNotApplicable),
+            };
         }
         if end
-            && !failed
+            && outcome.is_ok()
             && let Some(event) = splitter.finish()
         {
-            failed = !redact_event(&event, redactor, &mut out);
+            outcome = change_event(&event, changes, &mut out);
         }
-        if failed {
-            sse::write_message(&mut out, &self.withhold());
+        if let Err(error) = outcome {
+            sse::write_message(&mut out, &self.withhold(error));
         }
         *body = (!out.is_empty()).then(|| Bytes::from(out));
     }
 
     /// An error in place of what cannot be sent. Whatever the upstream still sends is thrown away.
-    fn withhold(&mut self) -> Bytes {
+    fn withhold(&mut self, error: RpcError) -> Bytes {
         self.flow = Flow::Replaced { body: None };
         self.completion = Completion::Withheld;
-        self.replaced = Some(RpcError::ObligationNotApplicable.reason());
-        error_body(RpcError::ObligationNotApplicable, self.id.as_deref())
+        self.replaced = Some(error.reason());
+        error_body(error, self.id.as_deref())
     }
 
     fn replace(
@@ -198,18 +252,20 @@ impl Answer {
     }
 }
 
-/// Writes an event with its data redacted. False if that cannot be done.
-fn redact_event(event: &sse::Event<'_>, redactor: &Redactor, out: &mut Vec<u8>) -> bool {
-    let Some(data) = event.data().filter(|data| !data.is_empty()) else {
-        out.extend_from_slice(event.raw());
-        return true;
+/// Writes an event with its data changed.
+fn change_event(event: &sse::Event<'_>, changes: &mut Changes, out: &mut Vec<u8>) -> Result<(), RpcError> {
+    let id = event.id().and_then(|id| changes.rewrite.as_ref()?.event_id(id));
+    let data = event.data();
+    let changed = match data.as_deref().filter(|data| !data.is_empty()) {
+        Some(data) => changes.apply(data)?,
+        None => Cow::Borrowed(data.as_deref().unwrap_or_default()),
     };
-    match redactor.redact(&data) {
-        Ok(redacted) if *redacted == *data => out.extend_from_slice(event.raw()),
-        Ok(redacted) => sse::rewrite(out, event, &redacted),
-        Err(_) => return false,
+    let same_data = data.as_deref().is_none_or(|data| *data == *changed);
+    match (id, same_data) {
+        (None, true) => out.extend_from_slice(event.raw()),
+        (id, _) => sse::rewrite(out, event, id.as_deref(), data.is_some().then_some(&*changed)),
     }
-    true
+    Ok(())
 }
 
 fn error_body(error: RpcError, id: Option<&str>) -> Bytes {

@@ -5,6 +5,7 @@
 //! every message.
 
 mod client;
+mod session;
 
 use std::sync::Arc;
 use std::time::SystemTime;

@@ -16,7 +16,7 @@ mod tests;
 mod write;
 
 pub use event::Event;
-pub use write::{rewrite, write_message};
+pub use write::{rewrite, write_event, write_message};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::{Completion, RequestId};
 use mcpg_protocol::RpcError;
@@ -12,8 +13,9 @@ use pingora_http::ResponseHeader;
 
 use super::Gateway;
 use crate::pipeline::{Authorized, outcome_row};
-use crate::response::Answer;
+use crate::response::{Answer, Changes, Rewrite};
 use crate::revision::{Revision, Route};
+use crate::sessions::{SESSION_ID, SessionKeys, SessionToken, UpstreamRef};
 use crate::trace_context::{Hex, TraceContext};
 use crate::upstream::HttpUpstream;
 
@@ -33,7 +35,32 @@ pub struct Context {
     pub status: u16,
     /// How it ended, where that is known already.
     pub completion: Option<Completion>,
+    /// What is different on a request that passes straight through.
+    pub direct: Direct,
     started: Instant,
+}
+
+/// What is different on the way, where names or sessions here are not the upstream's.
+#[derive(Default)]
+pub struct Direct {
+    /// `Mcp-Name` for the upstream.
+    pub name: Option<HeaderValue>,
+    /// `Mcp-Session-Id` for the upstream. The client's own never passes.
+    pub session: Option<HeaderValue>,
+    /// What is done to the messages of the answer.
+    pub rewrite: Option<Box<dyn Rewrite>>,
+    /// The session that the answer begins.
+    pub begins: Option<Beginning>,
+}
+
+/// A session that begins with the upstream's answer.
+pub struct Beginning {
+    /// What seals it.
+    pub keys: Arc<SessionKeys>,
+    /// The session, but for the upstream's own.
+    pub token: SessionToken,
+    /// The binding that it is with.
+    pub binding: Box<str>,
 }
 
 impl Context {
@@ -47,6 +74,7 @@ impl Context {
             answer: None,
             status: 0,
             completion: None,
+            direct: Direct::default(),
             started: Instant::now(),
         }
     }
@@ -94,10 +122,25 @@ impl Context {
     /// When a header cannot be set.
     pub(crate) fn begin_answer(&mut self, head: &mut ResponseHeader) -> Result<bool> {
         let id = self.authorized.as_ref().and_then(Authorized::id).map(Box::from);
-        let answer = Answer::begin(head, self.redactor(), id, self.revision.bodies)?;
+        self.begin_session(head)?;
+        let changes = Changes { rewrite: self.direct.rewrite.take(), redactor: self.redactor() };
+        let answer = Answer::begin(head, changes, id, self.revision.bodies)?;
         let event_stream = answer.is_event_stream();
         self.answer = Some(answer);
         Ok(event_stream)
+    }
+
+    /// The client gets a sealed id for the session that begins, and never the upstream's own.
+    fn begin_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
+        let upstream = head.remove_header(&SESSION_ID);
+        let Some(beginning) = self.direct.begins.take() else { return Ok(()) };
+        let Some(id) = upstream.as_ref().and_then(|id| id.to_str().ok()) else { return Ok(()) };
+        let Beginning { keys, mut token, binding } = beginning;
+        token.upstreams = vec![UpstreamRef { binding, id: id.into(), protocol: token.client.protocol }];
+        let sealed = keys
+            .seal(&token)
+            .map_err(|error| Error::because(ErrorType::InternalError, "session not sealed", error))?;
+        head.insert_header(SESSION_ID, sealed)
     }
 
     /// Takes a piece of the upstream's body and leaves what goes to the client.
@@ -118,7 +161,8 @@ impl Context {
 
     /// Whether the answer will be read on its way.
     pub(crate) fn must_read_answer(&self) -> bool {
-        self.authorized.as_ref().is_none_or(|authorized| !authorized.redactor().is_empty())
+        self.direct.rewrite.is_some()
+            || self.authorized.as_ref().is_none_or(|authorized| !authorized.redactor().is_empty())
     }
 
     /// Whether the request may be sent twice.

@@ -30,7 +30,8 @@ fn send(head: &[(&'static str, &str)], status: u16, body: &str, redactor: Redact
     for (name, value) in head {
         response.insert_header(*name, *value).unwrap();
     }
-    let mut answer = Answer::begin(&mut response, redactor, Some("7".into()), LIMITS).unwrap();
+    let mut answer =
+        Answer::begin(&mut response, Changes { rewrite: None, redactor }, Some("7".into()), LIMITS).unwrap();
     let mut sent = Vec::new();
     let mut cut_off = false;
     let pieces: Vec<&[u8]> = body.as_bytes().chunks(piece).collect();

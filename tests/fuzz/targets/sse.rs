@@ -41,7 +41,7 @@ fn split<'c>(chunks: impl Iterator<Item = &'c [u8]>, max: usize) -> Option<(Vec<
 
 fn check_rewrite(event: &mcpg_protocol::sse::Event<'_>, data: &[u8]) {
     let mut out = Vec::new();
-    rewrite(&mut out, event, data);
+    rewrite(&mut out, event, None, Some(data));
     let mut splitter = Splitter::new(usize::MAX);
     splitter.push(&out);
     let mut with_data = 0;

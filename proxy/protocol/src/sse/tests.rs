@@ -159,7 +159,7 @@ fn rewritten(stream: &str, data: &str) -> String {
     let mut splitter = Splitter::new(1 << 20);
     splitter.push(stream.as_bytes());
     let mut out = Vec::new();
-    rewrite(&mut out, &splitter.next_event().unwrap().unwrap(), data.as_bytes());
+    rewrite(&mut out, &splitter.next_event().unwrap().unwrap(), None, Some(data.as_bytes()));
     String::from_utf8(out).unwrap()
 }
 
