@@ -21,7 +21,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-pub use context::{Beginning, Context, Direct};
+pub use context::{Context, Direct};
 
 use crate::audit::AuditLog;
 use crate::dispatch;
@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::{self, Arrival};
 use crate::refusal::Refusal;
 use crate::revision::RevisionStore;
+use crate::serve::Shared;
 use crate::trace_context::{Hex, TraceContext};
 
 /// What every request shares.
@@ -40,6 +41,8 @@ pub struct Gateway {
     pub audit: Arc<AuditLog>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What the gateway's own answers need besides a revision.
+    pub shared: Arc<Shared>,
     /// What must be up before the gateway counts as ready.
     pub startup: Startup,
     transport: TransportConnector,
@@ -71,6 +74,7 @@ impl Gateway {
         Arc::new(Self {
             revisions,
             audit,
+            shared: Arc::new(Shared { metrics: Arc::clone(&metrics) }),
             metrics,
             startup: Startup::default(),
             transport: TransportConnector::new(None),

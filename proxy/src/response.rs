@@ -24,7 +24,7 @@ use crate::revision::BodyLimits;
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Changes the messages of an answer on their way to the client, before the obligations are applied.
-pub trait Rewrite: Send {
+pub trait Rewrite: Send + Sync {
     /// What goes in place of a message; none if it stays as it is.
     ///
     /// # Errors

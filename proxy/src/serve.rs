@@ -18,13 +18,22 @@ use mcpg_sdk::Caller;
 
 pub use client::{Client, ClientError};
 
+use crate::metrics::Metrics;
 use crate::revision::{Endpoint, Revision, Route};
 use crate::sessions::SessionToken;
 use crate::upstream::OnBehalf;
 
+/// What the gateway's own answers need besides a revision: it lives as long as the process.
+pub struct Shared {
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
 /// A request that every stage let pass.
 #[derive(Clone)]
 pub struct Admitted {
+    /// What lives as long as the process.
+    pub shared: Arc<Shared>,
     /// The revision that it sees from beginning to end.
     pub revision: Arc<Revision>,
     /// Where it arrived.

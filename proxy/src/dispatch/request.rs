@@ -69,6 +69,8 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
         let text = name.as_str();
         let skip = !is_forwarded(text)
             || matches!(text, "host" | "content-length" | "transfer-encoding")
+            || (text == "mcp-name" && context.direct.name.is_some())
+            || (text == "mcp-session-id" && context.direct.session.is_some())
             || (reads_answer && text == "accept-encoding")
             || (replaces_trace && text == "traceparent")
             || (!keeps_state && text == "tracestate")
@@ -76,6 +78,11 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
             || of_this_hop.contains(name);
         if !skip {
             field(head, text, value.as_bytes());
+        }
+    }
+    for (name, value) in [("mcp-name", &context.direct.name), ("mcp-session-id", &context.direct.session)] {
+        if let Some(value) = value {
+            field(head, name, value.as_bytes());
         }
     }
 }

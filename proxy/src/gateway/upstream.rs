@@ -18,6 +18,10 @@ pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<
     if context.must_read_answer() {
         request.remove_header(&ACCEPT_ENCODING);
     }
+    let own = [("mcp-name", &context.direct.name), ("mcp-session-id", &context.direct.session)];
+    for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))) {
+        request.insert_header(name, value)?;
+    }
     for (name, value) in &upstream.headers {
         request.insert_header(name.clone(), value.clone())?;
     }
