@@ -7,6 +7,7 @@ pub mod drain;
 pub mod gateway;
 pub mod guard;
 pub mod metrics;
+mod new_file;
 pub mod peer;
 pub mod pipeline;
 pub mod refusal;

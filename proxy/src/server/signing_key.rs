@@ -1,8 +1,6 @@
 //! The key that signs audit checkpoints: configured, or made on first start beside the log.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -11,6 +9,8 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use mcpg_config::{Audit, KeySource};
 use mcpg_filters::secret::SecretResolver;
+
+use crate::new_file;
 
 /// The private key, PKCS#8 PEM, readable by the owner only.
 pub(crate) const PRIVATE_FILE: &str = "signing.key";
@@ -51,11 +51,7 @@ fn make(dir: &Path) -> anyhow::Result<SigningKey> {
     let mut seed = zeroize::Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut_slice()).map_err(|error| anyhow!("no randomness for a key: {error}"))?;
     let key = SigningKey::from_bytes(&seed);
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .with_context(|| format!("cannot make `{}`", dir.display()))?;
+    new_file::folder(dir).with_context(|| format!("cannot make `{}`", dir.display()))?;
     let private =
         key.to_pkcs8_pem(LineEnding::LF).map_err(|error| anyhow!("cannot encode the key: {error}"))?;
     let public = key
@@ -71,22 +67,8 @@ fn make(dir: &Path) -> anyhow::Result<SigningKey> {
     Ok(key)
 }
 
-/// Puts a whole file in place. False if another process was first; its file stays.
 fn write(path: &Path, mode: u32, contents: &[u8]) -> anyhow::Result<bool> {
-    let failed = || format!("cannot write `{}`", path.display());
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| anyhow!("no randomness: {error}"))?;
-    let draft = path.with_extension(format!("{:016x}", u64::from_le_bytes(random)));
-    let mut file =
-        OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft).with_context(failed)?;
-    file.write_all(contents).and_then(|()| file.sync_all()).with_context(failed)?;
-    let placed = fs::hard_link(&draft, path);
-    fs::remove_file(&draft).with_context(failed)?;
-    match placed {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error).with_context(failed),
-    }
+    new_file::place(path, mode, contents).with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn parse(pem: &str) -> anyhow::Result<SigningKey> {
