@@ -9,19 +9,19 @@
 //! Sources: MCP 2025-11-25 `basic/transports` ("Resumability and Redelivery"), MCP 2026-07-28
 //! `basic/patterns/subscriptions`, SEP-2663 ("Task Status Notifications").
 
+mod change;
 mod event_id;
 mod filter;
 mod listen;
-mod lists;
 mod notice;
 mod route;
 
+pub use change::{Change, Changes};
 pub use event_id::{EventId, Positions};
 pub use filter::{Filter, FilterError};
 pub use listen::{SUBSCRIPTION_ID, acknowledged, listen_request, listen_result, tag, untag};
-pub use lists::{ListKind, Lists};
 pub use notice::{Incoming, Notice};
-pub use route::{Names, OutwardError, Routed, RoutedId, inward, outward};
+pub use route::{OutwardError, Routed, RoutedId, inward, outward};
 
 /// Whether a text has the form of a binding's id.
 fn is_binding(text: &str) -> bool {

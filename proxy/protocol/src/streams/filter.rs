@@ -3,7 +3,7 @@
 use crate::raw::{self, Raw};
 use crate::{JsonError, Limits};
 
-use super::{ListKind, Lists};
+use super::{Change, Changes};
 
 /// Resources and tasks of one filter.
 const ITEMS_MAX: usize = 512;
@@ -13,8 +13,8 @@ const ITEM_BYTES_MAX: usize = 32 * 1024;
 /// What a subscription is told of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Filter {
-    /// Lists whose changes are told.
-    pub lists: Lists,
+    /// Changes whose changes are told.
+    pub changes: Changes,
     /// Resources whose updates are told, by URI.
     pub resources: Vec<Box<str>>,
     /// Tasks whose changes are told, by id (Tasks extension).
@@ -51,14 +51,14 @@ impl Filter {
     pub fn of_message(message: &str, limits: &Limits) -> Result<Self, FilterError> {
         let [filter] = raw::find(message, [&["params", "notifications"]], limits)?;
         let filter = filter.filter(Raw::is_object).ok_or(FilterError::Missing)?.text;
-        let [tools, prompts, resources] = ListKind::ALL.map(|kind| [kind.filter_key()]);
+        let [tools, prompts, resources] = Change::ALL.map(|kind| [kind.filter_key()]);
         let paths: [&[&str]; 5] = [&tools, &prompts, &resources, &[RESOURCES], &[TASKS]];
         let [tools, prompts, resources, uris, tasks] = raw::find(filter, paths, limits)?;
-        let mut lists = Lists::NONE;
-        for (kind, wanted) in ListKind::ALL.into_iter().zip([tools, prompts, resources]) {
+        let mut changes = Changes::NONE;
+        for (kind, wanted) in Change::ALL.into_iter().zip([tools, prompts, resources]) {
             let wanted = wanted.map_or(Some(false), |wanted| wanted.as_bool());
             if wanted.ok_or(FilterError::Malformed(kind.filter_key()))? {
-                lists.insert(kind);
+                changes.insert(kind);
             }
         }
         let resources = strings(uris, RESOURCES, limits)?;
@@ -67,28 +67,28 @@ impl Filter {
         if resources.len() + tasks.len() > ITEMS_MAX || bytes > ITEM_BYTES_MAX {
             return Err(FilterError::TooMany);
         }
-        Ok(Self { lists, resources, tasks })
+        Ok(Self { changes, resources, tasks })
     }
 
-    /// A filter of lists alone.
-    pub fn of_lists(lists: Lists) -> Self {
-        Self { lists, ..Self::default() }
+    /// A filter of changes alone.
+    pub fn of_changes(changes: Changes) -> Self {
+        Self { changes, ..Self::default() }
     }
 
     /// Whether it asks for nothing.
     pub fn is_empty(&self) -> bool {
-        self.lists.is_empty() && self.resources.is_empty() && self.tasks.is_empty()
+        self.changes.is_empty() && self.resources.is_empty() && self.tasks.is_empty()
     }
 
     /// The object that the wire has.
     pub fn to_json(&self) -> String {
-        let lists = self.lists.iter().map(|kind| format!("\"{}\":true", kind.filter_key()));
+        let changes = self.changes.iter().map(|kind| format!("\"{}\":true", kind.filter_key()));
         let items = [(RESOURCES, &self.resources), (TASKS, &self.tasks)];
         let items = items.into_iter().filter(|(_, items)| !items.is_empty()).map(|(name, items)| {
             let items: Vec<_> = items.iter().map(|item| raw::string(item)).collect();
             format!("\"{name}\":[{}]", items.join(","))
         });
-        format!("{{{}}}", lists.chain(items).collect::<Vec<_>>().join(","))
+        format!("{{{}}}", changes.chain(items).collect::<Vec<_>>().join(","))
     }
 }
 
@@ -125,10 +125,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(filter: &str, expected: Result<(Lists, &[&str], &[&str]), FilterError>) {
+    fn check(filter: &str, expected: Result<(Changes, &[&str], &[&str]), FilterError>) {
         let boxed = |items: &[&str]| items.iter().map(|item| Box::from(*item)).collect();
-        let expected = expected.map(|(lists, resources, tasks)| Filter {
-            lists,
+        let expected = expected.map(|(changes, resources, tasks)| Filter {
+            changes,
             resources: boxed(resources),
             tasks: boxed(tasks),
         });
@@ -137,16 +137,16 @@ mod tests {
 
     #[test]
     fn a_filter_says_what_is_wanted() {
-        let tools: Lists = [ListKind::Tools].into_iter().collect();
-        check("{}", Ok((Lists::NONE, &[], &[])));
+        let tools: Changes = [Change::Tools].into_iter().collect();
+        check("{}", Ok((Changes::NONE, &[], &[])));
         check(r#"{"toolsListChanged":true,"promptsListChanged":false}"#, Ok((tools, &[], &[])));
         check(
             r#"{"resourceSubscriptions":["a:b","c:\u0064","a:b"],"taskIds":["t"],"newThing":{"x":1}}"#,
-            Ok((Lists::NONE, &["a:b", "c:d"], &["t"])),
+            Ok((Changes::NONE, &["a:b", "c:d"], &["t"])),
         );
         check(
             r#"{"toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true}"#,
-            Ok((Lists::ALL, &[], &[])),
+            Ok((Changes::ALL, &[], &[])),
         );
     }
 
@@ -180,10 +180,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn survives(lists in 0..8_u8, resources in prop::collection::btree_set(".{0,20}", 0..4), tasks in prop::collection::btree_set(".{0,9}", 0..3)) {
+        fn survives(bits in 0..8_u8, resources in prop::collection::btree_set(".{0,20}", 0..4), tasks in prop::collection::btree_set(".{0,9}", 0..3)) {
             let boxed = |items: std::collections::BTreeSet<String>| items.into_iter().map(String::into_boxed_str).collect();
-            let lists = ListKind::ALL.into_iter().enumerate().filter(|(bit, _)| lists >> bit & 1 == 1).map(|(_, kind)| kind).collect();
-            let filter = Filter { lists, resources: boxed(resources), tasks: boxed(tasks) };
+            let changes = Change::ALL.into_iter().enumerate().filter(|(bit, _)| bits >> bit & 1 == 1).map(|(_, kind)| kind).collect();
+            let filter = Filter { changes, resources: boxed(resources), tasks: boxed(tasks) };
             prop_assert_eq!(read(&filter.to_json()), Ok(filter));
         }
     }

@@ -53,7 +53,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::streams::{ListKind, Lists};
+    use crate::streams::{Change, Changes};
 
     fn parsed(text: &str) -> Value {
         serde_json::from_str(text).unwrap()
@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn what_is_written_is_what_the_specification_shows() {
         let filter = Filter {
-            lists: [ListKind::Tools].into_iter().collect(),
+            changes: [Change::Tools].into_iter().collect(),
             resources: vec!["file:///a\"b".into()],
             tasks: Vec::new(),
         };
@@ -82,7 +82,7 @@ mod tests {
             json!({"jsonrpc": "2.0", "id": 1,
                 "result": {"resultType": "complete", "_meta": {SUBSCRIPTION_ID: 1}}})
         );
-        assert_eq!(Filter::of_lists(Lists::NONE).to_json(), "{}");
+        assert_eq!(Filter::of_changes(Changes::NONE).to_json(), "{}");
     }
 
     #[track_caller]

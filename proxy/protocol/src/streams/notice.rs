@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::raw::{self, Raw};
 use crate::{JsonError, Limits};
 
-use super::ListKind;
+use super::Change;
 
 /// A message from an upstream, as far as its stream is concerned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Incoming<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice<'a> {
     /// A list changed.
-    ListChanged(ListKind),
+    ListChanged(Change),
     /// A resource changed, by URI.
     ResourceUpdated(Cow<'a, str>),
     /// A task changed, by id (Tasks extension).
@@ -70,7 +70,7 @@ impl<'a> Incoming<'a> {
 }
 
 fn notice<'a>(method: Cow<'a, str>, uri: Option<Raw<'a>>, task: Option<Raw<'a>>) -> Notice<'a> {
-    if let Some(kind) = ListKind::of_method(&method) {
+    if let Some(kind) = Change::of_method(&method) {
         return Notice::ListChanged(kind);
     }
     let text = |raw: Option<Raw<'a>>| raw.and_then(|raw| raw.as_str());
@@ -103,7 +103,7 @@ mod tests {
             Some(Incoming::Request { id: "\"a\"", method: "roots/list".into() }),
         );
         check(r#"{"id":1,"result":{}}"#, Some(Incoming::Response { id: "1" }));
-        for kind in ListKind::ALL {
+        for kind in Change::ALL {
             check(&kind.message(None), told(Notice::ListChanged(kind)));
         }
         check(

@@ -10,8 +10,7 @@ fn limits() -> Limits {
 }
 
 fn out(message: &str) -> String {
-    let names = Names { binding: "gh", uri: &|uri| format!("gh+{uri}"), task: &|task| format!("gh.{task}") };
-    outward(message, &names, &limits()).unwrap().into_owned()
+    outward(message, "gh", &limits()).unwrap().into_owned()
 }
 
 #[track_caller]
@@ -29,22 +28,10 @@ fn requests_go_out_under_routed_ids() {
 }
 
 #[test]
-fn notifications_go_out_under_the_endpoints_names() {
+fn a_cancelled_request_is_the_one_that_went_out() {
     check_out(
         r#"{"method":"notifications/cancelled","params":{"requestId":7}}"#,
         r#"{"method":"notifications/cancelled","params":{"requestId":"gh:7"}}"#,
-    );
-    check_out(
-        r#"{"method":"notifications/resources/updated","params":{"uri":"a:b","taskId":"t"}}"#,
-        r#"{"method":"notifications/resources/updated","params":{"uri":"gh+a:b","taskId":"t"}}"#,
-    );
-    check_out(
-        r#"{"method":"notifications/tasks/status","params":{"taskId":"t","uri":"a:b"}}"#,
-        r#"{"method":"notifications/tasks/status","params":{"taskId":"gh.t","uri":"a:b"}}"#,
-    );
-    check_out(
-        r#"{"id":1,"method":"elicitation/create","params":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}}"#,
-        r#"{"id":"gh:1","method":"elicitation/create","params":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"gh.t"}}}}"#,
     );
 }
 
@@ -57,23 +44,19 @@ fn what_is_the_clients_own_stays() {
     ] {
         check_out(message, message);
     }
-    // A task that the server asks for is the client's own.
-    let asked = r#"{"id":"gh:1","method":"tasks/get","params":{"taskId":"t"}}"#;
-    check_out(r#"{"id":1,"method":"tasks/get","params":{"taskId":"t"}}"#, asked);
 }
 
 #[test]
 fn an_id_without_room_goes_nowhere() {
     let long = format!(r#"{{"id":"{}","method":"roots/list"}}"#, "x".repeat(1020));
-    let names = Names { binding: "gh", uri: &str::to_owned, task: &str::to_owned };
-    assert_eq!(outward(&long, &names, &limits()), Err(OutwardError::IdTooLong));
+    assert_eq!(outward(&long, "gh", &limits()), Err(OutwardError::IdTooLong));
     let twice = r#"{"id":1,"id":2,"method":"roots/list"}"#;
-    assert_eq!(outward(twice, &names, &limits()), Err(JsonError::DuplicateKey.into()));
+    assert_eq!(outward(twice, "gh", &limits()), Err(JsonError::DuplicateKey.into()));
 }
 
 #[track_caller]
 fn check_in(message: &str, expected: Option<(&str, &str)>) {
-    let read = inward(message, true, &limits()).unwrap();
+    let read = inward(message, &limits()).unwrap();
     let read = read.as_ref().map(|routed| (&*routed.binding, &*routed.message));
     assert_eq!(read, expected, "{message}");
 }
@@ -85,13 +68,6 @@ fn answers_find_their_way_back() {
     check_in(
         r#"{"method":"notifications/progress","params":{"progressToken":"gh:1"}}"#,
         Some(("gh", r#"{"method":"notifications/progress","params":{"progressToken":1}}"#)),
-    );
-    check_in(
-        r#"{"id":"gh:1","result":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"gh.t"}}}}"#,
-        Some((
-            "gh",
-            r#"{"id":1,"result":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}}"#,
-        )),
     );
 }
 
@@ -116,13 +92,6 @@ fn what_names_no_binding_is_not_routed() {
     check_in(r#"{"method":1,"id":"gh:7"}"#, None);
 }
 
-#[test]
-fn a_bare_task_keeps_its_name() {
-    let message =
-        r#"{"id":"gh:1","result":{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"gh.t"}}}}"#;
-    assert!(inward(message, false, &limits()).unwrap().unwrap().message.contains("\"gh.t\""));
-}
-
 fn id() -> impl Strategy<Value = Value> {
     prop_oneof![any::<i32>().prop_map(Value::from), ".{0,30}".prop_map(Value::from)]
 }
@@ -144,7 +113,7 @@ proptest! {
         let routed = RoutedId::encode("gh", &id.to_string(), &limits()).unwrap();
         prop_assert_eq!(&sent, &around(&routed));
         let answer = |id: &str| format!("{{\"result\":{quoted}{pad},\"id\":{id}}}");
-        let back = inward(&answer(&routed), true, &limits()).unwrap().unwrap();
+        let back = inward(&answer(&routed), &limits()).unwrap().unwrap();
         prop_assert_eq!(back.message, answer(&id.to_string()));
     }
 
@@ -152,6 +121,6 @@ proptest! {
     fn forgeries_do_not_panic(text in ".{0,60}") {
         let _ = RoutedId::parse(&text, &limits());
         let _ = RoutedId::parse(&json!(text).to_string(), &limits());
-        let _ = inward(&text, true, &limits());
+        let _ = inward(&text, &limits());
     }
 }

@@ -1,8 +1,8 @@
-//! The three lists whose changes are told.
+//! Changes of lists: what is told of them, and sets of them.
 
-/// A list whose changes are told.
+/// What changed: a list whose changes are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ListKind {
+pub enum Change {
     /// `tools/list`.
     Tools,
     /// `prompts/list`.
@@ -11,7 +11,7 @@ pub enum ListKind {
     Resources,
 }
 
-impl ListKind {
+impl Change {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Tools, Self::Prompts, Self::Resources];
 
@@ -33,7 +33,7 @@ impl ListKind {
         }
     }
 
-    /// The list that a notification tells of.
+    /// What a notification tells of.
     pub fn of_method(method: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.method() == method)
     }
@@ -59,33 +59,33 @@ impl ListKind {
     }
 }
 
-/// A set of lists.
+/// A set of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Lists(u8);
+pub struct Changes(u8);
 
-impl Lists {
+impl Changes {
     /// None.
     pub const NONE: Self = Self(0);
-    /// Every list.
+    /// Every one.
     pub const ALL: Self = Self(7);
 
-    /// Whether no list is in it.
+    /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether a list is in it.
-    pub const fn contains(self, kind: ListKind) -> bool {
+    /// Whether one is in it.
+    pub const fn contains(self, kind: Change) -> bool {
         self.0 & kind.bit() != 0
     }
 
-    /// Puts a list in.
-    pub const fn insert(&mut self, kind: ListKind) {
+    /// Puts one in.
+    pub const fn insert(&mut self, kind: Change) {
         self.0 |= kind.bit();
     }
 
-    /// Takes a list out.
-    pub const fn remove(&mut self, kind: ListKind) {
+    /// Takes one out.
+    pub const fn remove(&mut self, kind: Change) {
         self.0 &= !kind.bit();
     }
 
@@ -102,16 +102,16 @@ impl Lists {
     }
 
     /// Those in it.
-    pub fn iter(self) -> impl Iterator<Item = ListKind> {
-        ListKind::ALL.into_iter().filter(move |kind| self.contains(*kind))
+    pub fn iter(self) -> impl Iterator<Item = Change> {
+        Change::ALL.into_iter().filter(move |kind| self.contains(*kind))
     }
 }
 
-impl FromIterator<ListKind> for Lists {
-    fn from_iter<I: IntoIterator<Item = ListKind>>(kinds: I) -> Self {
-        let mut lists = Self::NONE;
-        kinds.into_iter().for_each(|kind| lists.insert(kind));
-        lists
+impl FromIterator<Change> for Changes {
+    fn from_iter<I: IntoIterator<Item = Change>>(kinds: I) -> Self {
+        let mut changes = Self::NONE;
+        kinds.into_iter().for_each(|kind| changes.insert(kind));
+        changes
     }
 }
 
@@ -121,31 +121,31 @@ mod tests {
 
     #[test]
     fn a_set_holds_what_was_put_in() {
-        let mut lists: Lists = [ListKind::Tools, ListKind::Resources].into_iter().collect();
-        assert_eq!(lists.iter().collect::<Vec<_>>(), [ListKind::Tools, ListKind::Resources]);
-        lists.remove(ListKind::Tools);
-        lists.insert(ListKind::Prompts);
-        assert!(!lists.contains(ListKind::Tools) && lists.contains(ListKind::Prompts));
+        let mut changes: Changes = [Change::Tools, Change::Resources].into_iter().collect();
+        assert_eq!(changes.iter().collect::<Vec<_>>(), [Change::Tools, Change::Resources]);
+        changes.remove(Change::Tools);
+        changes.insert(Change::Prompts);
+        assert!(!changes.contains(Change::Tools) && changes.contains(Change::Prompts));
         assert_eq!(
-            lists.and([ListKind::Prompts].into_iter().collect()).iter().collect::<Vec<_>>(),
-            [ListKind::Prompts]
+            changes.and([Change::Prompts].into_iter().collect()).iter().collect::<Vec<_>>(),
+            [Change::Prompts]
         );
-        assert_eq!(lists.or(Lists::ALL), Lists::ALL);
-        assert!(Lists::NONE.is_empty() && !lists.is_empty());
+        assert_eq!(changes.or(Changes::ALL), Changes::ALL);
+        assert!(Changes::NONE.is_empty() && !changes.is_empty());
     }
 
     #[test]
     fn notifications_are_written() {
-        for kind in ListKind::ALL {
-            assert_eq!(ListKind::of_method(kind.method()), Some(kind));
+        for kind in Change::ALL {
+            assert_eq!(Change::of_method(kind.method()), Some(kind));
         }
-        assert_eq!(ListKind::of_method("notifications/tools/list_changed "), None);
+        assert_eq!(Change::of_method("notifications/tools/list_changed "), None);
         assert_eq!(
-            ListKind::Tools.message(None),
+            Change::Tools.message(None),
             r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#
         );
         assert_eq!(
-            ListKind::Prompts.message(Some(r#""a""#)),
+            Change::Prompts.message(Some(r#""a""#)),
             r#"{"jsonrpc":"2.0","method":"notifications/prompts/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"a"}}}"#
         );
     }
