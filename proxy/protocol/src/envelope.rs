@@ -13,7 +13,7 @@
 
 mod assemble;
 mod error;
-mod fold;
+pub(crate) mod fold;
 mod parts;
 #[cfg(test)]
 mod tests;

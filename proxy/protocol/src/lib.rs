@@ -11,6 +11,7 @@
 //! (`modelcontextprotocol/modelcontextprotocol: docs/specification`), the WHATWG HTML standard,
 //! "Server-sent events".
 
+pub mod catalogue;
 mod envelope;
 mod error;
 mod headers;

@@ -8,7 +8,7 @@ use crate::json::{Text, Unescaped};
 
 /// What a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Match<K> {
+pub(crate) enum Match<K> {
     /// One of the table.
     Known(K),
     /// Equal to this key of the table under folding only.
@@ -18,7 +18,7 @@ pub(super) enum Match<K> {
 }
 
 /// Looks `key` up in `table`.
-pub(super) fn look_up<K: Copy>(text: &str, key: Text, table: &[(&'static str, K)]) -> Match<K> {
+pub(crate) fn look_up<K: Copy>(text: &str, key: Text, table: &[(&'static str, K)]) -> Match<K> {
     let Some(raw) = text.get(key.span.range()) else { return Match::Other };
     if key.escaped || !raw.is_ascii() {
         return look_up_slowly(raw, table);
