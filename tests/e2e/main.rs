@@ -31,5 +31,6 @@ mod redaction;
 mod reload;
 mod sessions;
 mod support;
+mod tls;
 mod trace;
 mod upgrade;

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Process, binaries, until};
@@ -52,6 +53,13 @@ impl Fixture {
         format!("http://{}/mcp", self.address)
     }
 
+    /// What was asked, oldest first, if the server was started with `--note-requests`.
+    pub fn requests(&self) -> Vec<Value> {
+        let log = self.process.log();
+        let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// The process, to signal it or to read its log.
     pub fn process(&self) -> &Process {
         &self.process
@@ -60,6 +68,6 @@ impl Fixture {
 
 /// Only a line that is written to its end counts.
 fn announced(log: &str) -> Option<SocketAddr> {
-    let (line, _) = log.split_once("listening on http://")?.1.split_once('\n')?;
-    line.split('/').next()?.parse().ok()
+    let (line, _) = log.split_once("listening on http")?.1.split_once('\n')?;
+    line.split_once("://")?.1.split('/').next()?.parse().ok()
 }

@@ -5,18 +5,29 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use boring::ssl::SslStream;
 use serde_json::Value;
 
+use crate::tls::Authority;
 use crate::{DEADLINE, until};
 
 /// One client connection.
 #[derive(Debug)]
 pub struct RawHttp {
-    stream: TcpStream,
+    stream: Stream,
+    /// The socket below `stream`, for its settings.
+    socket: TcpStream,
     unread: VecDeque<u8>,
     /// Read from chunks, not yet handed out.
     events: VecDeque<Event>,
     closed: bool,
+}
+
+/// What the bytes pass through.
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<SslStream<TcpStream>>),
 }
 
 /// One response, with its body decoded from chunks.
@@ -61,17 +72,36 @@ impl RawHttp {
         let stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
         stream.set_nodelay(true).expect("TCP has no delay");
         stream.set_write_timeout(Some(DEADLINE)).expect("the deadline is not zero");
-        Some(Self { stream, unread: VecDeque::new(), events: VecDeque::new(), closed: false })
+        let socket = stream.try_clone().ok()?;
+        Some(Self::over(Stream::Plain(stream), socket))
+    }
+
+    /// Opens a connection with TLS, as a client that trusts `authority` only, to a server called `dns`.
+    ///
+    /// # Errors
+    /// When the server's certificate is not one that this client may trust.
+    pub fn connect_tls(address: SocketAddr, authority: &Authority, dns: &str) -> Result<Self, String> {
+        let stream = Self::connect(address).socket;
+        let socket = stream.try_clone().expect("a socket can be shared");
+        let (stream, _) = authority.handshake(stream, dns, b"\x08http/1.1")?;
+        Ok(Self::over(Stream::Tls(Box::new(stream)), socket))
+    }
+
+    fn over(stream: Stream, socket: TcpStream) -> Self {
+        Self { stream, socket, unread: VecDeque::new(), events: VecDeque::new(), closed: false }
     }
 
     /// Sends bytes. A server that has hung up already is no error: its answer is what counts.
     pub fn send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes);
+        let _ = match &mut self.stream {
+            Stream::Plain(stream) => stream.write_all(bytes),
+            Stream::Tls(stream) => stream.write_all(bytes),
+        };
     }
 
     /// The connection's own address, to tell connections apart.
     pub fn local_address(&self) -> SocketAddr {
-        self.stream.local_addr().expect("the socket is bound")
+        self.socket.local_addr().expect("the socket is bound")
     }
 
     /// Reads one final response; `None` when the server closes without one. Interim ones (1xx) are skipped.
@@ -192,10 +222,14 @@ impl RawHttp {
         if self.closed {
             return false;
         }
-        self.stream.set_read_timeout(Some(limit)).expect("the limit is not zero");
+        self.socket.set_read_timeout(Some(limit)).expect("the limit is not zero");
         let mut buffer = [0; 16 * 1024];
         let begun = Instant::now();
-        match self.stream.read(&mut buffer) {
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => stream.read(&mut buffer),
+            Stream::Tls(stream) => stream.read(&mut buffer),
+        };
+        match read {
             Ok(0) => self.closed = true,
             Ok(count) => self.unread.extend(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

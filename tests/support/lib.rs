@@ -29,6 +29,7 @@ pub mod packages;
 mod ports;
 mod process;
 pub mod scenes;
+pub mod tls;
 mod upstream;
 mod wait;
 

@@ -64,7 +64,7 @@ pub(crate) fn sources() -> Vec<Source> {
             let kind = entry.file_type().unwrap();
             if kind.is_dir() && !SKIPPED.contains(&name.as_str()) {
                 folders.push(entry.path());
-            } else if kind.is_file() {
+            } else if kind.is_file() && name != ".git" {
                 // What is no UTF-8 is no text, and a file may go while another test writes.
                 if let Ok(text) = fs::read_to_string(entry.path()) {
                     let path = entry.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
