@@ -15,7 +15,7 @@ mod tests;
 mod tree;
 
 pub use diff::{Change, Diff, diff};
-pub use hidden::{HiddenKind, HiddenText, escaped, printable};
+pub use hidden::{HiddenKind, HiddenText, escaped, printable, visible_json};
 
 use crate::{JsonError, Limits};
 use tree::Node;

@@ -11,4 +11,25 @@
 //! (`modelcontextprotocol/modelcontextprotocol: docs/specification`), the WHATWG HTML standard,
 //! "Server-sent events".
 
+pub mod catalogue;
 pub mod definition;
+mod envelope;
+mod error;
+mod headers;
+mod json;
+mod limits;
+mod method;
+pub mod raw;
+mod revision;
+pub mod sse;
+pub mod streams;
+
+pub use envelope::{
+    Envelope, EnvelopeError, EnvelopeErrorKind, Message, Meta, Outcome, Spans, Target, TargetKind,
+};
+pub use error::{Datum, RpcError, write_error};
+pub use headers::{Accept, Agreement, Field, Header, HeaderError, RequestHeaders};
+pub use json::{JsonError, write_string};
+pub use limits::Limits;
+pub use method::Method;
+pub use revision::{Era, Revision, UnknownRevision};

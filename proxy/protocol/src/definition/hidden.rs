@@ -117,6 +117,25 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A JSON text in one line, with what is hidden in its strings as JSON's own escapes: the same values, all of them to be seen.
+pub fn visible_json(json: &str) -> Cow<'_, str> {
+    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len());
+    for (character, hidden) in kinds(json) {
+        if hidden.is_none() {
+            shown.push(character);
+            continue;
+        }
+        for unit in character.encode_utf16(&mut [0; 2]) {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "\\u{unit:04x}");
+        }
+    }
+    Cow::Owned(shown)
+}
+
 fn search(node: &Node<'_>, path: &mut String, found: &mut Vec<HiddenText>) {
     match node {
         Node::Literal(_) => {}

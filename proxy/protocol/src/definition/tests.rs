@@ -191,6 +191,12 @@ fn what_is_printed_has_nothing_hidden() {
     assert_eq!(printable("abc", 3), "abc");
 }
 
+#[test]
+fn json_can_be_written_so_that_nothing_is_hidden() {
+    let shown = visible_json("{\"a\u{e9}\":\"\u{202e}b\u{e0041}\u{7f}\"}");
+    assert_eq!(shown, "{\"a\u{e9}\":\"\\u202eb\\udb40\\udc41\\u007f\"}");
+}
+
 /// Any JSON, of which floats are left out: what is pinned is how a number is written.
 fn value() -> impl Strategy<Value = Value> {
     let text = prop_oneof!["[a-z/\"\\\\]{0,4}", any::<String>(), Just("\u{1f600}\u{e000}".to_owned())];
@@ -221,7 +227,7 @@ fn written(value: &Value, choices: &mut impl FnMut() -> u8, out: &mut String) {
             let mut members: Vec<_> = members.iter().collect();
             let turns = usize::from(choices()) % members.len().max(1);
             members.rotate_left(turns);
-            if choices() % 2 == 0 {
+            if choices().is_multiple_of(2) {
                 members.reverse();
             }
             out.push('{');
@@ -260,7 +266,7 @@ fn write_text(text: &str, choices: &mut impl FnMut() -> u8, out: &mut String) {
             ('"' | '\\', 0) => out.extend(['\\', character]),
             ('"' | '\\' | '\0'..='\u{1f}', _) | (_, 1) => {
                 for unit in character.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&if choices() % 2 == 0 {
+                    out.push_str(&if choices().is_multiple_of(2) {
                         format!("\\u{unit:04x}")
                     } else {
                         format!("\\u{unit:04X}")
@@ -286,6 +292,7 @@ proptest! {
         prop_assert_eq!(&one, &definition(&text), "{}", text);
         // It is its own canonical form, and says what was said.
         prop_assert_eq!(&one, &definition(one.as_str()));
+        prop_assert_eq!(&one, &definition(&visible_json(one.as_str())));
         prop_assert_eq!(serde_json::from_str::<Value>(one.as_str()).unwrap(), tool);
     }
 
