@@ -25,7 +25,7 @@ use mcpg_sdk::{Caller, Scope};
 
 pub use key::{InvalidKey, KEY_FILE, KeyError, SessionKey, load};
 pub use level::{LoggingLevel, UnknownLevel};
-pub use local::{Asked, InUse, LocalSession, LocalSessions, Running, TooMany};
+pub use local::{Asked, LocalSession, LocalSessions, NotBegun, Running, TooMany};
 pub use sealer::{OpenError, Purpose, RingError, SealError, Sealer};
 
 use crate::upstream::ClientProfile;

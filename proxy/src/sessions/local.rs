@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-pub use session::{Asked, InUse, LocalSession, Running, TooMany};
+pub use session::{Asked, LocalSession, NotBegun, Running, TooMany};
 
 use super::SessionToken;
 use super::lru::Lru;

@@ -41,10 +41,16 @@ struct InFlight {
     cancelled: Arc<Signal>,
 }
 
-/// The id is that of a request which still runs.
+/// Why a request cannot begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a request with this id still runs")]
-pub struct InUse;
+pub enum NotBegun {
+    /// Answers could not be told apart.
+    #[error("a request with this id still runs in the session")]
+    InUse,
+    /// The session has its limit.
+    #[error("too many requests run in the session")]
+    TooMany,
+}
 
 /// A session wants more than it may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -101,11 +107,14 @@ impl LocalSession {
     /// went to one.
     ///
     /// # Errors
-    /// When a request with this id runs already: answers could not be told apart.
-    pub fn begin(self: &Arc<Self>, id: &str, binding: Option<&str>) -> Result<Running, InUse> {
+    /// When a request with this id runs already, or too many run.
+    pub fn begin(self: &Arc<Self>, id: &str, binding: Option<&str>) -> Result<Running, NotBegun> {
         let mut state = self.state.lock();
-        if state.running.len() >= RUNNING_MAX || state.running.contains_key(id) {
-            return Err(InUse);
+        if state.running.contains_key(id) {
+            return Err(NotBegun::InUse);
+        }
+        if state.running.len() >= RUNNING_MAX {
+            return Err(NotBegun::TooMany);
         }
         let cancelled = Arc::<Signal>::default();
         // Under the lock, so that the end of the session either is seen here or sees this request.
