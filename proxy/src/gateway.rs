@@ -21,7 +21,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
-pub use context::{Context, Direct};
+pub use context::{Beginning, Context, Direct};
 
 use crate::audit::AuditLog;
 use crate::dispatch;
@@ -30,7 +30,8 @@ use crate::metrics::Metrics;
 use crate::pipeline::{self, Arrival};
 use crate::refusal::Refusal;
 use crate::revision::RevisionStore;
-use crate::serve::Shared;
+use crate::serve::{self, Shared, Way};
+use crate::sessions::LocalSessions;
 use crate::trace_context::{Hex, TraceContext};
 
 /// What every request shares.
@@ -70,11 +71,19 @@ pub struct Proxy(pub Arc<Gateway>);
 
 impl Gateway {
     /// A gateway over a first revision.
-    pub fn new(revisions: Arc<RevisionStore>, audit: Arc<AuditLog>, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub fn new(
+        revisions: Arc<RevisionStore>,
+        audit: Arc<AuditLog>,
+        metrics: Arc<Metrics>,
+        sessions_max: usize,
+    ) -> Arc<Self> {
         Arc::new(Self {
             revisions,
             audit,
-            shared: Arc::new(Shared { metrics: Arc::clone(&metrics) }),
+            shared: Arc::new(Shared {
+                metrics: Arc::clone(&metrics),
+                sessions: LocalSessions::new(sessions_max),
+            }),
             metrics,
             startup: Startup::default(),
             transport: TransportConnector::new(None),
@@ -133,20 +142,26 @@ impl ProxyHttp for Proxy {
         context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh());
         let mut exchange = body::SessionExchange::new(session);
         let admitted =
-            pipeline::admit(&revision, &gateway.audit, &mut exchange, context.request_id, gateway.arrival())
-                .await;
-        match admitted {
-            Ok(authorized) => {
-                let http1 = authorized
-                    .route()
-                    .and_then(|route| route.http())
-                    .is_some_and(|http| http.peer.speaks_http1());
-                context.join_trace(authorized.traceparent());
-                context.authorized = Some(authorized);
-                if http1 {
-                    dispatch::exchange(session, context, &gateway.transport).await?;
-                }
-                Ok(http1)
+            pipeline::admit(&revision, gateway, &mut exchange, context.request_id, gateway.arrival()).await;
+        let authorized = match admitted {
+            Ok(authorized) => authorized,
+            Err(refusal) => {
+                gateway.refuse(session, context, &refusal).await?;
+                return Ok(true);
+            }
+        };
+        context.join_trace(authorized.traceparent());
+        context.authorized = Some(authorized);
+        match serve::choose(context).await {
+            Ok(Way::Direct) if context.http()?.peer.speaks_http1() => {
+                dispatch::exchange(session, context, &gateway.transport).await?;
+                Ok(true)
+            }
+            Ok(Way::Direct) => Ok(false),
+            Ok(Way::Served) => {
+                let refusal = Refusal::new(RpcError::UnknownBinding, None, "not served yet");
+                gateway.refuse(session, context, &refusal).await?;
+                Ok(true)
             }
             Err(refusal) => {
                 gateway.refuse(session, context, &refusal).await?;

@@ -26,7 +26,7 @@ use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
-use mcpg_protocol::{Accept, Revision as Protocol, RpcError};
+use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
 use mcpg_sdk::{Call, Caller, Decision};
 
 pub use envelope::{Ask, BodyError, ListKind, Spoken};
@@ -34,9 +34,10 @@ pub use gate::Gates;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
 
-use crate::audit::AuditLog;
+use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::revision::{Endpoint, Revision, Route, ScopeState};
+use crate::sessions::{Arrived, SessionError, SessionToken};
 use address::Addressed;
 
 /// What stands for the binding in a decision about several at once.
@@ -79,6 +80,7 @@ pub struct Authorized {
     id: Option<Box<str>>,
     protocol: Protocol,
     accept: Accept,
+    session: Option<Arc<SessionToken>>,
     redactor: Redactor,
     idempotent: bool,
     traceparent: Option<Box<str>>,
@@ -149,6 +151,11 @@ impl Authorized {
         self.protocol
     }
 
+    /// The legacy session that it belongs to.
+    pub fn session(&self) -> Option<&Arc<SessionToken>> {
+        self.session.as_ref()
+    }
+
     /// What the client can read.
     pub fn accept(&self) -> Accept {
         self.accept
@@ -176,7 +183,7 @@ impl Authorized {
 /// When a stage refuses.
 pub async fn admit<E: Exchange>(
     revision: &Revision,
-    audit: &AuditLog,
+    gateway: &Gateway,
     exchange: &mut E,
     request_id: RequestId,
     arrival: Arrival,
@@ -185,6 +192,7 @@ pub async fn admit<E: Exchange>(
     let identified = identify(scope, exchange.head(), arrival)?;
     let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &received, revision)?;
+    let session = session(revision, gateway, endpoint, exchange.head(), &identified, &spoken, arrival)?;
     let addressed = address::resolve(endpoint, &spoken)?;
     let source = exchange.source();
     let call = match &addressed {
@@ -201,7 +209,7 @@ pub async fn admit<E: Exchange>(
     let decided = scope.gates.pass(decided);
     scope.plugins.on_request();
     let row = decision_row(revision, &identified, &call, &spoken, &decided, request_id);
-    let recorded = row.write(audit).await;
+    let recorded = row.write(&gateway.audit).await;
     permitted(&decided, endpoint, &reach, &spoken)?;
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
     let redactor = redactor(scope, &decided, spoken.id())?;
@@ -222,6 +230,7 @@ pub async fn admit<E: Exchange>(
         id: spoken.id().map(Box::from),
         protocol: spoken.protocol(),
         accept: spoken.accept(),
+        session,
         redactor,
         idempotent: spoken.is_idempotent(),
         traceparent: spoken.traceparent().map(Box::from),
@@ -240,6 +249,33 @@ fn identify(scope: &ScopeState, head: &Parts, arrival: Arrival) -> Result<Identi
         .identity
         .identify(&credentials, arrival.wall)
         .map_err(|refusal| Refusal::new(RpcError::Unauthenticated, None, refusal.to_string()).closing())
+}
+
+/// The legacy session that a request belongs to. The modern era has none: what a client sends of one means nothing there.
+fn session(
+    revision: &Revision,
+    gateway: &Gateway,
+    endpoint: &Endpoint,
+    head: &Parts,
+    identified: &Identified,
+    spoken: &Spoken<'_>,
+    arrival: Arrival,
+) -> Result<Option<Arc<SessionToken>>, Refusal> {
+    if spoken.protocol().era() == Era::Modern || spoken.ask() == Ask::Initialize {
+        return Ok(None);
+    }
+    let arrived = Arrived {
+        headers: &head.headers,
+        endpoint: &endpoint.path,
+        scope: &revision.scope.scope,
+        caller: identified.caller(),
+        now: arrival.wall,
+    };
+    match revision.sessions.admit(&arrived, &gateway.shared.sessions) {
+        Ok(token) => Ok(Some(token)),
+        Err(SessionError::Missing) => Ok(None),
+        Err(error) => Err(Refusal::new(error.rpc(), spoken.id(), error.to_string())),
+    }
 }
 
 /// Stage 5. A call is charged to every limit in turn; the first that is exhausted refuses it.

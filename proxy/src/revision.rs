@@ -26,6 +26,7 @@ pub use store::{Applied, Refused, RevisionStore, Standing};
 
 use crate::guard::GuardLimits;
 use crate::pipeline::{Gates, Plugins};
+use crate::sessions::SessionKeys;
 
 /// One version of everything that a request reads.
 pub struct Revision {
@@ -47,6 +48,10 @@ pub struct Revision {
     pub propagate_trace: bool,
     /// What is allowed but probably not meant, for the operator.
     pub warnings: Vec<String>,
+    /// What seals the ids of legacy sessions.
+    pub sessions: Arc<SessionKeys>,
+    /// How long a legacy session lasts.
+    pub session_ttl: Duration,
     /// The one scope that this gateway serves.
     pub scope: ScopeState,
 }

@@ -6,6 +6,7 @@
 
 mod client;
 mod session;
+mod way;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,16 +18,19 @@ use mcpg_protocol::{Accept, Revision as Protocol};
 use mcpg_sdk::Caller;
 
 pub use client::{Client, ClientError};
+pub(crate) use way::{Way, choose};
 
 use crate::metrics::Metrics;
 use crate::revision::{Endpoint, Revision, Route};
-use crate::sessions::SessionToken;
+use crate::sessions::{LocalSessions, SessionToken};
 use crate::upstream::OnBehalf;
 
 /// What the gateway's own answers need besides a revision: it lives as long as the process.
 pub struct Shared {
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What is remembered of legacy sessions.
+    pub sessions: LocalSessions,
 }
 
 /// A request that every stage let pass.

@@ -51,7 +51,12 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let builder = Builder::new(Arc::clone(&metrics));
     let first = runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now()))?;
     let audit = AuditLog::open(audit_settings(&config)?).context("cannot open the audit log")?;
-    let gateway = Gateway::new(Arc::new(RevisionStore::new(first)), Arc::clone(&audit), Arc::clone(&metrics));
+    let gateway = Gateway::new(
+        Arc::new(RevisionStore::new(first)),
+        Arc::clone(&audit),
+        Arc::clone(&metrics),
+        config.sessions.local_max,
+    );
     note_revision(&gateway, &gateway.revisions.load());
     observe(&gateway, &connections).context("metrics")?;
     serve(&path, &config, &sockets, &gateway, connections)?;

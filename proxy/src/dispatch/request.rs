@@ -68,9 +68,8 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
     for (name, value) in &client.headers {
         let text = name.as_str();
         let skip = !is_forwarded(text)
-            || matches!(text, "host" | "content-length" | "transfer-encoding")
+            || matches!(text, "host" | "content-length" | "transfer-encoding" | "mcp-session-id")
             || (text == "mcp-name" && context.direct.name.is_some())
-            || (text == "mcp-session-id" && context.direct.session.is_some())
             || (reads_answer && text == "accept-encoding")
             || (replaces_trace && text == "traceparent")
             || (!keeps_state && text == "tracestate")

@@ -15,6 +15,7 @@ use super::Gateway;
 use crate::pipeline::{Authorized, outcome_row};
 use crate::response::{Answer, Changes, Rewrite};
 use crate::revision::{Revision, Route};
+use crate::sessions::{SESSION_ID, SessionKeys, SessionToken, UpstreamRef};
 use crate::trace_context::{Hex, TraceContext};
 use crate::upstream::HttpUpstream;
 
@@ -48,6 +49,18 @@ pub struct Direct {
     pub session: Option<HeaderValue>,
     /// What is done to the messages of the answer.
     pub rewrite: Option<Box<dyn Rewrite>>,
+    /// The session that the answer begins.
+    pub begins: Option<Beginning>,
+}
+
+/// A session that begins with the upstream's answer.
+pub struct Beginning {
+    /// What seals it.
+    pub keys: Arc<SessionKeys>,
+    /// The session, but for the upstream's own.
+    pub token: SessionToken,
+    /// The binding that it is with.
+    pub binding: Box<str>,
 }
 
 impl Context {
@@ -109,11 +122,25 @@ impl Context {
     /// When a header cannot be set.
     pub(crate) fn begin_answer(&mut self, head: &mut ResponseHeader) -> Result<bool> {
         let id = self.authorized.as_ref().and_then(Authorized::id).map(Box::from);
+        self.begin_session(head)?;
         let changes = Changes { rewrite: self.direct.rewrite.take(), redactor: self.redactor() };
         let answer = Answer::begin(head, changes, id, self.revision.bodies)?;
         let event_stream = answer.is_event_stream();
         self.answer = Some(answer);
         Ok(event_stream)
+    }
+
+    /// The client gets a sealed id for the session that begins, and never the upstream's own.
+    fn begin_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
+        let upstream = head.remove_header(&SESSION_ID);
+        let Some(beginning) = self.direct.begins.take() else { return Ok(()) };
+        let Some(id) = upstream.as_ref().and_then(|id| id.to_str().ok()) else { return Ok(()) };
+        let Beginning { keys, mut token, binding } = beginning;
+        token.upstreams = vec![UpstreamRef { binding, id: id.into(), protocol: token.client.protocol }];
+        let sealed = keys
+            .seal(&token)
+            .map_err(|error| Error::because(ErrorType::InternalError, "session not sealed", error))?;
+        head.insert_header(SESSION_ID, sealed)
     }
 
     /// Takes a piece of the upstream's body and leaves what goes to the client.

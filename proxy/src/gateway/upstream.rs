@@ -18,6 +18,7 @@ pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<
     if context.must_read_answer() {
         request.remove_header(&ACCEPT_ENCODING);
     }
+    request.remove_header("mcp-session-id");
     let own = [("mcp-name", &context.direct.name), ("mcp-session-id", &context.direct.session)];
     for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))) {
         request.insert_header(name, value)?;

@@ -1,7 +1,7 @@
 use super::*;
-use crate::audit::{AuditSettings, show::show_dir};
+use crate::audit::{AuditLog, AuditSettings, show::show_dir};
 use crate::metrics::Metrics;
-use crate::revision::{Builder, effective_digest};
+use crate::revision::{Builder, RevisionStore, effective_digest};
 use ed25519_dalek::SigningKey;
 use http::Request;
 use mcpg_config::Config;
@@ -29,8 +29,7 @@ const POLICIES: &str = r#"
 /// A gateway without a network.
 struct Bench {
     folder: tempfile::TempDir,
-    revision: Revision,
-    audit: Arc<AuditLog>,
+    gateway: Arc<Gateway>,
 }
 
 struct Fake {
@@ -60,16 +59,19 @@ impl Bench {
         std::fs::create_dir(folder.path().join("policies")).unwrap();
         std::fs::write(folder.path().join("policies/p.cedar"), POLICIES).unwrap();
         let config = Config::from_yaml(CONFIG.as_bytes(), "gateway.yaml", folder.path()).unwrap();
-        let builder = Builder::new(Metrics::new().unwrap());
+        let metrics = Metrics::new().unwrap();
+        let builder = Builder::new(Arc::clone(&metrics));
         let built = builder.build(&config, effective_digest(&config), 1, None, SystemTime::now()).await;
         let key = SigningKey::from_bytes(&[7; 32]);
         let settings = AuditSettings::new(config.audit.dir.clone(), "default".into(), "test".into(), key);
-        Self { folder, revision: built.unwrap(), audit: AuditLog::open(settings).unwrap() }
+        let revisions = Arc::new(RevisionStore::new(built.unwrap()));
+        let audit = AuditLog::open(settings).unwrap();
+        Self { folder, gateway: Gateway::new(revisions, audit, metrics, 16) }
     }
 
     async fn admit(&self, exchange: &mut Fake) -> Result<Authorized, Refusal> {
         let arrival = Arrival { wall: SystemTime::now(), monotonic_ns: 1 };
-        admit(&self.revision, &self.audit, exchange, [7; 16], arrival).await
+        admit(&self.gateway.revisions.load(), &self.gateway, exchange, [7; 16], arrival).await
     }
 
     fn rows(&self) -> Vec<Value> {
@@ -135,7 +137,7 @@ async fn what_nothing_permits_is_denied_and_on_record() {
 #[tokio::test]
 async fn a_call_that_cannot_be_recorded_is_not_made() {
     let bench = Bench::new().await;
-    bench.audit.close().unwrap();
+    bench.gateway.audit.close().unwrap();
     let refusal = bench.admit(&mut post("read")).await.err().unwrap();
     assert_eq!((refusal.status(), refusal.reason), (503, "audit_unavailable"));
 }

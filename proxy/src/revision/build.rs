@@ -19,6 +19,7 @@ use super::{BodyLimits, Revision, Routes, ScopeState};
 use crate::guard::{ConnectionLimits, GuardLimits, HeadLimits};
 use crate::metrics::Metrics;
 use crate::pipeline::{Gates, Plugins};
+use crate::sessions::{self, SessionKeys};
 
 /// Why a configuration makes no revision: each with its place.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -69,7 +70,11 @@ impl Builder {
         let scope = &config.tenancy.scope;
         let routes = route::routes(config, scope, &secrets, &self.metrics).await;
         let routes = routes.map_err(|problems| filters.problems.extend(problems));
-        let (Ok(identity), Ok(routes), []) = (identity, routes, filters.problems.as_slice()) else {
+        let sealer = sessions::load(&config.sessions.keys, &secrets, &config.state.dir);
+        let sealer = sealer.map_err(|error| filters.problems.push(error.to_string()));
+        let (Ok(identity), Ok(routes), Ok(sealer), []) =
+            (identity, routes, sealer, filters.problems.as_slice())
+        else {
             return Err(BuildError { problems: filters.problems });
         };
         Ok(Revision {
@@ -82,6 +87,8 @@ impl Builder {
             bodies: body_limits(config),
             propagate_trace: config.telemetry.propagation == Propagation::W3c,
             warnings: warnings(config, &filters.policy),
+            sessions: Arc::new(SessionKeys::new(sealer)),
+            session_ttl: config.sessions.ttl,
             scope: ScopeState {
                 scope: scope.clone(),
                 identity,
