@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 mod keys;
+mod tools;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +37,9 @@ enum Action {
     /// Make API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Review and approve what tools say of themselves.
+    #[command(subcommand)]
+    Tools(tools::Tools),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -49,6 +53,7 @@ impl Command {
             Action::Check { config } => check::check(&config),
             Action::Schema => check::schema(),
             Action::Keys(keys) => keys.run(),
+            Action::Tools(tools) => tools.run(),
             Action::Audit(audit) => audit.run(),
         }
     }

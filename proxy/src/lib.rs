@@ -9,6 +9,7 @@ pub mod guard;
 pub mod metrics;
 mod new_file;
 pub mod peer;
+pub mod pinning;
 pub mod pipeline;
 pub mod refusal;
 pub mod reload;

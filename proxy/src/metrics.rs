@@ -9,8 +9,8 @@ use std::sync::Arc;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The content type of [`Metrics::render`].
@@ -27,6 +27,10 @@ pub struct Metrics {
     durations: HistogramVec,
     refusals: IntCounterVec,
     upstream_errors: IntCounterVec,
+    tool_findings: IntCounterVec,
+    tools_pending: IntGaugeVec,
+    tools_withheld: IntGaugeVec,
+    tools_lock_failures: IntCounter,
     /// Reloads by result: `applied` or `refused`.
     reloads: IntCounterVec,
     /// The number of the revision in force.
@@ -76,6 +80,22 @@ impl Metrics {
                 Opts::new("mcpg_upstream_errors_total", "Failed calls to upstreams, by binding and reason."),
                 &["binding", "reason"],
             )?,
+            tool_findings: IntCounterVec::new(
+                Opts::new("mcpg_tool_findings_total", "Tools found not as approved, by binding and finding."),
+                &["binding", "finding"],
+            )?,
+            tools_pending: IntGaugeVec::new(
+                Opts::new("mcpg_tools_pending", "Tools that await approval, by binding."),
+                &["binding"],
+            )?,
+            tools_withheld: IntGaugeVec::new(
+                Opts::new("mcpg_tools_withheld", "Tools that are withheld, by binding."),
+                &["binding"],
+            )?,
+            tools_lock_failures: IntCounter::new(
+                "mcpg_tools_lock_failures_total",
+                "Failures to read or write the files of pinned tools.",
+            )?,
             reloads: IntCounterVec::new(
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
                 &["result"],
@@ -96,11 +116,15 @@ impl Metrics {
     }
 
     fn register_own(&self) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 8] = [
+        let collectors: [Box<dyn Collector>; 12] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.refusals.clone()),
             Box::new(self.upstream_errors.clone()),
+            Box::new(self.tool_findings.clone()),
+            Box::new(self.tools_pending.clone()),
+            Box::new(self.tools_withheld.clone()),
+            Box::new(self.tools_lock_failures.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.revision_number.clone()),
             Box::new(self.revision_loaded.clone()),
@@ -127,6 +151,33 @@ impl Metrics {
     /// Counts a failed call to an upstream. `reason` is one of the stable words.
     pub fn upstream_failed(&self, binding: &str, reason: &'static str) {
         self.upstream_errors.with_label_values(&[binding, reason]).inc();
+    }
+
+    /// Counts something found about a tool's definition. `finding` is one of the stable words.
+    pub fn tool_found(&self, binding: &str, finding: &'static str) {
+        self.tool_findings.with_label_values(&[binding, finding]).inc();
+    }
+
+    /// Shows how many tools of a binding await approval, and how many are withheld.
+    pub fn tools_pending(&self, binding: &str, pending: usize, withheld: usize) {
+        let gauge = |gauges: &IntGaugeVec, value: usize| {
+            gauges.with_label_values(&[binding]).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        gauge(&self.tools_pending, pending);
+        gauge(&self.tools_withheld, withheld);
+    }
+
+    /// Shows nothing more of the tools of a binding that is gone.
+    pub fn forget_tools(&self, binding: &str) {
+        for gauges in [&self.tools_pending, &self.tools_withheld] {
+            // One that was never shown is no loss.
+            let _ = gauges.remove_label_values(&[binding]);
+        }
+    }
+
+    /// Counts a failure to read or write the files of pinned tools.
+    pub fn tools_lock_failed(&self) {
+        self.tools_lock_failures.inc();
     }
 
     /// Counts an attempt to load a revision.

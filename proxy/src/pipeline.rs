@@ -206,7 +206,7 @@ pub async fn admit<E: Exchange>(
         }
         Addressed::All => whole::decide(scope, endpoint, &identified, &call),
     };
-    let decided = scope.gates.pass(decided);
+    let decided = scope.gates.pass(decided, &call);
     scope.plugins.on_request();
     let row = decision_row(revision, &identified, &call, &spoken, &decided, request_id);
     let recorded = row.write(&gateway.audit).await;
@@ -310,6 +310,10 @@ fn permitted(
     denying.iter().for_each(|route| route.metrics.denied.inc());
     let policy = reason.policy.as_deref().unwrap_or("none");
     let detail = format!("{} (policy {policy}, {}): {}", reason.engine, reason.code, reason.message);
+    if reason.code == gate::TOOL_WITHHELD {
+        let message = "the tool is withheld: its definition awaits approval";
+        return Err(Refusal::worded(RpcError::Denied, spoken.id(), gate::TOOL_WITHHELD, message, detail));
+    }
     // What nobody permits and no revision knows does not exist (MCP "Error Handling": 404, -32601).
     let unknown = reason.code == "not_permitted" && spoken.is_unknown_method();
     let error = if unknown { RpcError::MethodNotFound } else { RpcError::Denied };

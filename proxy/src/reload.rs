@@ -61,6 +61,8 @@ pub struct Fixed {
     audit: mcpg_config::Audit,
     log: mcpg_config::Log,
     scope: mcpg_sdk::Scope,
+    state: mcpg_config::State,
+    lock_file: PathBuf,
 }
 
 impl Fixed {
@@ -73,6 +75,8 @@ impl Fixed {
             audit: config.audit.clone(),
             log: config.telemetry.log,
             scope: config.tenancy.scope.clone(),
+            state: config.state.clone(),
+            lock_file: config.pinning.lock_file.clone(),
         }
     }
 
@@ -85,6 +89,8 @@ impl Fixed {
             ("audit", self.audit == other.audit),
             ("telemetry.log", self.log == other.log),
             ("tenancy.scope", self.scope == other.scope),
+            ("state", self.state == other.state),
+            ("pinning.lock_file", self.lock_file == other.lock_file),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
@@ -259,11 +265,12 @@ impl Sources {
     }
 }
 
-/// Shows a revision in the metrics, and what is odd about it in the log.
+/// Shows a revision in the metrics, and what is odd about it in the log; puts its rules for pinned tools in force.
 pub fn note_revision(gateway: &Gateway, revision: &Revision) {
     for warning in &revision.warnings {
         tracing::warn!(warning, "configuration");
     }
+    revision.scope.gates.enforce();
     gateway.metrics.revision_number.set(i64::try_from(revision.number).unwrap_or(i64::MAX));
     let built = revision.built.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     gateway.metrics.revision_loaded.set(built.as_secs_f64());

@@ -25,6 +25,7 @@ use crate::drain::Drain;
 use crate::gateway::Gateway;
 use crate::guard::Connections;
 use crate::metrics::{Metrics, Sample, SampleKind};
+use crate::pinning::Pins;
 use crate::reload::{Fixed, Loaded, Reloader, note_revision, read};
 use crate::revision::{Builder, RevisionStore};
 use crate::sockets::{Listen, Sockets};
@@ -48,7 +49,9 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let metrics = Metrics::new().context("metrics")?;
     let connections = Connections::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let builder = Builder::new(Arc::clone(&metrics));
+    let pins = Pins::open(&config.pinning.lock_file, &config.state.dir, Arc::clone(&metrics))
+        .context("cannot read the pinned tools")?;
+    let builder = Builder::new(Arc::clone(&metrics)).with_pins(pins);
     let first = runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now()))?;
     let audit = AuditLog::open(audit_settings(&config)?).context("cannot open the audit log")?;
     let gateway = Gateway::new(
@@ -92,7 +95,8 @@ fn serve(
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
     let (reload_requests, requests) = mpsc::channel(1);
-    let builder = Builder::new(Arc::clone(&gateway.metrics));
+    let pins = gateway.revisions.peek(|revision| Arc::clone(revision.scope.gates.pins()));
+    let builder = Builder::new(Arc::clone(&gateway.metrics)).with_pins(pins);
     let reloader = Reloader::new(path.to_owned(), Arc::clone(gateway), builder, Fixed::of(config));
     server.add_service(services::background(reloader, requests, Arc::clone(gateway)));
     tracing::info!(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mcpg_config::{Config, Plugin, Propagation};
+use mcpg_config::{BindingKind, Config, PinRules, Plugin, Propagation};
 use mcpg_filters::identity::IdentityChain;
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_filters::registry::{self, BuildContext, Filter};
@@ -18,6 +18,7 @@ use mcpg_sdk::policy::PolicyEngine;
 use super::{BodyLimits, Revision, Routes, ScopeState};
 use crate::guard::{ConnectionLimits, GuardLimits, HeadLimits};
 use crate::metrics::Metrics;
+use crate::pinning::Pins;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::{self, SessionKeys};
 
@@ -32,6 +33,7 @@ pub struct BuildError {
 /// Builds revisions.
 pub struct Builder {
     metrics: Arc<Metrics>,
+    pins: Arc<Pins>,
 }
 
 /// The filters of a scope, sorted by stage.
@@ -45,9 +47,15 @@ struct Filters {
 }
 
 impl Builder {
-    /// A builder that counts in `metrics`.
+    /// A builder that counts in `metrics`. What its revisions pin is kept in memory only.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+        let pins = Pins::in_memory(Arc::clone(&metrics));
+        Self { metrics, pins }
+    }
+
+    /// A builder whose revisions share these pins.
+    pub fn with_pins(self, pins: Arc<Pins>) -> Self {
+        Self { pins, ..self }
     }
 
     /// Builds a revision. What callers have used of their limits is taken over from `previous`.
@@ -94,13 +102,21 @@ impl Builder {
                 identity,
                 quotas: filters.quotas.into_iter().map(Arc::new).collect(),
                 policy: PolicyChain::new(filters.policy, CacheLimits::default()),
-                gates: Gates,
+                gates: Gates::new(Arc::clone(&self.pins), pin_rules(config)),
                 plugins: Plugins,
                 routes: Routes::new(routes, config.federation.naming, &self.metrics),
                 redactor: filters.redactor.unwrap_or_default().within(redact_limits(config)),
             },
         })
     }
+}
+
+fn pin_rules(config: &Config) -> Vec<(String, PinRules)> {
+    let rules = |binding: &mcpg_config::Binding| {
+        let BindingKind::Mcp(mcp) = &binding.kind;
+        (binding.id.clone(), mcp.pinning)
+    };
+    config.bindings.iter().map(rules).collect()
 }
 
 /// A digest of a configuration and of every file that its filters are built from, so that a change of a

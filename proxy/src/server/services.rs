@@ -141,12 +141,19 @@ impl BackgroundService for Background {
             () = self.reloader.run(requests) => {}
             () = self.keep_resolving() => {}
             () = self.keep_sweeping() => {}
+            () = self.keep_watching_pins() => {}
             _ = shutdown.wait_for(|stopping| *stopping) => {}
         }
     }
 }
 
 impl Background {
+    async fn keep_watching_pins(&self) {
+        // Every revision has the same.
+        let pins = self.gateway.revisions.peek(|revision| Arc::clone(revision.scope.gates.pins()));
+        pins.watch().await;
+    }
+
     async fn keep_sweeping(&self) {
         let mut tick = interval(SWEEP_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
