@@ -6,6 +6,7 @@ pub mod dispatch;
 pub mod drain;
 pub mod gateway;
 pub mod guard;
+mod lru;
 pub mod metrics;
 mod new_file;
 pub mod peer;

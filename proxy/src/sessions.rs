@@ -12,7 +12,6 @@
 mod key;
 mod level;
 mod local;
-mod lru;
 mod payload;
 mod sealer;
 

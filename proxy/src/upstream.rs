@@ -6,6 +6,7 @@
 //! A [`Reply`] is the same whatever carried it: a JSON body is one message, an event stream is many, a process's output
 //! is what belongs to the request.
 
+pub mod credentials;
 mod error;
 mod http;
 mod message;

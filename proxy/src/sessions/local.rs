@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 pub use session::{Asked, LocalSession, NotBegun, Running, TooMany};
 
 use super::SessionToken;
-use super::lru::Lru;
+use crate::lru::Lru;
 
 /// A session of which nothing need be remembered is forgotten after so long without a request.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
