@@ -63,6 +63,7 @@ pub struct Fixed {
     scope: mcpg_sdk::Scope,
     state: mcpg_config::State,
     lock_file: PathBuf,
+    sessions_max: usize,
 }
 
 impl Fixed {
@@ -77,6 +78,7 @@ impl Fixed {
             scope: config.tenancy.scope.clone(),
             state: config.state.clone(),
             lock_file: config.pinning.lock_file.clone(),
+            sessions_max: config.sessions.local_max,
         }
     }
 
@@ -91,6 +93,7 @@ impl Fixed {
             ("tenancy.scope", self.scope == other.scope),
             ("state", self.state == other.state),
             ("pinning.lock_file", self.lock_file == other.lock_file),
+            ("sessions.local_max", self.sessions_max == other.sessions_max),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }

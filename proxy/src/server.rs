@@ -51,7 +51,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let pins = Pins::open(&config.pinning.lock_file, &config.state.dir, Arc::clone(&metrics))
         .context("cannot read the pinned tools")?;
-    let builder = Builder::new(Arc::clone(&metrics)).with_pins(pins);
+    let builder = Builder::new(Arc::clone(&metrics)).with_pins(pins).keeping_state();
     let first = runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now()))?;
     let audit = AuditLog::open(audit_settings(&config)?).context("cannot open the audit log")?;
     let gateway = Gateway::new(
@@ -96,7 +96,7 @@ fn serve(
     }
     let (reload_requests, requests) = mpsc::channel(1);
     let pins = gateway.revisions.peek(|revision| Arc::clone(revision.scope.gates.pins()));
-    let builder = Builder::new(Arc::clone(&gateway.metrics)).with_pins(pins);
+    let builder = Builder::new(Arc::clone(&gateway.metrics)).with_pins(pins).keeping_state();
     let reloader = Reloader::new(path.to_owned(), Arc::clone(gateway), builder, Fixed::of(config));
     server.add_service(services::background(reloader, requests, Arc::clone(gateway)));
     tracing::info!(

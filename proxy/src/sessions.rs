@@ -9,6 +9,7 @@
 //!
 //! Source: MCP 2025-11-25 `basic/transports`, "Session Management".
 
+mod client_info;
 mod key;
 mod level;
 mod local;
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use mcpg_protocol::RpcError;
 use mcpg_sdk::{Caller, Scope};
 
+pub use client_info::client_info;
 pub use key::{InvalidKey, KEY_FILE, KeyError, SessionKey, load};
 pub use level::{LoggingLevel, UnknownLevel};
 pub use local::{Asked, LocalSession, LocalSessions, NotBegun, Running, TooMany};

@@ -34,6 +34,7 @@ pub struct BuildError {
 pub struct Builder {
     metrics: Arc<Metrics>,
     pins: Arc<Pins>,
+    keeps_state: bool,
 }
 
 /// The filters of a scope, sorted by stage.
@@ -47,15 +48,20 @@ struct Filters {
 }
 
 impl Builder {
-    /// A builder that counts in `metrics`. What its revisions pin is kept in memory only.
+    /// A builder that counts in `metrics`, and leaves the state folder alone: what its revisions pin is kept in memory only.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let pins = Pins::in_memory(Arc::clone(&metrics));
-        Self { metrics, pins }
+        Self { metrics, pins, keeps_state: false }
     }
 
     /// A builder whose revisions share these pins.
     pub fn with_pins(self, pins: Arc<Pins>) -> Self {
         Self { pins, ..self }
+    }
+
+    /// A builder for a gateway that serves: its session key is read from the state folder, or made there.
+    pub fn keeping_state(self) -> Self {
+        Self { keeps_state: true, ..self }
     }
 
     /// Builds a revision. What callers have used of their limits is taken over from `previous`.
@@ -78,7 +84,8 @@ impl Builder {
         let scope = &config.tenancy.scope;
         let routes = route::routes(config, scope, &secrets, &self.metrics).await;
         let routes = routes.map_err(|problems| filters.problems.extend(problems));
-        let sealer = sessions::load(&config.sessions.keys, &secrets, &config.state.dir);
+        let state_dir = self.keeps_state.then_some(config.state.dir.as_path());
+        let sealer = sessions::load(&config.sessions.keys, &secrets, state_dir);
         let sealer = sealer.map_err(|error| filters.problems.push(error.to_string()));
         let (Ok(identity), Ok(routes), Ok(sealer), []) =
             (identity, routes, sealer, filters.problems.as_slice())

@@ -12,7 +12,7 @@ use crate::gateway::{Beginning, Context, Direct};
 use crate::pipeline::{Ask, Authorized};
 use crate::refusal::Refusal;
 use crate::revision::{Revision, Route};
-use crate::sessions::{SessionToken, caller_digest};
+use crate::sessions::{SessionToken, caller_digest, client_info};
 use crate::upstream::ClientProfile;
 
 /// Which way a request takes.
@@ -94,7 +94,7 @@ fn profile(authorized: &Authorized, revision: &Revision) -> Result<ClientProfile
     Ok(ClientProfile {
         protocol: authorized.protocol(),
         capabilities: object(capabilities),
-        info: object(info),
+        info: client_info(&object(info)),
     })
 }
 

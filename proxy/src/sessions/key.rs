@@ -47,13 +47,15 @@ pub enum KeyError {
     /// Two keys of `sessions.keys` are one.
     #[error("`sessions.keys`: {0}")]
     Ring(#[from] RingError),
+    /// There is no randomness for a key.
+    #[error("cannot make a session key: {0}")]
+    Randomness(io::Error),
     /// The key of the state folder cannot be read or made.
-    #[error("cannot read or make `{path}`")]
+    #[error("cannot read or make `{path}`: {error}")]
     File {
         /// The file.
         path: PathBuf,
         /// Why.
-        #[source]
         error: io::Error,
     },
 }
@@ -110,15 +112,22 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// The ring that is configured, or else the key of the state folder, which is made if there is none.
+/// The ring that is configured. Where none is, the key of the state folder, which is made if there is none; without a folder, a key
+/// that nobody else has.
 ///
 /// # Errors
 /// When a key cannot be read or made.
-pub fn load(keys: &[SecretRef], secrets: &SecretResolver, state_dir: &Path) -> Result<Sealer, KeyError> {
-    let ring = if keys.is_empty() {
-        vec![own(state_dir)?]
-    } else {
-        keys.iter().map(|reference| configured(reference, secrets)).collect::<Result<_, _>>()?
+pub fn load(
+    keys: &[SecretRef],
+    secrets: &SecretResolver,
+    state_dir: Option<&Path>,
+) -> Result<Sealer, KeyError> {
+    let ring = match state_dir {
+        _ if !keys.is_empty() => {
+            keys.iter().map(|reference| configured(reference, secrets)).collect::<Result<_, _>>()?
+        }
+        Some(dir) => vec![own(dir)?],
+        None => vec![SessionKey::new(&*fresh().map_err(KeyError::Randomness)?)],
     };
     Ok(Sealer::new(ring)?)
 }
@@ -138,8 +147,7 @@ fn own(dir: &Path) -> Result<SessionKey, KeyError> {
 }
 
 fn make(dir: &Path, path: &Path) -> io::Result<()> {
-    let mut key = Zeroizing::new([0; KEY_BYTES]);
-    getrandom::fill(key.as_mut_slice()).map_err(io::Error::other)?;
+    let key = fresh()?;
     let mut text = Zeroizing::new(Vec::with_capacity(2 * KEY_BYTES + 1));
     for byte in key.iter() {
         text.extend([byte >> 4, byte & 15].map(digit));
@@ -150,6 +158,12 @@ fn make(dir: &Path, path: &Path) -> io::Result<()> {
         tracing::info!(path = %path.display(), "session key made: instances that share sessions need the same");
     }
     Ok(())
+}
+
+fn fresh() -> io::Result<Zeroizing<[u8; KEY_BYTES]>> {
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(key.as_mut_slice()).map_err(io::Error::other)?;
+    Ok(key)
 }
 
 fn digit(nibble: u8) -> u8 {
