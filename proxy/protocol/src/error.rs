@@ -66,6 +66,14 @@ pub enum RpcError {
     Overloaded,
     /// The upstream took too long.
     UpstreamTimeout,
+    /// What is asked or answered has no form in the other protocol revision.
+    BridgeImpossible,
+    /// What a repeated request answers is not waiting here: it is over, or another instance has it.
+    InputStateUnknown,
+    /// The client did not comply with what the server asked, and the server cannot be told.
+    ClientInputRefused,
+    /// The client did not answer what the server asked in time.
+    ClientInputTimeout,
 }
 
 /// A further member of `error.data`.
@@ -77,6 +85,8 @@ pub enum Datum<'a> {
     Number(u64),
     /// An array of strings.
     List(&'a [&'a str]),
+    /// JSON text.
+    Raw(&'a str),
 }
 
 impl RpcError {
@@ -110,6 +120,10 @@ impl RpcError {
         Self::Draining,
         Self::Overloaded,
         Self::UpstreamTimeout,
+        Self::BridgeImpossible,
+        Self::InputStateUnknown,
+        Self::ClientInputRefused,
+        Self::ClientInputTimeout,
     ];
 
     /// The JSON-RPC error code.
@@ -179,6 +193,24 @@ impl RpcError {
             Self::Misdirected => (42101, 421, "misdirected", "the host is not served here"),
             Self::Overloaded => (50303, 503, "overloaded", "the gateway is at its limit"),
             Self::UpstreamTimeout => (50401, 504, "upstream_timeout", "the upstream server took too long"),
+            Self::BridgeImpossible => (
+                50101,
+                501,
+                "bridge_impossible",
+                "this cannot be translated between the client's and the server's protocol revisions",
+            ),
+            Self::InputStateUnknown => {
+                (40901, 409, "input_state_unknown", "the request that this answers is not waiting here")
+            }
+            Self::ClientInputRefused => {
+                (42201, 422, "client_input_refused", "the client did not comply with what the server asked")
+            }
+            Self::ClientInputTimeout => (
+                40802,
+                408,
+                "client_input_timeout",
+                "the client did not answer what the server asked in time",
+            ),
         }
     }
 }
@@ -215,6 +247,7 @@ pub fn write_error(
 fn write_datum(buf: &mut Vec<u8>, datum: Datum<'_>) {
     match datum {
         Datum::Text(text) => write_string(buf, text),
+        Datum::Raw(json) => buf.extend_from_slice(json.as_bytes()),
         Datum::Number(number) => buf.extend_from_slice(number.to_string().as_bytes()),
         Datum::List(items) => {
             buf.push(b'[');

@@ -11,6 +11,7 @@
 //! (`modelcontextprotocol/modelcontextprotocol: docs/specification`), the WHATWG HTML standard,
 //! "Server-sent events".
 
+pub mod bridge;
 pub mod catalogue;
 pub mod definition;
 mod envelope;
