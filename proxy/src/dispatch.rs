@@ -15,21 +15,17 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, StatusCode, Version};
-use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
-use pingora_core::protocols::{Digest, Stream};
-use pingora_core::{Error, ErrorType, OrErr as _, Result};
+use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
-use tokio::io::AsyncWriteExt as _;
-use tokio::time::timeout;
 
 pub use pool::Target;
 pub(crate) use request::{connection_options, is_forwarded};
 
 use crate::gateway::Context;
 use crate::pipeline::Authorized;
-use crate::upstream::HttpUpstream;
+use crate::upstream::http1;
 
 /// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -43,11 +39,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 ///
 /// # Errors
 /// When the upstream or the client fails. Nothing was written to the client if it still has no response.
-pub async fn exchange(
-    session: &mut Session,
-    context: &mut Context,
-    transport: &TransportConnector,
-) -> Result<()> {
+pub async fn exchange(session: &mut Session, context: &mut Context) -> Result<()> {
     let route = context.route()?.clone();
     let Some(http) = route.http() else {
         return Error::e_explain(ErrorType::InternalError, "the upstream is no HTTP endpoint");
@@ -56,111 +48,18 @@ pub async fn exchange(
         Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
     })?;
     let message = request::write(session.req_header(), context)?;
-    let mut upstream = open(session, context, transport, http, &target, &message).await?;
+    let repeatable = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
+    let mut upstream = tokio::select! {
+        biased;
+        opened = http1::open(http, &target, &message, repeatable) => opened.map_err(|failure| failure.error)?,
+        gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
+    };
     answer(session, context, &mut upstream).await?;
     upstream.respect_keepalive();
     if let Some(stream) = upstream.reuse().await {
         target.put(stream);
     }
     Ok(())
-}
-
-/// Sends the request and reads the head of the answer. A pooled connection that turns out to be dead is replaced once,
-/// where the upstream cannot have acted on the request or acting twice does no harm.
-async fn open(
-    session: &mut Session,
-    context: &Context,
-    transport: &TransportConnector,
-    http: &HttpUpstream,
-    target: &Target,
-    message: &request::Wire,
-) -> Result<Upstream> {
-    let idempotent = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
-    if let Some(stream) = target.take() {
-        match attempt(session, http, stream, message).await {
-            Err(failure) if failure.is_stale(idempotent) => {}
-            outcome => return outcome.map_err(|failure| failure.error),
-        }
-    }
-    let stream = transport.new_stream(target.peer()).await.map_err(|error| error.into_up())?;
-    attempt(session, http, stream, message).await.map_err(|failure| failure.error)
-}
-
-/// A failed attempt, and how far it came.
-struct Failure {
-    error: Box<Error>,
-    sent: bool,
-}
-
-impl Failure {
-    fn new(error: Box<Error>, sent: bool) -> Self {
-        Self { error, sent }
-    }
-
-    /// Whether the request may go out again on a fresh connection.
-    fn is_stale(&self, idempotent: bool) -> bool {
-        let gone = matches!(
-            self.error.etype(),
-            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError
-        ) && !matches!(self.error.esource(), pingora_core::ErrorSource::Downstream);
-        gone && (!self.sent || idempotent)
-    }
-}
-
-async fn attempt(
-    session: &mut Session,
-    http: &HttpUpstream,
-    mut stream: Stream,
-    message: &request::Wire,
-) -> Result<Upstream, Failure> {
-    trust(http, &stream).map_err(|error| Failure::new(error, false))?;
-    let write = async {
-        stream.write_all(&message.head).await?;
-        if !message.rest.is_empty() {
-            stream.write_all(&message.rest).await?;
-        }
-        stream.flush().await
-    };
-    match timeout(http.timeouts.write, write).await {
-        Ok(written) => written.or_err(ErrorType::WriteError, "sending the request"),
-        Err(_) => Error::e_explain(ErrorType::WriteTimedout, "sending the request"),
-    }
-    .map_err(|error| Failure::new(error.into_up(), false))?;
-    let mut upstream = Upstream::new(stream);
-    upstream.read_timeout = Some(http.timeouts.read);
-    loop {
-        tokio::select! {
-            biased;
-            read = upstream.read_response() => {
-                read.map_err(|error| Failure::new(error.into_up(), true))?;
-            }
-            gone = session.as_downstream_mut().read_body_or_idle(true) => {
-                return Err(Failure::new(client_gone(gone), true));
-            }
-        }
-        match upstream.get_status() {
-            Some(StatusCode::SWITCHING_PROTOCOLS) => {
-                let error =
-                    Error::explain(ErrorType::InvalidHTTPHeader, "the upstream switched protocols").into_up();
-                return Err(Failure::new(error, true));
-            }
-            Some(status) if status.is_informational() => {}
-            _ => return Ok(upstream),
-        }
-    }
-}
-
-/// Checks what the upstream has proven, before any byte of the request leaves.
-fn trust(http: &HttpUpstream, stream: &Stream) -> Result<()> {
-    if !http.peer.needs_proof() {
-        return Ok(());
-    }
-    let digest = Digest { ssl_digest: stream.get_ssl_digest(), ..Digest::default() };
-    http.peer.check(Some(&digest)).map_err(|error| {
-        let mut error = Error::because(ErrorType::InvalidCert, "upstream not trusted", error).into_up();
-        error.set_retry(false);
-        error
-    })
 }
 
 /// Sends the answer on: in one piece where it is all there already, else as it comes.

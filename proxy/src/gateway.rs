@@ -14,7 +14,6 @@ use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
-use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
@@ -46,7 +45,6 @@ pub struct Gateway {
     pub shared: Arc<Shared>,
     /// What must be up before the gateway counts as ready.
     pub startup: Startup,
-    transport: TransportConnector,
     started: Instant,
 }
 
@@ -86,7 +84,6 @@ impl Gateway {
             }),
             metrics,
             startup: Startup::default(),
-            transport: TransportConnector::new(None),
             started: Instant::now(),
         })
     }
@@ -154,7 +151,7 @@ impl ProxyHttp for Proxy {
         context.authorized = Some(authorized);
         match serve::choose(context).await {
             Ok(Way::Direct) if context.http()?.peer.speaks_http1() => {
-                dispatch::exchange(session, context, &gateway.transport).await?;
+                dispatch::exchange(session, context).await?;
                 Ok(true)
             }
             Ok(Way::Direct) => Ok(false),

@@ -31,6 +31,12 @@ pub struct Metrics {
     tools_pending: IntGaugeVec,
     tools_withheld: IntGaugeVec,
     tools_lock_failures: IntCounter,
+    upstream_in_flight: IntGaugeVec,
+    upstream_queued: IntGaugeVec,
+    upstream_rejected: IntCounterVec,
+    upstream_retries: IntCounterVec,
+    upstream_breaker: IntGaugeVec,
+    upstream_breaker_opened: IntCounterVec,
     /// Reloads by result: `applied` or `refused`.
     reloads: IntCounterVec,
     /// The number of the revision in force.
@@ -50,6 +56,36 @@ pub struct BindingMetrics {
     pub denied: IntCounter,
     /// From the head to the last byte of the answer, in seconds.
     pub duration: Histogram,
+}
+
+/// The metrics of one upstream, looked up once per revision.
+#[derive(Clone)]
+pub struct UpstreamMetrics {
+    /// Calls under way.
+    pub in_flight: IntGauge,
+    /// Calls that wait for a place.
+    pub queued: IntGauge,
+    /// Calls for which the queue was too long.
+    pub rejected_queue_full: IntCounter,
+    /// Calls that waited too long.
+    pub rejected_queue_timeout: IntCounter,
+    /// Calls that the circuit breaker kept back.
+    pub rejected_breaker: IntCounter,
+    /// Requests sent again.
+    pub retries: IntCounter,
+    /// 1 while the circuit breaker is open.
+    pub breaker_open: IntGauge,
+    /// Times that it opened.
+    pub breaker_opened: IntCounter,
+    errors: IntCounterVec,
+    binding: Box<str>,
+}
+
+impl UpstreamMetrics {
+    /// Counts a failed call. `reason` is one of the stable words.
+    pub fn failed(&self, reason: &'static str) {
+        self.errors.with_label_values(&[&self.binding, reason]).inc();
+    }
 }
 
 impl Metrics {
@@ -96,6 +132,33 @@ impl Metrics {
                 "mcpg_tools_lock_failures_total",
                 "Failures to read or write the files of pinned tools.",
             )?,
+            upstream_in_flight: IntGaugeVec::new(
+                Opts::new("mcpg_upstream_calls", "Calls to an upstream that are under way, by binding."),
+                &["binding"],
+            )?,
+            upstream_queued: IntGaugeVec::new(
+                Opts::new("mcpg_upstream_queued", "Calls that wait for `calls.concurrency_max`, by binding."),
+                &["binding"],
+            )?,
+            upstream_rejected: IntCounterVec::new(
+                Opts::new(
+                    "mcpg_upstream_rejected_total",
+                    "Calls that a limit of the upstream kept from it, by binding and reason.",
+                ),
+                &["binding", "reason"],
+            )?,
+            upstream_retries: IntCounterVec::new(
+                Opts::new("mcpg_upstream_retries_total", "Requests sent to an upstream again, by binding."),
+                &["binding"],
+            )?,
+            upstream_breaker: IntGaugeVec::new(
+                Opts::new("mcpg_upstream_breaker_open", "Whether an upstream's circuit breaker is open."),
+                &["binding"],
+            )?,
+            upstream_breaker_opened: IntCounterVec::new(
+                Opts::new("mcpg_upstream_breaker_opened_total", "Times that a circuit breaker opened."),
+                &["binding"],
+            )?,
             reloads: IntCounterVec::new(
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
                 &["result"],
@@ -116,7 +179,7 @@ impl Metrics {
     }
 
     fn register_own(&self) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 12] = [
+        let collectors: [Box<dyn Collector>; 18] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.refusals.clone()),
@@ -125,6 +188,12 @@ impl Metrics {
             Box::new(self.tools_pending.clone()),
             Box::new(self.tools_withheld.clone()),
             Box::new(self.tools_lock_failures.clone()),
+            Box::new(self.upstream_in_flight.clone()),
+            Box::new(self.upstream_queued.clone()),
+            Box::new(self.upstream_rejected.clone()),
+            Box::new(self.upstream_retries.clone()),
+            Box::new(self.upstream_breaker.clone()),
+            Box::new(self.upstream_breaker_opened.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.revision_number.clone()),
             Box::new(self.revision_loaded.clone()),
@@ -140,6 +209,23 @@ impl Metrics {
             permitted: outcome("permitted"),
             denied: outcome("denied"),
             duration: self.durations.with_label_values(&[binding]),
+        }
+    }
+
+    /// The handles of one upstream.
+    pub fn upstream(&self, binding: &str) -> UpstreamMetrics {
+        let rejected = |reason| self.upstream_rejected.with_label_values(&[binding, reason]);
+        UpstreamMetrics {
+            in_flight: self.upstream_in_flight.with_label_values(&[binding]),
+            queued: self.upstream_queued.with_label_values(&[binding]),
+            rejected_queue_full: rejected("queue_full"),
+            rejected_queue_timeout: rejected("queue_timeout"),
+            rejected_breaker: rejected("breaker_open"),
+            retries: self.upstream_retries.with_label_values(&[binding]),
+            breaker_open: self.upstream_breaker.with_label_values(&[binding]),
+            breaker_opened: self.upstream_breaker_opened.with_label_values(&[binding]),
+            errors: self.upstream_errors.clone(),
+            binding: binding.into(),
         }
     }
 

@@ -21,7 +21,7 @@ use mcpg_sdk::Scope;
 
 pub use build::{BuildError, Builder, effective_digest, source_paths};
 pub use endpoint::{Endpoint, Naming};
-pub use routes::{Route, Routes, Transport};
+pub use routes::{Origin, Route, Routes, Transport};
 pub use store::{Applied, Refused, RevisionStore, Standing};
 
 use crate::guard::GuardLimits;

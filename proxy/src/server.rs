@@ -62,7 +62,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     );
     note_revision(&gateway, &gateway.revisions.load());
     observe(&gateway, &connections).context("metrics")?;
-    serve(&path, &config, &sockets, &gateway, connections)?;
+    serve(&path, &config, &sockets, &gateway, builder, connections)?;
     audit.close().context("the audit log was not closed in good order")?;
     tracing::info!("stopped");
     Ok(())
@@ -73,6 +73,7 @@ fn serve(
     config: &Config,
     sockets: &Arc<Sockets>,
     gateway: &Arc<Gateway>,
+    builder: Builder,
     connections: Arc<Connections>,
 ) -> anyhow::Result<()> {
     let drain = Drain::new(Arc::clone(&connections));
@@ -95,8 +96,6 @@ fn serve(
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
     let (reload_requests, requests) = mpsc::channel(1);
-    let pins = gateway.revisions.peek(|revision| Arc::clone(revision.scope.gates.pins()));
-    let builder = Builder::new(Arc::clone(&gateway.metrics)).with_pins(pins).keeping_state();
     let reloader = Reloader::new(path.to_owned(), Arc::clone(gateway), builder, Fixed::of(config));
     server.add_service(services::background(reloader, requests, Arc::clone(gateway)));
     tracing::info!(

@@ -16,10 +16,12 @@
 //! `basic/transports` ("Protocol Version Header"), SEP-2243, SEP-2663, RFC 9110 5.5 and 12.5.1.
 
 mod agree;
+mod encode;
 mod media;
 #[cfg(test)]
 mod tests;
 
+pub use encode::encode_header_value;
 pub use media::Accept;
 
 use crate::{Datum, Envelope, Era, Revision, RpcError};

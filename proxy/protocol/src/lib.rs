@@ -29,7 +29,7 @@ pub use envelope::{
     Envelope, EnvelopeError, EnvelopeErrorKind, Message, Meta, Outcome, Spans, Target, TargetKind,
 };
 pub use error::{Datum, RpcError, write_error};
-pub use headers::{Accept, Agreement, Field, Header, HeaderError, RequestHeaders};
+pub use headers::{Accept, Agreement, Field, Header, HeaderError, RequestHeaders, encode_header_value};
 pub use json::{JsonError, write_string};
 pub use limits::Limits;
 pub use method::Method;

@@ -43,6 +43,11 @@ impl Target {
         &self.peer
     }
 
+    /// How long a connection may wait.
+    pub fn idle_time_max(&self) -> Duration {
+        self.idle_time_max
+    }
+
     /// A connection that still stands, the one used last first.
     pub fn take(&self) -> Option<Stream> {
         loop {

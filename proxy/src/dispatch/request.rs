@@ -1,24 +1,12 @@
 //! The request as it goes over the wire to an HTTP/1.1 upstream: its head written straight from the client's.
 
-use bytes::Bytes;
 use http::HeaderName;
 use http::header::CONNECTION;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 
 use crate::gateway::Context;
-
-/// Up to here a body goes into the same buffer, and so into the same system call, as the head.
-const JOINED_BYTES_MAX: usize = 64 * 1024;
-const HEAD_BYTES: usize = 1024;
-
-/// A request, ready to be sent.
-pub(super) struct Wire {
-    /// The head, and the body if it is not large.
-    pub(super) head: Vec<u8>,
-    /// A large body.
-    pub(super) rest: Bytes,
-}
+use crate::upstream::http1::{Wire, field};
 
 /// Writes the request of an authorized context.
 ///
@@ -31,12 +19,7 @@ pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
         .as_ref()
         .map(|authorized| authorized.body().clone())
         .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized"))?;
-    let joined = body.len() <= JOINED_BYTES_MAX;
-    let mut head = Vec::with_capacity(HEAD_BYTES + if joined { body.len() } else { 0 });
-    head.extend_from_slice(client.method.as_str().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(upstream.path_and_query.as_str().as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut head = Wire::begin(client.method.as_str(), upstream.path_and_query.as_str(), &body);
     field(&mut head, "host", upstream.authority.as_bytes());
     forward(&mut head, client, context);
     for (name, value) in &upstream.headers {
@@ -45,17 +28,7 @@ pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
     if context.revision.propagate_trace {
         field(&mut head, "traceparent", &context.trace.traceparent());
     }
-    if !body.is_empty() {
-        head.extend_from_slice(b"content-length: ");
-        decimal(&mut head, body.len());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    if joined {
-        head.extend_from_slice(&body);
-        return Ok(Wire { head, rest: Bytes::new() });
-    }
-    Ok(Wire { head, rest: body })
+    Ok(Wire::end(head, &body))
 }
 
 /// Copies the headers that may go on.
@@ -133,27 +106,6 @@ pub(crate) fn connection_options(client: &RequestHeader) -> Vec<HeaderName> {
         .collect()
 }
 
-fn field(head: &mut Vec<u8>, name: &str, value: &[u8]) {
-    head.extend_from_slice(name.as_bytes());
-    head.extend_from_slice(b": ");
-    head.extend_from_slice(value);
-    head.extend_from_slice(b"\r\n");
-}
-
-fn decimal(head: &mut Vec<u8>, mut number: usize) {
-    let mut digits = [0; 20];
-    let mut used = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        used += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    head.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,14 +160,5 @@ mod tests {
             ("content-type", "application/json"),
         ]);
         assert_eq!(left, ["content-length", "content-type", "mcp-method"]);
-    }
-
-    #[test]
-    fn numbers_are_written_in_decimal() {
-        for number in [0, 7, 10, 1024, 4_194_304, usize::MAX] {
-            let mut text = Vec::new();
-            decimal(&mut text, number);
-            assert_eq!(text, number.to_string().into_bytes());
-        }
     }
 }

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::pinning::Pins;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::{self, SessionKeys};
+use crate::upstream::Connectors;
 
 /// Why a configuration makes no revision: each with its place.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -31,10 +32,12 @@ pub struct BuildError {
 }
 
 /// Builds revisions.
+#[derive(Clone)]
 pub struct Builder {
     metrics: Arc<Metrics>,
     pins: Arc<Pins>,
     keeps_state: bool,
+    connectors: Arc<Connectors>,
 }
 
 /// The filters of a scope, sorted by stage.
@@ -51,7 +54,7 @@ impl Builder {
     /// A builder that counts in `metrics`, and leaves the state folder alone: what its revisions pin is kept in memory only.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let pins = Pins::in_memory(Arc::clone(&metrics));
-        Self { metrics, pins, keeps_state: false }
+        Self { metrics, pins, keeps_state: false, connectors: Arc::default() }
     }
 
     /// A builder whose revisions share these pins.
@@ -82,7 +85,14 @@ impl Builder {
         let identity = IdentityChain::new(std::mem::take(&mut filters.identity));
         let identity = identity.map_err(|error| filters.problems.push(error.to_string()));
         let scope = &config.tenancy.scope;
-        let routes = route::routes(config, scope, &secrets, &self.metrics).await;
+        let ground = route::Ground {
+            scope,
+            secrets: &secrets,
+            metrics: &self.metrics,
+            connectors: &self.connectors,
+            previous: previous.map(|previous| &previous.scope.routes),
+        };
+        let routes = route::routes(config, &ground).await;
         let routes = routes.map_err(|problems| filters.problems.extend(problems));
         let state_dir = self.keeps_state.then_some(config.state.dir.as_path());
         let sealer = sessions::load(&config.sessions.keys, &secrets, state_dir);

@@ -9,7 +9,7 @@ use mcpg_config::Naming as Configured;
 
 use super::{Endpoint, Naming};
 use crate::metrics::{BindingMetrics, Metrics};
-use crate::upstream::HttpUpstream;
+use crate::upstream::{Eras, Gate, HttpUpstream, ReplyLimits};
 
 /// The endpoints of a scope.
 #[derive(Default)]
@@ -26,6 +26,26 @@ pub struct Route {
     pub metrics: BindingMetrics,
     /// How its upstream is reached.
     pub transport: Transport,
+    /// What it was built from.
+    pub origin: Origin,
+    /// How many calls its upstream gets, and what is under way.
+    pub gate: Arc<Gate>,
+    /// How large its upstream's answers may be, where the gateway reads them.
+    pub replies: ReplyLimits,
+    /// What its upstream speaks.
+    pub eras: Eras,
+}
+
+/// All that a route is built from. One that would be built from the same again is kept, with its connections and all that it
+/// knows of its upstream.
+#[derive(Clone, PartialEq)]
+pub struct Origin {
+    /// The binding as configured.
+    pub binding: mcpg_config::Binding,
+    /// The limits of answers.
+    pub replies: ReplyLimits,
+    /// Digest of what the configuration only names: secrets, files.
+    pub named: blake3::Hash,
 }
 
 /// How an upstream is reached.

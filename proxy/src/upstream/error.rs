@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use mcpg_protocol::RpcError;
 
+use super::RpcFailure;
+
 /// Why an upstream gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UpstreamError {
@@ -17,7 +19,10 @@ pub enum UpstreamError {
     },
     /// It took too long.
     #[error("no answer in time")]
-    Timeout,
+    Timeout {
+        /// Whether the request may have reached it.
+        sent: bool,
+    },
     /// Its answer is no answer.
     #[error("invalid answer: {0}")]
     Invalid(Cow<'static, str>),
@@ -33,6 +38,9 @@ pub enum UpstreamError {
     /// It failed too often of late.
     #[error("the circuit breaker is open")]
     BreakerOpen,
+    /// It refused what the gateway asked on its own account.
+    #[error("refused: {} {}", .0.code, .0.message)]
+    Refused(RpcFailure),
     /// The gateway's own credentials for it cannot be had.
     #[error("no credentials for the upstream: {0}")]
     Credentials(Cow<'static, str>),
@@ -45,8 +53,8 @@ impl UpstreamError {
             Self::Unavailable { .. } | Self::BreakerOpen | Self::Credentials(_) => {
                 RpcError::UpstreamUnavailable
             }
-            Self::Timeout => RpcError::UpstreamTimeout,
-            Self::Invalid(_) | Self::TooLarge => RpcError::UpstreamInvalid,
+            Self::Timeout { .. } => RpcError::UpstreamTimeout,
+            Self::Invalid(_) | Self::TooLarge | Self::Refused(_) => RpcError::UpstreamInvalid,
             Self::SessionLost => RpcError::UnknownSession,
             Self::Busy => RpcError::Overloaded,
         }
@@ -56,7 +64,11 @@ impl UpstreamError {
     pub fn is_unsent(&self) -> bool {
         matches!(
             self,
-            Self::Unavailable { sent: false, .. } | Self::Busy | Self::BreakerOpen | Self::Credentials(_)
+            Self::Unavailable { sent: false, .. }
+                | Self::Timeout { sent: false }
+                | Self::Busy
+                | Self::BreakerOpen
+                | Self::Credentials(_)
         )
     }
 }

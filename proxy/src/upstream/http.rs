@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 
+use super::Connectors;
 use crate::dispatch::Target;
 use crate::peer::{PeerTemplate, PeerTimeouts};
 
@@ -20,6 +21,8 @@ pub struct HttpUpstream {
 
 /// What an endpoint is made of, besides its addresses.
 pub struct HttpParts {
+    /// What its connections are made with.
+    pub connectors: Arc<Connectors>,
     /// How its peer is made.
     pub peer: PeerTemplate,
     /// The upstream's host and port, as names to resolve again; none for a literal address.

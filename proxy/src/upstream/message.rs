@@ -1,12 +1,17 @@
 //! What goes to an upstream and what comes back.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::time::timeout;
 
 use super::UpstreamError;
+
+/// How long the end of a stream is waited for after its last message.
+const SETTLE_TIME_MAX: Duration = Duration::from_millis(20);
 
 /// How a request is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// Whether sending it twice does no more than sending it once.
     pub repeatable: bool,
+    /// Whether its event stream may last: until somebody ends it, not until `calls.deadline`. It takes no place from calls.
+    pub lasting: bool,
 }
 
 /// An upstream's answer.
@@ -62,6 +69,37 @@ pub struct Message {
     pub retry_ms: Option<u64>,
 }
 
+impl Verb {
+    /// The method of HTTP.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Post => "POST",
+            Self::Get => "GET",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+impl Outgoing {
+    /// A message.
+    pub fn post(body: Bytes, repeatable: bool) -> Self {
+        Self { verb: Verb::Post, headers: Vec::new(), body, repeatable, lasting: false }
+    }
+
+    /// A request without a message.
+    pub fn bare(verb: Verb) -> Self {
+        let (body, lasting) = (Bytes::new(), verb == Verb::Get);
+        Self { verb, headers: Vec::new(), body, repeatable: true, lasting }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
 impl Reply {
     /// The next message; none at the end.
     ///
@@ -69,6 +107,12 @@ impl Reply {
     /// When the answer breaks off, takes too long or is none.
     pub async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
         self.messages.next().await
+    }
+
+    /// To be called once the response has come: gives the connection back for the next request where the upstream ends the
+    /// stream at once, as it should. Where it does not, dropping the reply closes the connection.
+    pub async fn settle(&mut self) {
+        let _ = timeout(SETTLE_TIME_MAX, self.messages.next()).await;
     }
 }
 

@@ -58,6 +58,12 @@ impl<'a> Event<'a> {
         self.field(b"id")
     }
 
+    /// How long a client waits before it connects again, in milliseconds, if the event says so.
+    pub fn retry_ms(&self) -> Option<u64> {
+        let digits = self.field(b"retry").filter(|value| value.iter().all(u8::is_ascii_digit))?;
+        str::from_utf8(digits).ok()?.parse().ok()
+    }
+
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let mut rest = self.content;
         std::iter::from_fn(move || {

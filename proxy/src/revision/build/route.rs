@@ -1,11 +1,13 @@
 //! From a binding to its route.
 
+mod origin;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
-use mcpg_config::{BindingKind, Config, Host, HttpTransport, Text, TlsVersion, UpstreamTls};
+use mcpg_config::{Binding, BindingKind, Config, Host, HttpTransport, Text, TlsVersion, UpstreamTls};
 use mcpg_filters::net::{AddressPolicy, resolve};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_sdk::Scope;
@@ -14,42 +16,64 @@ use tokio::time::timeout;
 
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
-use crate::revision::{Route, Transport};
-use crate::upstream::{HttpParts, HttpUpstream};
+use crate::revision::{Origin, Route, Routes, Transport};
+use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream};
 
 /// How long a revision waits for a name. One that does not resolve is tried again in the background.
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// What routes are built with.
+pub(super) struct Ground<'a> {
+    /// The scope that they belong to.
+    pub(super) scope: &'a Scope,
+    /// Where secrets come from.
+    pub(super) secrets: &'a SecretResolver,
+    /// Where they count.
+    pub(super) metrics: &'a Metrics,
+    /// What their connections are made with.
+    pub(super) connectors: &'a Arc<Connectors>,
+    /// The routes so far: those of unchanged bindings are kept.
+    pub(super) previous: Option<&'a Routes>,
+}
+
 /// The routes of every binding, or what is wrong with them.
-pub(super) async fn routes(
-    config: &Config,
-    scope: &Scope,
-    secrets: &SecretResolver,
-    metrics: &Metrics,
-) -> Result<Vec<Arc<Route>>, Vec<String>> {
+pub(super) async fn routes(config: &Config, ground: &Ground<'_>) -> Result<Vec<Arc<Route>>, Vec<String>> {
     let mut routes = Vec::new();
     let mut problems = Vec::new();
     for binding in &config.bindings {
-        let BindingKind::Mcp(mcp) = &binding.kind;
-        let transport = match &mcp.transport {
-            mcpg_config::Transport::Http(http) => match parts(http, scope, secrets) {
-                Ok(parts) => Ok(Transport::Http(resolved(&binding.id, parts, http).await)),
-                Err(problem) => Err(problem),
-            },
-            mcpg_config::Transport::Stdio(_) => Err("`command` is not served by this build".to_owned()),
-        };
-        match transport {
-            Ok(transport) => routes.push(Arc::new(Route {
-                id: binding.id.clone(),
-                metrics: metrics.binding(&binding.id),
-                transport,
-            })),
+        let origin = Origin::of(binding, config, ground.secrets);
+        let kept = ground.previous.and_then(|routes| routes.iter().find(|route| route.origin == origin));
+        if let Some(kept) = kept {
+            routes.push(Arc::clone(kept));
+            continue;
+        }
+        match route(binding, origin, ground).await {
+            Ok(route) => routes.push(Arc::new(route)),
             Err(problem) => {
                 problems.push(format!("{}: binding `{}`: {problem}", config.file_name(), binding.id))
             }
         }
     }
     if problems.is_empty() { Ok(routes) } else { Err(problems) }
+}
+
+async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result<Route, String> {
+    let BindingKind::Mcp(mcp) = &binding.kind;
+    let transport = match &mcp.transport {
+        mcpg_config::Transport::Http(http) => {
+            Transport::Http(resolved(&binding.id, parts(http, ground)?, http).await)
+        }
+        mcpg_config::Transport::Stdio(_) => return Err("`command` is not served by this build".to_owned()),
+    };
+    Ok(Route {
+        id: binding.id.clone(),
+        metrics: ground.metrics.binding(&binding.id),
+        transport,
+        gate: Gate::new(mcp.calls, ground.metrics.upstream(&binding.id)),
+        replies: origin.replies,
+        eras: Eras::new(mcp.protocol.revision().and_then(|text| text.parse().ok())),
+        origin,
+    })
 }
 
 async fn resolved(id: &str, parts: HttpParts, binding: &HttpTransport) -> HttpUpstream {
@@ -69,10 +93,10 @@ async fn resolved(id: &str, parts: HttpParts, binding: &HttpTransport) -> HttpUp
     HttpUpstream::new(parts, &addresses)
 }
 
-fn parts(binding: &HttpTransport, scope: &Scope, secrets: &SecretResolver) -> Result<HttpParts, String> {
+fn parts(binding: &HttpTransport, ground: &Ground<'_>) -> Result<HttpParts, String> {
     let endpoint = &binding.url;
     let settings = PeerSettings {
-        scope: scope.to_string(),
+        scope: ground.scope.to_string(),
         tls: binding.tls.as_ref().map(tls).transpose()?,
         http2: match binding.http2 {
             mcpg_config::Http2::Auto => Http2::Auto,
@@ -88,6 +112,7 @@ fn parts(binding: &HttpTransport, scope: &Scope, secrets: &SecretResolver) -> Re
         },
     };
     Ok(HttpParts {
+        connectors: Arc::clone(ground.connectors),
         peer: PeerTemplate::new(&settings).map_err(|error| error.to_string())?,
         resolve: match &endpoint.host {
             Host::Name(name) => Some((name.clone(), endpoint.port)),
@@ -96,7 +121,7 @@ fn parts(binding: &HttpTransport, scope: &Scope, secrets: &SecretResolver) -> Re
         authority: header_value("the URL's authority", endpoint.authority().as_bytes())?,
         path_and_query: PathAndQuery::try_from(endpoint.path_and_query.as_str())
             .map_err(|_| "`url` has a malformed path".to_owned())?,
-        headers: headers(binding, secrets)?,
+        headers: headers(binding, ground.secrets)?,
         timeouts: settings.timeouts,
         idle_max: binding.pool.size,
     })

@@ -1,0 +1,266 @@
+//! One HTTP exchange with an upstream: within its limits, sent again where that does no harm, its answer read as messages.
+//!
+//! Nothing of a client's request goes out here but the message: every header is the gateway's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
+};
+use http::{HeaderValue, StatusCode};
+use pingora_core::protocols::http::v2::client::Http2Session;
+use pingora_core::{Error, ErrorType};
+use pingora_http::RequestHeader;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::answer::Answer;
+use super::body::Body;
+use super::connect::{Connection, Http2Share, trust};
+use super::gate::{Outcome, Permit};
+use super::http1::{self, Failure, Wire, field};
+use super::{HttpUpstream, OnBehalf, Outgoing, Reply, UpstreamError, Verb};
+use crate::dispatch::Target;
+use crate::revision::Route;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const OWN_NAME: &str = concat!("mcpg/", env!("CARGO_PKG_VERSION"));
+/// Before a request is sent again, up to this, doubled each time.
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+impl Route {
+    /// One exchange. The answer is streamed: dropping the [`Reply`] before its end closes the connection, by which an upstream of
+    /// the modern era is told that nobody waits any more. Waits for a place ([`super::Gate`]) and keeps within
+    /// `calls.deadline`, save that a stream that lasts may last.
+    ///
+    /// # Errors
+    /// When there is no answer. An answer that is an error, in HTTP or in JSON-RPC, is a [`Reply`].
+    pub async fn exchange(
+        &self,
+        on_behalf: &OnBehalf<'_>,
+        outgoing: Outgoing,
+    ) -> Result<Reply, UpstreamError> {
+        let http = self.http().ok_or_else(no_http)?;
+        let deadline = Instant::now() + self.gate.calls().deadline;
+        let prepared = timeout_at(deadline, self.prepare(http, on_behalf, &outgoing)).await;
+        let (permit, headers) = prepared.unwrap_or(Err(UpstreamError::Timeout { sent: false }))?;
+        let opened = timeout_at(deadline, self.attempts(http, &headers, &outgoing)).await;
+        let opened = opened.unwrap_or(Err(UpstreamError::Timeout { sent: true }));
+        let answered = match opened {
+            Ok(body) => {
+                Answer::begin(body, self.replies, permit, (!outgoing.lasting).then_some(deadline)).await
+            }
+            Err(error) => {
+                permit.outcome(error.outcome());
+                Err(error)
+            }
+        };
+        answered.inspect_err(|error| self.note(error))
+    }
+
+    /// The right to call, and every header of the request.
+    async fn prepare(
+        &self,
+        http: &HttpUpstream,
+        on_behalf: &OnBehalf<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<(Permit, Vec<(HeaderName, HeaderValue)>), UpstreamError> {
+        let permit = self.gate.permit().await?;
+        Ok((permit, self.head(http, on_behalf, outgoing).await?))
+    }
+
+    /// Counts a failure.
+    pub(super) fn note(&self, error: &UpstreamError) {
+        self.gate.metrics().failed(error.rpc().reason());
+        tracing::debug!(binding = self.id, %error, "upstream exchange failed");
+    }
+
+    /// Every header of the request.
+    async fn head(
+        &self,
+        http: &HttpUpstream,
+        on_behalf: &OnBehalf<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, UpstreamError> {
+        let accept = match outgoing.verb {
+            Verb::Get => HeaderValue::from_static("text/event-stream"),
+            Verb::Post | Verb::Delete => HeaderValue::from_static("application/json, text/event-stream"),
+        };
+        let mut headers = vec![
+            (HOST, http.authority.clone()),
+            (USER_AGENT, HeaderValue::from_static(OWN_NAME)),
+            (ACCEPT, accept),
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ];
+        if !outgoing.body.is_empty() {
+            headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        }
+        headers.extend_from_slice(&outgoing.headers);
+        // The operator's word is the last.
+        headers.retain(|(name, _)| name == HOST || !http.headers.iter().any(|(ours, _)| ours == name));
+        headers.extend_from_slice(&http.headers);
+        if let Some(authorization) = self.authorization(on_behalf).await? {
+            headers.retain(|(name, _)| name != AUTHORIZATION);
+            headers.push((AUTHORIZATION, authorization));
+        }
+        if let Some(traceparent) = on_behalf.traceparent.and_then(|bytes| HeaderValue::from_bytes(bytes).ok())
+        {
+            headers.push((TRACEPARENT, traceparent));
+        }
+        Ok(headers)
+    }
+
+    /// The head of an answer, after as many attempts as are allowed.
+    async fn attempts(
+        &self,
+        http: &HttpUpstream,
+        headers: &[(HeaderName, HeaderValue)],
+        outgoing: &Outgoing,
+    ) -> Result<Body, UpstreamError> {
+        let mut pause = RETRY_PAUSE;
+        let mut retries_left = self.gate.calls().retries_max;
+        loop {
+            let error = match attempt(http, headers, outgoing).await {
+                Ok(body) => return Ok(body),
+                Err(error) => error,
+            };
+            let safe = error.is_unsent() || outgoing.repeatable;
+            if retries_left == 0 || !safe || !matches!(error, UpstreamError::Unavailable { .. }) {
+                return Err(error);
+            }
+            retries_left -= 1;
+            self.gate.metrics().retries.inc();
+            sleep(pause.mul_f64(fastrand::f64())).await;
+            pause *= 2;
+        }
+    }
+}
+
+/// Sends the request and reads the head of the answer, over a pooled connection or, where that proves to be dead, a new one.
+async fn attempt(
+    http: &HttpUpstream,
+    headers: &[(HeaderName, HeaderValue)],
+    outgoing: &Outgoing,
+) -> Result<Body, UpstreamError> {
+    let target = http.next_target().ok_or(UpstreamError::Unavailable {
+        reason: "the upstream's name does not resolve".into(),
+        sent: false,
+    })?;
+    let failed = |failure: Failure| UpstreamError::transport(&failure.error, failure.sent);
+    match once(http, &target, headers, outgoing, false).await {
+        Err((failure, true)) if failure.is_stale(outgoing.repeatable) => {
+            once(http, &target, headers, outgoing, true).await.map_err(|(failure, _)| failed(failure))
+        }
+        outcome => outcome.map_err(|(failure, _)| failed(failure)),
+    }
+}
+
+/// One try. A failure comes with whether the connection had served before.
+async fn once(
+    http: &HttpUpstream,
+    target: &Arc<Target>,
+    headers: &[(HeaderName, HeaderValue)],
+    outgoing: &Outgoing,
+    fresh: bool,
+) -> Result<Body, (Failure, bool)> {
+    let unsent = |error| (Failure::new(error, false), false);
+    match http.connectors.any(http, target, fresh).await.map_err(unsent)? {
+        Connection::Http1 { stream, reused } => {
+            let session = http1::attempt(http, stream, &wire(http, headers, outgoing)).await;
+            let session = session.map_err(|failure| (failure, reused))?;
+            Ok(Body::Http1 { session: Box::new(session), target: Arc::clone(target) })
+        }
+        Connection::Http2 { mut session, reused } => {
+            match over_http2(http, &mut session, headers, outgoing).await {
+                Ok(()) => Ok(Body::Http2(session)),
+                Err(failure) => Err((failure, reused)),
+            }
+        }
+    }
+}
+
+fn wire(http: &HttpUpstream, headers: &[(HeaderName, HeaderValue)], outgoing: &Outgoing) -> Wire {
+    let mut head = Wire::begin(outgoing.verb.as_str(), http.path_and_query.as_str(), &outgoing.body);
+    for (name, value) in headers {
+        field(&mut head, name.as_str(), value.as_bytes());
+    }
+    Wire::end(head, &outgoing.body)
+}
+
+async fn over_http2(
+    http: &HttpUpstream,
+    share: &mut Http2Share,
+    headers: &[(HeaderName, HeaderValue)],
+    outgoing: &Outgoing,
+) -> Result<(), Failure> {
+    let unsent = |error: Box<Error>| Failure::new(error.into_up(), false);
+    let session: &mut Http2Session = share.session().map_err(unsent)?;
+    session.read_timeout = Some(http.timeouts.read);
+    session.write_timeout = Some(http.timeouts.write);
+    trust(http, session.digest()).map_err(unsent)?;
+    let head = http2_head(http, headers, outgoing).map_err(unsent)?;
+    session.write_request_header(Box::new(head), outgoing.body.is_empty()).map_err(unsent)?;
+    if !outgoing.body.is_empty() {
+        // Half a message is none.
+        session.write_request_body(outgoing.body.clone(), true).await.map_err(unsent)?;
+    }
+    session.read_response_header().await.map_err(|error| {
+        // Where the upstream says that it has not looked at the stream (GOAWAY, REFUSED_STREAM), nothing was sent.
+        let untouched = matches!(&error.retry, pingora_core::RetryType::Decided(true));
+        Failure::new(error.into_up(), !untouched)
+    })
+}
+
+fn http2_head(
+    http: &HttpUpstream,
+    headers: &[(HeaderName, HeaderValue)],
+    outgoing: &Outgoing,
+) -> Result<RequestHeader, Box<Error>> {
+    let path = http.path_and_query.as_str().as_bytes();
+    let mut head = RequestHeader::build(outgoing.verb.as_str(), path, Some(headers.len() + 1))?;
+    for (name, value) in headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    if !outgoing.body.is_empty() {
+        head.insert_header(CONTENT_LENGTH, outgoing.body.len())?;
+    }
+    Ok(head)
+}
+
+impl UpstreamError {
+    /// What a failure of the transport means.
+    pub(super) fn transport(error: &Error, sent: bool) -> Self {
+        match error.etype() {
+            ErrorType::ConnectTimedout
+            | ErrorType::TLSHandshakeTimedout
+            | ErrorType::ReadTimedout
+            | ErrorType::WriteTimedout => Self::Timeout { sent },
+            ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::InvalidH2 => {
+                Self::Invalid(format!("no HTTP: {}", error.etype().as_str()).into())
+            }
+            kind => Self::Unavailable { reason: kind.as_str().to_owned().into(), sent },
+        }
+    }
+
+    /// What it says of the upstream.
+    pub(super) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Unavailable { .. } | Self::Timeout { .. } => Outcome::Failed,
+            _ => Outcome::Answered,
+        }
+    }
+}
+
+/// What an answer's status says of the upstream.
+pub(super) fn outcome_of(status: StatusCode) -> Outcome {
+    match status {
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Outcome::Failed
+        }
+        _ => Outcome::Answered,
+    }
+}
+
+fn no_http() -> UpstreamError {
+    UpstreamError::Unavailable { reason: "the upstream is no HTTP endpoint".into(), sent: false }
+}

@@ -1,0 +1,171 @@
+//! Asking an upstream what it speaks.
+//!
+//! | answer to `server/discover` | means |
+//! | --- | --- |
+//! | a result whose `supportedVersions` name 2026-07-28 | modern |
+//! | -32020, -32021, or -32022 that supports 2026-07-28 | modern, though it says nothing of itself |
+//! | 401, 403, 429, 502 to 504, no connection | nothing: an error |
+//! | anything else, nothing at all in time | not known: `initialize` is tried |
+//!
+//! | answer to `initialize` | means |
+//! | --- | --- |
+//! | a result with a revision known here | legacy |
+//! | one of the modern errors above | modern, though it says nothing of itself |
+//! | anything else | an error |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use mcpg_protocol::{Era, Revision};
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::{Discovered, LegacyStanding, Standing};
+use crate::revision::Route;
+use crate::upstream::session::refused;
+use crate::upstream::{ClientProfile, ModernRequest, OnBehalf, UpstreamError, UpstreamSession};
+
+/// A server of the legacy era may leave a request that it does not know without an answer.
+const DISCOVER_TIME_MAX: Duration = Duration::from_secs(5);
+const INITIALIZE_TIME_MAX: Duration = Duration::from_secs(10);
+const DISCOVER_ID: &str = r#""mcpg-discover""#;
+/// What is known of a modern upstream that does not answer `server/discover` with a result.
+const SILENT: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{}}"#;
+
+/// What an answer to `server/discover` tells.
+enum Told {
+    Modern(Discovered),
+    /// Nothing for sure.
+    Unclear,
+}
+
+impl Route {
+    /// Asks the upstream what it speaks.
+    pub(super) async fn detect(
+        self: &Arc<Self>,
+        on_behalf: &OnBehalf<'_>,
+    ) -> Result<Standing, UpstreamError> {
+        let asks_modern = self.eras.pinned.is_none_or(|pinned| pinned.era() == Era::Modern);
+        if asks_modern {
+            match timeout(DISCOVER_TIME_MAX, self.discover(on_behalf)).await {
+                Ok(Ok(Told::Modern(discovered))) => return Ok(modern(discovered)),
+                Ok(Err(error)) if !matches!(error, UpstreamError::Timeout { sent: true }) => {
+                    return Err(error);
+                }
+                Ok(Ok(Told::Unclear)) | Ok(Err(_)) | Err(_) => {}
+            }
+            if self.eras.pinned.is_some() {
+                return Ok(modern(Discovered { result: SILENT.into() }));
+            }
+        }
+        match self.initialize(on_behalf).await {
+            Ok(legacy) => Ok(Standing { modern: None, legacy: Some(legacy) }),
+            Err(UpstreamError::Refused(failure)) if failure.is_modern() => {
+                Ok(modern(Discovered { result: SILENT.into() }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks an upstream of the modern era whether it speaks the legacy one too.
+    pub(super) async fn detect_legacy_beside_modern(
+        self: &Arc<Self>,
+        on_behalf: &OnBehalf<'_>,
+    ) -> Result<Option<LegacyStanding>, UpstreamError> {
+        if self.eras.pinned.is_some() {
+            return Ok(None);
+        }
+        match self.initialize(on_behalf).await {
+            Ok(legacy) => Ok(Some(legacy)),
+            // It answered, but not as one that knows sessions.
+            Err(UpstreamError::Refused(_) | UpstreamError::Invalid(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn discover(&self, on_behalf: &OnBehalf<'_>) -> Result<Told, UpstreamError> {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{DISCOVER_ID},"method":"server/discover","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientInfo":{},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#,
+            Revision::V2026_07_28,
+            ClientProfile::own(Revision::V2026_07_28).info,
+        );
+        let request = ModernRequest {
+            method: "server/discover",
+            name: None,
+            body: Bytes::from(body),
+            headers: Vec::new(),
+            repeatable: true,
+        };
+        let mut reply = self.modern(on_behalf, request).await?;
+        if is_no_evidence(reply.status) {
+            return Err(refused(reply.status));
+        }
+        let message = match reply.answer(DISCOVER_ID).await {
+            Ok(Some(message)) => message,
+            // What is no answer in the modern era may be what the legacy one has to say.
+            Ok(None) | Err(UpstreamError::Invalid(_)) => return Ok(Told::Unclear),
+            Err(error) => return Err(error),
+        };
+        let incoming = message.incoming()?;
+        if let Some(result) = incoming.result {
+            let is_modern = supported(result.get()).iter().any(|text| text == Revision::V2026_07_28.as_str());
+            let told = Told::Modern(Discovered { result: result.get().into() });
+            return Ok(if is_modern { told } else { Told::Unclear });
+        }
+        Ok(match incoming.failure() {
+            Some(failure) if failure.is_modern() => Told::Modern(Discovered { result: SILENT.into() }),
+            _ => Told::Unclear,
+        })
+    }
+
+    /// Begins a session and ends it.
+    async fn initialize(self: &Arc<Self>, on_behalf: &OnBehalf<'_>) -> Result<LegacyStanding, UpstreamError> {
+        let profile = ClientProfile::own(self.eras.pinned.unwrap_or(Revision::V2025_11_25));
+        let ask = async {
+            let (session, initialized) = UpstreamSession::open(self, on_behalf, &profile).await?;
+            let has_session_ids = !session.id().is_empty();
+            if let Err(error) = session.close(on_behalf).await {
+                tracing::debug!(binding = self.id, %error, "a session was not ended");
+            }
+            Ok(LegacyStanding { initialized, has_session_ids })
+        };
+        let standing = timeout(INITIALIZE_TIME_MAX, ask).await;
+        let standing = standing.unwrap_or(Err(UpstreamError::Timeout { sent: true }))?;
+        match self.eras.pinned {
+            Some(pinned) if pinned != standing.initialized.protocol => Err(UpstreamError::Invalid(
+                format!("`protocol` says {pinned}, the upstream {}", standing.initialized.protocol).into(),
+            )),
+            _ => Ok(standing),
+        }
+    }
+}
+
+fn modern(discovered: Discovered) -> Standing {
+    Standing { modern: Some(discovered), legacy: None }
+}
+
+/// Whether a status says nothing of the era.
+fn is_no_evidence(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT
+    )
+}
+
+/// `supportedVersions` of a result.
+fn supported(result: &str) -> Vec<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Supported {
+        #[serde(default)]
+        supported_versions: Vec<String>,
+    }
+    serde_json::from_str::<Supported>(result).map(|result| result.supported_versions).unwrap_or_default()
+}
