@@ -20,6 +20,7 @@ pub mod serve;
 pub mod server;
 pub mod sessions;
 pub mod sockets;
+pub mod streams;
 pub mod telemetry;
 pub mod trace_context;
 pub mod upstream;
