@@ -212,7 +212,7 @@ pub async fn admit<E: Exchange>(
     let recorded = row.write(&gateway.audit).await;
     permitted(&decided, endpoint, &reach, &spoken)?;
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
-    let redactor = redactor(scope, &decided, spoken.id())?;
+    let redactor = redactor(scope, &decided, &spoken)?;
     let own_name = match addressed {
         Addressed::One { own_name, .. } => own_name,
         Addressed::All => None,
@@ -320,15 +320,20 @@ fn permitted(
     Err(Refusal::new(error, spoken.id(), detail))
 }
 
-/// Stage 10, compiled before the call has any effect: an obligation that cannot be met stops it here.
-fn redactor(scope: &ScopeState, decided: &Decided, id: Option<&str>) -> Result<Redactor, Refusal> {
-    let Decision::PermitWithObligations(obligations) = &decided.verdict.decision else {
-        return Ok(scope.redactor.clone());
-    };
-    scope
-        .redactor
-        .with(obligations)
-        .map_err(|error| Refusal::new(RpcError::ObligationNotApplicable, id, error.to_string()))
+/// Stage 10, compiled before the call has any effect: an obligation that cannot be met stops it here. What may bring the results of
+/// calls decided before brings them under every obligation that any call may have.
+fn redactor(scope: &ScopeState, decided: &Decided, spoken: &Spoken<'_>) -> Result<Redactor, Refusal> {
+    let refuse = |detail| Refusal::new(RpcError::ObligationNotApplicable, spoken.id(), detail);
+    let mut redactor = scope.redactor.clone();
+    if let Decision::PermitWithObligations(obligations) = &decided.verdict.decision {
+        redactor = redactor.with(obligations).map_err(|error| refuse(error.to_string()))?;
+    }
+    if spoken.may_bring_earlier_results() {
+        let unknown = || refuse("a policy engine cannot tell its obligations".to_owned());
+        let obligations = scope.policy.every_obligation().ok_or_else(unknown)?;
+        redactor = redactor.with(obligations).map_err(|error| refuse(error.to_string()))?;
+    }
+    Ok(redactor)
 }
 
 #[cfg(test)]

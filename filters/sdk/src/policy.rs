@@ -27,6 +27,12 @@ pub trait PolicyEngine: Send + Sync {
         &[]
     }
 
+    /// Every obligation that a permit of its policies can carry; none if it cannot tell. An answer that may hold the results of
+    /// calls decided before (a resumed stream, a task) is given under all of them.
+    fn obligations(&self) -> Option<Vec<Obligation>> {
+        None
+    }
+
     /// Decides one call. A function of the input alone, apart from [`EngineError::Deadline`].
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use mcpg_sdk::Obligation;
 use mcpg_sdk::policy::{EngineDecision, EngineError, PolicyEngine, PolicyInput, Reads};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -128,6 +129,10 @@ impl PolicyEngine for CedarEngine {
 
     fn warnings(&self) -> &[String] {
         &self.compiled.warnings
+    }
+
+    fn obligations(&self) -> Option<Vec<Obligation>> {
+        Some(self.compiled.obligations.values().flatten().cloned().collect())
     }
 
     fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {

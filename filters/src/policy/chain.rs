@@ -20,6 +20,7 @@ pub struct PolicyChain {
     engines: Vec<Arc<dyn PolicyEngine>>,
     plans: ByAction<Arc<Plan>>,
     cache: DecisionCache,
+    every_obligation: Option<Vec<Obligation>>,
 }
 
 /// What the chain decided about one call.
@@ -64,7 +65,9 @@ const CHAIN: &str = "policy";
 impl PolicyChain {
     /// Builds the chain. Without engines it denies everything.
     pub fn new(engines: Vec<Arc<dyn PolicyEngine>>, limits: CacheLimits) -> Self {
-        Self { plans: plans(&engines), engines, cache: DecisionCache::new(limits) }
+        let obligations: Option<Vec<_>> = engines.iter().map(|engine| engine.obligations()).collect();
+        let every_obligation = obligations.map(|each| unite(each.into_iter().flatten().collect()));
+        Self { plans: plans(&engines), engines, cache: DecisionCache::new(limits), every_obligation }
     }
 
     /// Decides one call. Does not allocate when the decision is in the cache.
@@ -101,6 +104,11 @@ impl PolicyChain {
     /// The engines' ids, in order.
     pub fn engines(&self) -> impl Iterator<Item = &str> {
         self.engines.iter().map(|engine| engine.id())
+    }
+
+    /// Every obligation that a permit can carry, united; none if some engine cannot tell.
+    pub fn every_obligation(&self) -> Option<&[Obligation]> {
+        self.every_obligation.as_deref()
     }
 
     /// The cache's counters since the chain was built.

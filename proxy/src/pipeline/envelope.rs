@@ -223,6 +223,27 @@ impl<'a> Spoken<'a> {
         }
     }
 
+    /// Whether the answer may bring the results of other calls, which were decided when they were made: a stream that is resumed,
+    /// a task, and what is told of tasks.
+    pub fn may_bring_earlier_results(&self) -> bool {
+        use mcpg_protocol::Method as M;
+        match self {
+            Self::Message { envelope, .. } => matches!(
+                envelope.method(),
+                Some(
+                    M::TasksList
+                        | M::TasksGet
+                        | M::TasksResult
+                        | M::TasksUpdate
+                        | M::TasksCancel
+                        | M::SubscriptionsListen
+                )
+            ),
+            Self::Stream(_) => true,
+            Self::End(_) => false,
+        }
+    }
+
     /// Whether it is a request with a method of no revision.
     pub fn is_unknown_method(&self) -> bool {
         match self {

@@ -24,6 +24,7 @@ audit: { dir: audit }
 const POLICIES: &str = r#"
 @id("read") permit (principal, action == Action::"files.read", resource);
 @id("mail") @redact("email") permit (principal, action == Action::"files.mail", resource);
+@id("listen") permit (principal, action == Action::"subscriptions/listen", resource);
 "#;
 
 /// A gateway without a network.
@@ -120,6 +121,24 @@ async fn an_obligation_reaches_the_response() {
     let redacted = authorized.redactor().redact(br#"{"result":{"email":"a@b.c"}}"#).unwrap().into_owned();
     assert_eq!(redacted, br#"{"result":{"email":"[redacted]"}}"#);
     assert_eq!(bench.rows()[0]["obligations"][0], "redact:email");
+}
+
+#[tokio::test]
+async fn what_may_bring_the_results_of_other_calls_is_under_their_obligations() {
+    let bench = Bench::new().await;
+    let meta = concat!(
+        r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+        r#""io.modelcontextprotocol/clientCapabilities":{}}"#
+    );
+    let params = format!(r#"{{{meta},"notifications":{{"taskIds":["t"]}}}}"#);
+    let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{params}}}"#);
+    let head = Request::post("/mcp")
+        .header("host", "gw.example")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", "subscriptions/listen");
+    let authorized = bench.admit(&mut request(head, &body)).await.unwrap();
+    let redacted = authorized.redactor().redact(br#"{"params":{"email":"a@b.c"}}"#).unwrap().into_owned();
+    assert_eq!(redacted, br#"{"params":{"email":"[redacted]"}}"#);
 }
 
 #[tokio::test]

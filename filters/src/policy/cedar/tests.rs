@@ -183,3 +183,24 @@ fn check_files(files: &[(&str, &str)], rows: &[(Ask, &str)]) {
         assert_eq!(show(&verdict), *expected, "{ask:?}\n{verdict:?}");
     }
 }
+
+#[test]
+fn a_bundle_tells_every_obligation_of_its_policies() {
+    let text = r#"
+        @id("a") @redact("email,phone") permit(principal, action == Action::"files.read", resource);
+        @id("b") @redact("email") @redact_mode("remove") permit(principal, action == Action::"files.list", resource);
+        @id("c") permit(principal, action, resource);
+    "#;
+    let chain = chain_of(&[("a.cedar", text)]);
+    let mut told: Vec<_> = chain
+        .every_obligation()
+        .unwrap()
+        .iter()
+        .map(|obligation| match obligation {
+            Obligation::Redact { field, mode } => format!("{field} {mode:?}"),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, ["email Remove", "phone Mask"]);
+}

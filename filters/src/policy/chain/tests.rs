@@ -348,3 +348,40 @@ fn plans_are_per_action() {
         assert_eq!(chain.decide(&caller, &call).cached, cached, "{tool}");
     }
 }
+
+/// Knows the obligations of its policies, or does not.
+struct Obliging(Option<Vec<Obligation>>, Reads);
+
+impl PolicyEngine for Obliging {
+    fn id(&self) -> &str {
+        "obliging"
+    }
+
+    fn reads(&self) -> &Reads {
+        &self.1
+    }
+
+    fn obligations(&self) -> Option<Vec<Obligation>> {
+        self.0.clone()
+    }
+
+    fn decide(&self, _: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+        Ok(EngineDecision::Permit { policies: Vec::new(), obligations: Vec::new() })
+    }
+}
+
+#[test]
+fn every_obligation_is_known_if_every_engine_knows_its_own() {
+    let redact = |field: &str, mode| Obligation::Redact { field: field.to_owned(), mode };
+    let engine = |known| Arc::new(Obliging(known, reads(ReadSet::default()))) as Arc<dyn PolicyEngine>;
+    let first = vec![redact("email", RedactMode::Mask), redact("phone", RedactMode::Mask)];
+    let second = vec![redact("email", RedactMode::Remove)];
+    let chain = |engines| PolicyChain::new(engines, CacheLimits::default());
+    let known = chain(vec![engine(Some(first)), engine(Some(second.clone()))]);
+    let united = [redact("email", RedactMode::Remove), redact("phone", RedactMode::Mask)];
+    let mut found = known.every_obligation().unwrap().to_vec();
+    found.sort_unstable_by_key(|obligation| format!("{obligation:?}"));
+    assert_eq!(found, united);
+    assert_eq!(chain(vec![engine(Some(second)), engine(None)]).every_obligation(), None);
+    assert_eq!(chain(Vec::new()).every_obligation(), Some(&[][..]));
+}
