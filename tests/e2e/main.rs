@@ -29,6 +29,7 @@ mod policy;
 mod rate_limit;
 mod redaction;
 mod reload;
+mod sealed_sessions;
 mod sessions;
 mod support;
 mod tls;

@@ -177,6 +177,30 @@ impl Session {
         with_key(Request::post(path, body.to_string()), key).send(address)
     }
 
+    /// The same session, asked for at another server.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
+    /// The same session, asked for at another path.
+    #[must_use]
+    pub fn at_path(&self, path: &str) -> Self {
+        Self { path: path.into(), ..self.clone() }
+    }
+
+    /// The same session, asked for with another API key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: Some(key.into()), ..self.clone() }
+    }
+
+    /// A session that may not exist.
+    #[must_use]
+    pub fn with_id(&self, id: &str) -> Self {
+        Self { id: id.into(), ..self.clone() }
+    }
+
     /// The session's id.
     pub fn id(&self) -> &str {
         &self.id

@@ -28,6 +28,54 @@ bindings:
     Setup::new(&config).file("policies/open.cedar", "permit (principal, action, resource);\n")
 }
 
+/// [`open`] in front of several upstreams, each a binding's id and its lines, indented by the caller to four spaces;
+/// `more` are whole sections.
+pub fn open_federation(bindings: &[(&str, &str)], more: &str) -> Setup {
+    let config = format!(
+        "server:
+  listen: [\"{{listen}}\"]
+  admin: \"{{admin}}\"
+plugins:
+  - identity.anonymous
+  - {{ id: policy.cedar, config: {{ bundle: ./policies }} }}
+audit: {{ dir: ./audit }}
+{more}bindings:
+{}",
+        listed(bindings)
+    );
+    Setup::new(&config).file("policies/open.cedar", "permit (principal, action, resource);\n")
+}
+
+/// Alice and Bob with API keys in front of several upstreams, as in [`open_federation`], under `policy`.
+pub fn governed_federation(bindings: &[(&str, &str)], more: &str, policy: &str) -> Setup {
+    let config = format!(
+        "server:
+  listen: [\"{{listen}}\"]
+  admin: \"{{admin}}\"
+{CALLERS}  - {{ id: policy.cedar, config: {{ bundle: ./policies }} }}
+audit: {{ dir: ./audit }}
+{more}bindings:
+{}",
+        listed(bindings)
+    );
+    Setup::new(&config)
+        .file("policies/policy.cedar", policy)
+        .env("ALICE", &key::key("alice"))
+        .env("BOB", &key::key("bob"))
+}
+
+fn listed(bindings: &[(&str, &str)]) -> String {
+    bindings.iter().map(|(id, lines)| format!("  - id: {id}\n    type: mcp\n{lines}")).collect()
+}
+
+const CALLERS: &str = "plugins:
+  - id: identity.api-key
+    config:
+      tokens:
+        - { token: $secret://env/ALICE, id: alice-laptop, subject: \"user:alice@acme.com\" }
+        - { token: $secret://env/BOB, id: bob-laptop, subject: \"user:bob@acme.com\" }
+";
+
 /// Alice and Bob with API keys, of whom only Alice may call tools, and nobody `delete_repo`; addresses are
 /// redacted.
 pub fn governed(upstream: &str) -> Setup {
@@ -40,13 +88,7 @@ pub fn governed_with(upstream: &str, plugins: &str) -> Setup {
         "server:
   listen: [\"{{listen}}\"]
   admin: \"{{admin}}\"
-plugins:
-  - id: identity.api-key
-    config:
-      tokens:
-        - {{ token: $secret://env/ALICE, id: alice-laptop, subject: \"user:alice@acme.com\" }}
-        - {{ token: $secret://env/BOB, id: bob-laptop, subject: \"user:bob@acme.com\" }}
-  - {{ id: policy.cedar, config: {{ bundle: ./policies }} }}
+{CALLERS}  - {{ id: policy.cedar, config: {{ bundle: ./policies }} }}
 {plugins}
 audit: {{ dir: ./audit }}
 bindings:
