@@ -15,11 +15,14 @@ mod exchange;
 mod gate;
 mod http;
 pub(crate) mod http1;
+mod lease;
 mod message;
 mod modern;
 mod response;
 mod session;
 mod standing;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::sync::Arc;
 
@@ -35,6 +38,7 @@ pub use answer::ReplyLimits;
 pub use connect::Connectors;
 pub use error::UpstreamError;
 pub use gate::{Gate, Outcome, Permit};
+pub use lease::{Lease, Leases};
 pub use message::{Message, MessageStream, Outgoing, Reply, Verb};
 pub use modern::ModernRequest;
 pub use response::{Incoming, RpcFailure};

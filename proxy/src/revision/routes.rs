@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mcpg_config::Naming as Configured;
+use mcpg_sdk::Scope;
 
 use super::{Endpoint, Naming};
 use crate::metrics::{BindingMetrics, Metrics};
-use crate::upstream::{Eras, Gate, HttpUpstream, ReplyLimits};
+use crate::upstream::{Eras, Gate, HttpUpstream, Leases, ReplyLimits};
 
 /// The endpoints of a scope.
 #[derive(Default)]
@@ -34,6 +35,10 @@ pub struct Route {
     pub replies: ReplyLimits,
     /// What its upstream speaks.
     pub eras: Eras,
+    /// Sessions with its upstream that the gateway holds on its own account.
+    pub leases: Leases,
+    /// The scope that it belongs to.
+    pub scope: Scope,
 }
 
 /// All that a route is built from. One that would be built from the same again is kept, with its connections and all that it

@@ -29,7 +29,7 @@ use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard};
 use crate::reload::Reloader;
-use crate::upstream::HttpUpstream;
+use crate::revision::Route;
 
 /// Client sockets are read into buffers of the request at hand, so the connection holds none. An answer's head and a
 /// short body leave in one write.
@@ -157,17 +157,17 @@ impl Background {
     async fn keep_sweeping(&self) {
         let mut tick = interval(SWEEP_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = Vec::new();
         loop {
             tick.tick().await;
             self.gateway.shared.sessions.sweep(SystemTime::now());
-            self.gateway
-                .revisions
-                .load()
-                .scope
-                .routes
-                .iter()
-                .filter_map(|route| route.http())
-                .for_each(HttpUpstream::sweep);
+            let current = self.gateway.revisions.load();
+            let routes: Vec<Arc<Route>> = current.scope.routes.iter().map(Arc::clone).collect();
+            for gone in known.iter().filter(|old| !routes.iter().any(|route| Arc::ptr_eq(route, old))) {
+                gone.retire();
+            }
+            routes.iter().for_each(Route::sweep);
+            known = routes;
         }
     }
 

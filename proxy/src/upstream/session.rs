@@ -36,6 +36,19 @@ enum Link {
     Http { id: Option<HeaderValue> },
 }
 
+/// A session without its route: what waits with the route itself.
+pub(super) struct Detached {
+    link: Link,
+    protocol: Revision,
+}
+
+impl Detached {
+    /// The session.
+    pub(super) fn attach(self, route: &Arc<Route>) -> UpstreamSession {
+        UpstreamSession { route: Arc::clone(route), link: self.link, protocol: self.protocol }
+    }
+}
+
 /// What an upstream said to `initialize`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Initialized {
@@ -97,6 +110,11 @@ impl UpstreamSession {
             return Err(UpstreamError::SessionLost);
         }
         Ok(Self { route: Arc::clone(route), link: Link::Http { id: value }, protocol })
+    }
+
+    /// The session without its route.
+    pub(super) fn detach(&self) -> Detached {
+        Detached { link: self.link.clone(), protocol: self.protocol }
     }
 
     /// Whose session it is.

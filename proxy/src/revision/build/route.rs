@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
 use crate::revision::{Origin, Route, Routes, Transport};
-use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream};
+use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream, Leases};
 
 /// How long a revision waits for a name. One that does not resolve is tried again in the background.
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -72,6 +72,8 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
         gate: Gate::new(mcp.calls, ground.metrics.upstream(&binding.id)),
         replies: origin.replies,
         eras: Eras::new(mcp.protocol.revision().and_then(|text| text.parse().ok())),
+        leases: Leases::default(),
+        scope: ground.scope.clone(),
         origin,
     })
 }
