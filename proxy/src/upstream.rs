@@ -37,6 +37,7 @@ pub use self::http::{HttpParts, HttpUpstream};
 pub use answer::ReplyLimits;
 pub use connect::Connectors;
 pub use error::UpstreamError;
+pub use exchange::Whole;
 pub use gate::{Gate, Outcome, Permit};
 pub use lease::{Lease, Leases};
 pub use message::{Message, MessageStream, Outgoing, Reply, Verb};

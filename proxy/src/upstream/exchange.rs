@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
 };
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
@@ -133,6 +134,44 @@ impl Route {
             sleep(pause.mul_f64(fastrand::f64())).await;
             pause *= 2;
         }
+    }
+}
+
+/// An answer that was read whole.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl HttpUpstream {
+    /// One exchange outside of MCP, with an authorization server say: the request's headers as they are given but for `Host`
+    /// and the length, the answer whole. Neither limits nor retries of a binding apply; the caller sets a time.
+    ///
+    /// # Errors
+    /// When there is no answer, or one larger than `bytes_max`.
+    pub async fn fetch(&self, outgoing: &Outgoing, bytes_max: usize) -> Result<Whole, UpstreamError> {
+        let mut headers = vec![
+            (HOST, self.authority.clone()),
+            (USER_AGENT, HeaderValue::from_static(OWN_NAME)),
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ];
+        headers.extend_from_slice(&outgoing.headers);
+        headers.extend_from_slice(&self.headers);
+        let mut answer = attempt(self, &headers, outgoing).await?;
+        let (status, headers) = answer.head().ok_or(UpstreamError::Invalid("no head".into()))?;
+        let mut body = BytesMut::new();
+        while let Some(piece) = answer.piece().await? {
+            if body.len() + piece.len() > bytes_max {
+                return Err(UpstreamError::TooLarge);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Whole { status, headers, body: body.freeze() })
     }
 }
 
