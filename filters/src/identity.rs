@@ -43,6 +43,47 @@ impl<'a> Credentials<'a> {
     }
 }
 
+/// [`Credentials`] of their own, for a request that lasts and is identified again.
+#[derive(Clone, Default)]
+pub struct KeptCredentials {
+    authorization: Kept,
+    api_key: Kept,
+}
+
+#[derive(Clone, Default)]
+enum Kept {
+    #[default]
+    Nothing,
+    Once(mcpg_sdk::Secret),
+    Repeated,
+}
+
+impl Credentials<'_> {
+    /// The same, of their own.
+    pub fn to_kept(&self) -> KeptCredentials {
+        let keep = |presented| match presented {
+            Presented::Nothing => Kept::Nothing,
+            Presented::Once(value) => Kept::Once(mcpg_sdk::Secret::new(value.to_vec())),
+            Presented::Repeated => Kept::Repeated,
+        };
+        KeptCredentials { authorization: keep(self.authorization), api_key: keep(self.api_key) }
+    }
+}
+
+impl KeptCredentials {
+    /// The same, borrowed.
+    pub fn borrow(&self) -> Credentials<'_> {
+        fn presented(kept: &Kept) -> Presented<'_> {
+            match kept {
+                Kept::Nothing => Presented::Nothing,
+                Kept::Once(value) => Presented::Once(value.expose()),
+                Kept::Repeated => Presented::Repeated,
+            }
+        }
+        Credentials { authorization: presented(&self.authorization), api_key: presented(&self.api_key) }
+    }
+}
+
 /// The values of one header that may be there once.
 #[derive(Clone, Copy, Default)]
 pub enum Presented<'a> {

@@ -19,6 +19,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use tokio::sync::watch;
 
 pub use context::{Beginning, Context, Direct};
 
@@ -76,12 +77,14 @@ impl Gateway {
         sessions_max: usize,
     ) -> Arc<Self> {
         Arc::new(Self {
-            revisions,
-            audit,
             shared: Arc::new(Shared {
                 metrics: Arc::clone(&metrics),
                 sessions: LocalSessions::new(sessions_max),
+                revisions: Arc::clone(&revisions),
+                leaving: watch::Sender::new(false),
             }),
+            revisions,
+            audit,
             metrics,
             startup: Startup::default(),
             started: Instant::now(),

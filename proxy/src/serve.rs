@@ -8,20 +8,23 @@ mod client;
 mod session;
 mod way;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use mcpg_filters::identity::KeptCredentials;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
 use mcpg_protocol::{Accept, Revision as Protocol};
 use mcpg_sdk::Caller;
+use tokio::sync::watch;
 
 pub use client::{Client, ClientError};
 pub(crate) use way::{Way, choose};
 
 use crate::metrics::Metrics;
-use crate::revision::{Endpoint, Revision, Route};
+use crate::revision::{Endpoint, Revision, RevisionStore, Route};
 use crate::sessions::{LocalSessions, SessionToken};
 use crate::upstream::OnBehalf;
 
@@ -31,6 +34,10 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     /// What is remembered of legacy sessions.
     pub sessions: LocalSessions,
+    /// The revision in force: what lasts longer than one looks for the next.
+    pub revisions: Arc<RevisionStore>,
+    /// Turns to `true` when the process begins to leave: what could last for ever ends then.
+    pub leaving: watch::Sender<bool>,
 }
 
 /// A request that every stage let pass.
@@ -47,6 +54,10 @@ pub struct Admitted {
     pub routes: Vec<Arc<Route>>,
     /// Who asks.
     pub caller: Arc<Caller>,
+    /// What proved it, for a request that lasts and is judged again.
+    pub credentials: Arc<KeptCredentials>,
+    /// Where it comes from.
+    pub source: IpAddr,
     /// The bearer token of the request, for token exchange only.
     pub bearer: Option<Bytes>,
     /// The message, exactly as judged; empty for GET and DELETE. Names in it are the endpoint's, not the upstream's.

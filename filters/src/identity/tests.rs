@@ -108,3 +108,15 @@ fn credentials_are_not_printed() {
     let printed = format!("{credentials:?}");
     assert!(printed.contains("Once(..)") && !printed.contains("hunter2"), "{printed}");
 }
+
+#[test]
+fn kept_credentials_say_what_was_presented() {
+    let mut headers = HeaderMap::new();
+    assert!(Credentials::from_headers(&headers).to_kept().borrow().is_empty());
+    headers.insert(AUTHORIZATION, "Bearer secret".parse().unwrap());
+    headers.append(X_API_KEY, "one".parse().unwrap());
+    headers.append(X_API_KEY, "two".parse().unwrap());
+    let kept = Credentials::from_headers(&headers).to_kept();
+    assert!(matches!(kept.borrow().authorization, Presented::Once(b"Bearer secret")));
+    assert!(matches!(kept.borrow().api_key, Presented::Repeated));
+}

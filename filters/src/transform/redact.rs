@@ -137,6 +137,11 @@ impl Redactor {
         if redactor.names.len() > FIELDS_MAX { Err(RedactError::Field) } else { Ok(redactor) }
     }
 
+    /// Whether it redacts all that `other` does, as strictly.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.names.covers(&other.names)
+    }
+
     /// The same names within other limits.
     pub fn within(self, limits: RedactLimits) -> Self {
         Self { limits, ..self }

@@ -6,12 +6,14 @@ use std::time::SystemTime;
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use super::Revision;
 
 /// Holds the revision in force. Reading it takes no lock.
 pub struct RevisionStore {
     current: ArcSwap<Revision>,
+    number: watch::Sender<u64>,
     last_refusal: RwLock<Option<Refused>>,
 }
 
@@ -52,7 +54,8 @@ pub struct Refused {
 impl RevisionStore {
     /// Begins with a first revision.
     pub fn new(first: Revision) -> Self {
-        Self { current: ArcSwap::from_pointee(first), last_refusal: RwLock::new(None) }
+        let number = watch::Sender::new(first.number);
+        Self { current: ArcSwap::from_pointee(first), number, last_refusal: RwLock::new(None) }
     }
 
     /// The revision in force.
@@ -67,8 +70,15 @@ impl RevisionStore {
 
     /// Puts a revision in force.
     pub fn swap(&self, revision: Revision) {
+        let number = revision.number;
         self.current.store(Arc::new(revision));
+        self.number.send_replace(number);
         *self.last_refusal.write() = None;
+    }
+
+    /// Tells of every revision that comes into force, by its number: for what outlives the one that it began with.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.number.subscribe()
     }
 
     /// Notes that the configuration as it stands is the one in force.

@@ -60,6 +60,7 @@ impl Signals {
             notify(&[NotifyState::Stopping]);
         }
         tracing::info!(limit_ms = u64::try_from(self.drain_time.as_millis()).unwrap_or(u64::MAX), "draining");
+        self.gateway.shared.leaving.send_replace(true);
         let running = self.drain.run(self.drain_time).await;
         if running > 0 {
             tracing::warn!(requests = running, "requests cut off at the end of `server.shutdown.drain_ms`");

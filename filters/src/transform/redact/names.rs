@@ -31,6 +31,13 @@ impl Names {
         self.entries.is_empty()
     }
 
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        other.entries.iter().all(|(name, mode)| match self.mode_of(name) {
+            Some(RedactMode::Remove) => true,
+            ours => ours == Some(*mode),
+        })
+    }
+
     /// What is to be done with members of this name.
     pub(super) fn mode_of(&self, name: &str) -> Option<RedactMode> {
         if self.lengths & length_bit(name.len()) == 0 {

@@ -388,3 +388,26 @@ fn settings() {
         assert_eq!(build(settings.clone()).unwrap_err(), pointer, "{settings}");
     }
 }
+
+#[test]
+fn a_redactor_covers_what_it_redacts_as_strictly() {
+    let of = |fields: &[(&str, RedactMode)]| {
+        let redact = |(field, mode): &(&str, RedactMode)| Obligation::Redact {
+            field: (*field).to_owned(),
+            mode: *mode,
+        };
+        let obligations: Vec<_> = fields.iter().map(redact).collect();
+        Redactor::compile(&obligations, RedactLimits::default()).unwrap()
+    };
+    let (mask, remove) = (RedactMode::Mask, RedactMode::Remove);
+    let both = of(&[("a", mask), ("b", remove)]);
+    for (other, covered) in [
+        (of(&[]), true),
+        (of(&[("a", mask)]), true),
+        (of(&[("b", mask), ("a", mask)]), true),
+        (of(&[("a", remove)]), false),
+        (of(&[("c", mask)]), false),
+    ] {
+        assert_eq!(both.covers(&other), covered, "{other:?}");
+    }
+}

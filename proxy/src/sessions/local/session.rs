@@ -24,6 +24,8 @@ const ASKED_MAX: usize = 64;
 pub struct LocalSession {
     state: Mutex<State>,
     ended: Signal,
+    /// What its stream follows changed: subscriptions, sessions with upstreams.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -34,6 +36,8 @@ struct State {
     running: BTreeMap<Box<str>, InFlight>,
     asked: BTreeMap<Box<str>, oneshot::Sender<Bytes>>,
     upstreams: Vec<UpstreamRef>,
+    /// Dropped when another stream takes its place.
+    stream: Option<oneshot::Sender<()>>,
 }
 
 struct InFlight {
@@ -83,7 +87,9 @@ impl LocalSession {
             return Err(TooMany);
         }
         state.subscription_bytes = bytes;
-        Ok(state.subscriptions.insert(entry))
+        state.subscriptions.insert(entry);
+        self.changed.notify_one();
+        Ok(true)
     }
 
     /// Forgets a subscription. False if there was none.
@@ -92,6 +98,7 @@ impl LocalSession {
         let there = state.subscriptions.remove(&(Box::from(binding), Box::from(uri)));
         if there {
             state.subscription_bytes -= uri.len();
+            self.changed.notify_one();
         }
         there
     }
@@ -178,16 +185,27 @@ impl LocalSession {
     pub fn replace_upstream(&self, before: Option<&str>, upstream: UpstreamRef) -> UpstreamRef {
         let mut state = self.state.lock();
         match state.upstreams.iter_mut().find(|known| known.binding == upstream.binding) {
-            Some(known) if Some(&*known.id) != before => known.clone(),
-            Some(known) => {
-                *known = upstream.clone();
-                upstream
-            }
-            None => {
-                state.upstreams.push(upstream.clone());
-                upstream
-            }
+            Some(known) if Some(&*known.id) != before => return known.clone(),
+            Some(known) => *known = upstream.clone(),
+            None => state.upstreams.push(upstream.clone()),
         }
+        drop(state);
+        self.changed.notify_one();
+        upstream
+    }
+
+    /// Begins the session's stream, of which there is one: what is said on two would be said twice. Whoever began it before is told
+    /// by the end of what it got here.
+    pub fn begin_stream(&self) -> oneshot::Receiver<()> {
+        let (place, replaced) = oneshot::channel();
+        let before = self.state.lock().stream.replace(place);
+        drop(before);
+        replaced
+    }
+
+    /// Completes when subscriptions or sessions with upstreams have changed since the last time. Cancel-safe, for one waiter.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Whether the client has ended it, or its time is over.

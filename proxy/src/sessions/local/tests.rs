@@ -192,3 +192,19 @@ fn of_two_that_replace_a_lost_session_one_wins() {
     assert_eq!(session.upstream("files"), None);
     assert_eq!(session.upstreams(), [upstream("git", "new-3")]);
 }
+
+#[tokio::test]
+async fn a_session_has_one_stream_that_follows_what_changes() {
+    let sessions = LocalSessions::new(10);
+    let session = sessions.session(&token(1), at(0));
+    let first = session.begin_stream();
+    let mut second = session.begin_stream();
+    assert!(first.await.is_err());
+    assert!(second.try_recv().is_err_and(|error| error == tokio::sync::oneshot::error::TryRecvError::Empty));
+    session.subscribe("a", "x:1").unwrap();
+    session.changed().await;
+    session.unsubscribe("a", "x:1");
+    session.changed().await;
+    session.replace_upstream(None, upstream("a", "s"));
+    session.changed().await;
+}
