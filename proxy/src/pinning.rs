@@ -14,17 +14,21 @@ mod error;
 mod files;
 mod gates;
 mod record;
+mod seen;
+mod store;
 mod survey;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use mcpg_config::PinRules;
-use mcpg_protocol::definition::{Definition, DefinitionError, ToolText, diff, printable};
+use mcpg_protocol::definition::{DefinitionError, diff, printable};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -35,21 +39,18 @@ pub use record::{By, Digest, Record, ToolKey};
 pub use survey::{Approval, Row, approve, survey};
 
 use crate::metrics::Metrics;
-use crate::new_file;
-use files::{Guard, Stamp};
-use gates::{ByTool, Gates, Known, Sight};
-use record::{Kind, Table};
+use files::Stamp;
+use gates::{ByTool, Gates, Known};
+use record::Table;
+use seen::Seen;
+use store::Store;
 
-/// The file of what awaits approval, in the state folder.
-const PENDING_FILE: &str = "tools.pending";
 /// How often the lock file is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Tools of one binding that are pinned at first sight. Further ones wait for an operator.
 const PINS_PER_BINDING_MAX: usize = 50_000;
 /// Tools of one binding that await approval and are noted. Beyond that only approved ones can be called.
 const PENDING_PER_BINDING_MAX: usize = 10_000;
-/// Bytes of one binding's definitions that are kept whole. Of further ones only the digest is.
-const DEFINITION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Fields of a changed definition that are logged.
 const LOGGED_CHANGES_MAX: usize = 16;
 /// Characters of a tool's name that are logged.
@@ -57,7 +58,8 @@ const NAME_CHARS_MAX: usize = 128;
 
 /// The pinned definitions of every binding.
 pub struct Pins {
-    paths: Option<Paths>,
+    /// None: they are kept in memory only.
+    store: Option<Store>,
     state: Mutex<State>,
     gates: ArcSwap<Gates>,
     version: watch::Sender<u64>,
@@ -73,28 +75,17 @@ pub struct Verdict {
     pub withheld: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Paths {
-    lock: PathBuf,
-    pending: PathBuf,
-}
-
 #[derive(Default)]
 struct State {
     known: Known,
-    /// Bytes of definitions that are kept, by binding.
+    /// Bytes of approved definitions that are kept, by binding.
     definition_bytes: HashMap<String, usize>,
+    /// Pins that could not be written yet.
+    unsaved: Vec<(ToolKey, Record)>,
     /// The lock file that is in force.
     stamp: Option<Stamp>,
     /// The one that could not be read, so that it is reported once.
     refused: Option<Option<Stamp>>,
-}
-
-/// A tool of a list, read.
-struct Seen<'t> {
-    name: &'t str,
-    definition: Definition,
-    sight: Sight,
 }
 
 impl Pins {
@@ -103,20 +94,19 @@ impl Pins {
     /// # Errors
     /// If a lock file is there and cannot be read: to begin anew would approve whatever comes next.
     pub fn open(lock: &Path, state_dir: &Path, metrics: Arc<Metrics>) -> Result<Arc<Self>, PinError> {
-        let paths = Paths { lock: lock.to_owned(), pending: state_dir.join(PENDING_FILE) };
+        let store = Store::new(lock, state_dir);
         let mut state = State::default();
-        if let Some((table, stamp)) = read_table(&paths.lock, Kind::Approved)? {
-            state.approve(&table, stamp);
-        }
-        match read_table(&paths.pending, Kind::Pending) {
-            Ok(table) => state.known.pending = by_tool(&table.map(|(table, _)| table).unwrap_or_default()),
+        match store.pending() {
+            Ok(pending) => state.known.pending = by_tool(&pending),
             // The next list of each binding says it again.
             Err(error) => {
-                tracing::warn!(%error, "tools that await approval are not known until they are listed")
+                tracing::warn!(%error, "tools that await approval are not known until they are listed");
             }
         }
-        state.known.settle();
-        Ok(Arc::new(Self::new(Some(paths), state, metrics)))
+        if let Some((table, stamp)) = store.approved()? {
+            state.approve(&table, Some(stamp));
+        }
+        Ok(Arc::new(Self::new(Some(store), state, metrics)))
     }
 
     /// Pins that are kept in memory only: for a configuration that is checked and not run.
@@ -124,9 +114,9 @@ impl Pins {
         Arc::new(Self::new(None, State::default(), metrics))
     }
 
-    fn new(paths: Option<Paths>, state: State, metrics: Arc<Metrics>) -> Self {
+    fn new(store: Option<Store>, state: State, metrics: Arc<Metrics>) -> Self {
         let (version, _) = watch::channel(0);
-        Self { paths, state: Mutex::new(state), gates: ArcSwap::default(), version, metrics }
+        Self { store, state: Mutex::new(state), gates: ArcSwap::default(), version, metrics }
     }
 
     /// Puts the rules of all bindings in force. Called whenever a revision comes into force.
@@ -167,12 +157,12 @@ impl Pins {
             tools.iter().map(|(name, tool)| Seen::read(name.as_ref(), tool.as_ref())).collect();
         let seen: Vec<&Seen<'_>> = read.iter().filter_map(|read| read.as_ref().ok()).collect();
         let unreadable = tools.iter().zip(&read).filter(|(_, read)| read.is_err());
-        let unreadable: HashSet<String> = unreadable.map(|((name, _), _)| name.as_ref().to_owned()).collect();
+        let unreadable: Vec<&str> = unreadable.map(|((name, _), _)| name.as_ref()).collect();
         let since = DateTime::<Utc>::from(now).to_rfc3339_opts(SecondsFormat::Secs, true);
         let mut state = self.state.lock();
         self.pin_new(&mut state, binding, &seen, &since);
         self.note_pending(&mut state, binding, &seen, &since);
-        self.note_unreadable(&mut state, binding, unreadable);
+        self.note_unreadable(&mut state, binding, &seen, &unreadable);
         self.publish(&state.known);
         let rules = state.known.rules(binding);
         let verdict = |read: &Result<Seen<'_>, _>| match read {
@@ -187,27 +177,26 @@ impl Pins {
 
     /// Reads the lock file again if it is another one, and says whether it was. What cannot be read changes nothing.
     pub fn refresh(&self) -> bool {
-        let Some(paths) = &self.paths else { return false };
+        let Some(store) = &self.store else { return false };
         let mut state = self.state.lock();
-        let stamp = match Stamp::at(&paths.lock) {
-            Ok(stamp) if stamp == state.stamp || state.refused == Some(stamp) => return false,
-            Ok(stamp) => stamp,
+        let there = match store.stamp() {
+            Ok(there) if there == state.stamp || state.refused == Some(there) => return false,
+            Ok(there) => there,
             Err(error) => {
                 tracing::debug!(%error, "lock file of tools not inspected");
                 return false;
             }
         };
-        match read_table(&paths.lock, Kind::Approved).and_then(|table| table.ok_or(gone(&paths.lock))) {
+        match store.approved().and_then(|table| table.ok_or_else(|| store.gone())) {
             Ok((table, stamp)) => {
-                state.approve(&table, stamp);
-                let settled = state.known.settle();
-                self.forget_pending(&settled);
-                self.publish(&state.known);
+                let settled = state.approve(&table, Some(stamp));
                 tracing::info!(tools = table.0.len(), approved = settled.len(), "lock file of tools read");
+                self.keep_pending(&[], &settled);
+                self.publish(&state.known);
                 true
             }
             Err(error) => {
-                state.refused = Some(stamp);
+                state.refused = Some(there);
                 self.metrics.tools_lock_failed();
                 tracing::error!(%error, "lock file of tools refused, what was approved before stays in force");
                 false
@@ -251,39 +240,37 @@ impl Pins {
             room -= 1;
             fresh.push((one.key(binding), one.record(since, Some(By::FirstSight), &mut bytes)));
         }
-        if fresh.is_empty() {
-            return;
+        if !fresh.is_empty() {
+            tracing::info!(binding, tools = fresh.len(), "new tools pinned");
         }
-        tracing::info!(binding, tools = fresh.len(), "new tools pinned");
-        if let Err(error) = self.keep_pins(state, &fresh) {
+        state.unsaved.append(&mut fresh);
+        if let Err(error) = self.save_pins(state) {
             self.metrics.tools_lock_failed();
             tracing::error!(%error, binding, "new tools are pinned in memory only");
-            let approved = state.known.approved.entry(binding.to_owned()).or_default();
-            approved.extend(fresh.iter().map(|(key, record)| (key.tool.clone(), record.into())));
+            state.approve_unsaved();
         }
     }
 
     /// Adds to the lock file what it has not. What another process has pinned first holds.
-    fn keep_pins(&self, state: &mut State, fresh: &[(ToolKey, Record)]) -> Result<(), PinError> {
-        let Some(paths) = &self.paths else {
-            for (key, record) in fresh {
-                let tools = state.known.approved.entry(key.binding.clone()).or_default();
-                tools.insert(key.tool.clone(), record.into());
-            }
+    fn save_pins(&self, state: &mut State) -> Result<(), PinError> {
+        if state.unsaved.is_empty() {
+            return Ok(());
+        }
+        let Some(store) = &self.store else {
+            state.approve_unsaved();
+            state.unsaved.clear();
             return Ok(());
         };
-        make_folder_of(&paths.lock)?;
-        let guard = Guard::take(&paths.lock)?;
-        let mut table = match read_table(&paths.lock, Kind::Approved)? {
-            Some((table, _)) => table,
-            None if state.stamp.is_none() => Table::default(),
-            None => return Err(gone(&paths.lock)),
-        };
-        for (key, record) in fresh {
-            table.0.entry(key.clone()).or_insert_with(|| record.clone());
-        }
-        let stamp = guard.replace(&text(&table, Kind::Approved, &paths.lock)?)?;
-        state.approve(&table, stamp);
+        let added = store.change_approved(state.stamp.is_some(), |table| {
+            for (key, record) in &state.unsaved {
+                table.0.entry(key.clone()).or_insert_with(|| record.clone());
+            }
+            Ok::<(), std::convert::Infallible>(())
+        })?;
+        let Ok((table, stamp)) = added;
+        state.unsaved.clear();
+        let settled = state.approve(&table, Some(stamp));
+        self.keep_pending(&[], &settled);
         Ok(())
     }
 
@@ -301,8 +288,7 @@ impl Pins {
         let before = pending.len();
         let settled =
             seen.iter().filter(|one| !open.contains_key(one.name) && pending.remove(one.name).is_some());
-        let settled: Vec<(String, String)> =
-            settled.map(|one| (binding.to_owned(), one.name.to_owned())).collect();
+        let settled: Vec<ToolKey> = settled.map(|one| one.key(binding)).collect();
         let mut added = Vec::new();
         let mut is_full = false;
         for (name, (findings, one)) in open {
@@ -331,14 +317,22 @@ impl Pins {
         self.keep_pending(&records, &settled);
     }
 
-    fn note_unreadable(&self, state: &mut State, binding: &str, unreadable: HashSet<String>) {
+    fn note_unreadable(&self, state: &mut State, binding: &str, seen: &[&Seen<'_>], unreadable: &[&str]) {
         let known = state.known.unreadable.entry(binding.to_owned()).or_default();
-        for tool in unreadable.difference(known) {
-            let tool = printable(tool, NAME_CHARS_MAX);
-            self.metrics.tool_found(binding, "unreadable");
-            tracing::warn!(binding, tool, "tool withheld: its definition cannot be read");
+        for one in seen {
+            known.remove(one.name);
         }
-        *known = unreadable;
+        for name in unreadable {
+            if known.len() >= PENDING_PER_BINDING_MAX {
+                state.known.overflown.insert(binding.to_owned());
+                return;
+            }
+            if known.insert((*name).to_owned()) {
+                let tool = printable(name, NAME_CHARS_MAX);
+                self.metrics.tool_found(binding, "unreadable");
+                tracing::warn!(binding, tool, "tool withheld: its definition cannot be read");
+            }
+        }
     }
 
     fn report(&self, rules: &PinRules, added: &[(Findings, ToolKey, Record)]) {
@@ -366,33 +360,17 @@ impl Pins {
 
     /// What the lock file says, for differences; nothing if it cannot be read.
     fn approved_table(&self) -> Table {
-        let table = self.paths.as_ref().and_then(|paths| read_table(&paths.lock, Kind::Approved).ok()?);
+        let table = self.store.as_ref().and_then(|store| store.approved().ok()?);
         table.map(|(table, _)| table).unwrap_or_default()
-    }
-
-    fn forget_pending(&self, settled: &[(String, String)]) {
-        if !settled.is_empty() {
-            self.keep_pending(&[], settled);
-        }
     }
 
     /// Writes what has become pending, and takes out what is not any more. A failure costs the commands their view and the next
     /// start its memory, not the decision.
-    fn keep_pending(&self, added: &[(ToolKey, Record)], settled: &[(String, String)]) {
-        let Some(paths) = &self.paths else { return };
-        let keep = || {
-            make_folder_of(&paths.pending)?;
-            let guard = Guard::take(&paths.pending)?;
-            // One that is damaged is of no more use.
-            let table = read_table(&paths.pending, Kind::Pending).ok().flatten();
-            let mut table = table.map(|(table, _)| table).unwrap_or_default();
-            for (binding, tool) in settled {
-                table.0.remove(&ToolKey { binding: binding.clone(), tool: tool.clone() });
-            }
-            table.0.extend(added.iter().cloned());
-            guard.replace(&text(&table, Kind::Pending, &paths.pending)?)
+    fn keep_pending(&self, added: &[(ToolKey, Record)], settled: &[ToolKey]) {
+        let Some(store) = self.store.as_ref().filter(|_| !added.is_empty() || !settled.is_empty()) else {
+            return;
         };
-        if let Err(error) = keep() {
+        if let Err(error) = store.change_pending(added, settled) {
             self.metrics.tools_lock_failed();
             tracing::error!(%error, "tools that await approval are not noted");
         }
@@ -413,38 +391,25 @@ impl Pins {
 }
 
 impl State {
-    /// Takes over a lock file.
-    fn approve(&mut self, table: &Table, stamp: Stamp) {
+    /// Takes over what is approved. Says what does not await it any more.
+    fn approve(&mut self, table: &Table, stamp: Option<Stamp>) -> Vec<ToolKey> {
         self.known.approved = by_tool(table);
         self.definition_bytes.clear();
         for (key, record) in &table.0 {
             *self.definition_bytes.entry(key.binding.clone()).or_default() += record.definition_bytes();
         }
-        self.stamp = Some(stamp);
+        self.stamp = stamp;
         self.refused = None;
-    }
-}
-
-impl<'t> Seen<'t> {
-    fn read(name: &'t str, tool: &str) -> Result<Self, DefinitionError> {
-        let ToolText { definition, hidden } = ToolText::read(tool, &record::limits())?;
-        let hidden = hidden.iter().map(ToString::to_string).collect();
-        let sight = Sight { digest: Digest::of(&definition), hidden };
-        Ok(Self { name, definition, sight })
+        self.approve_unsaved();
+        self.known.settle()
     }
 
-    fn key(&self, binding: &str) -> ToolKey {
-        ToolKey { binding: binding.to_owned(), tool: self.name.to_owned() }
-    }
-
-    /// Its record; without the definition where `bytes` are too many already.
-    fn record(&self, since: &str, by: Option<By>, bytes: &mut usize) -> Record {
-        let mut record = Record::new(&self.definition, self.sight.hidden.to_vec(), since.to_owned(), by);
-        *bytes += record.definition_bytes();
-        if *bytes > DEFINITION_BYTES_MAX {
-            record.definition = None;
+    /// Approves in memory what could not be written.
+    fn approve_unsaved(&mut self) {
+        for (key, record) in &self.unsaved {
+            let tools = self.known.approved.entry(key.binding.clone()).or_default();
+            tools.entry(key.tool.clone()).or_insert_with(|| record.into());
         }
-        record
     }
 }
 
@@ -462,26 +427,4 @@ fn by_tool(table: &Table) -> ByTool {
         tools.entry(key.binding.clone()).or_default().insert(key.tool.clone(), record.into());
     }
     tools
-}
-
-fn read_table(path: &Path, kind: Kind) -> Result<Option<(Table, Stamp)>, PinError> {
-    let Some((text, stamp)) = files::read(path)? else { return Ok(None) };
-    Ok(Some((Table::parse(&text, kind, path)?, stamp)))
-}
-
-fn text(table: &Table, kind: Kind, path: &Path) -> Result<String, PinError> {
-    table.text(kind).map_err(|error| PinError::io("write", path)(error.into()))
-}
-
-fn make_folder_of(path: &Path) -> Result<(), PinError> {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => {
-            new_file::folder(folder).map_err(PinError::io("make", folder))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn gone(path: &Path) -> PinError {
-    PinError::Gone { path: path.to_owned() }
 }

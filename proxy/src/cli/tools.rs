@@ -16,6 +16,8 @@ use mcpg_protocol::definition::{Diff, diff, printable};
 const CHANGES_MAX: usize = 100;
 /// Characters of a new definition that are shown.
 const DEFINITION_CHARS_MAX: usize = 4_000;
+/// Hexadecimal digits that tell a digest from others.
+const DIGEST_CHARS_MIN: usize = 8;
 /// Characters of a name that are shown.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -61,11 +63,17 @@ pub(super) struct Gateway {
 
 impl Tools {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        print!("{}", self.answer(SystemTime::now())?);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Does what was asked, and says what there is to say: lines, each ended.
+    fn answer(self, now: SystemTime) -> anyhow::Result<String> {
         match self {
             Self::List { gateway, pending } => list(&gateway.config()?, pending),
             Self::Diff { gateway, tools } => show_differences(&gateway.config()?, &tools),
             Self::Approve { gateway, tools, digest, .. } => {
-                approve_chosen(&gateway.config()?, &tools, digest.as_deref())
+                approve_chosen(&gateway.config()?, &tools, digest.as_deref(), now)
             }
         }
     }
@@ -79,62 +87,75 @@ impl Gateway {
     }
 }
 
-fn list(config: &Config, only_pending: bool) -> anyhow::Result<ExitCode> {
+fn list(config: &Config, only_pending: bool) -> anyhow::Result<String> {
+    let mut said = String::new();
     for row in rows(config)?.iter().filter(|row| !only_pending || row.pending.is_some()) {
         let (digest, note) = match (&row.pending, &row.approved) {
             (Some(pending), _) => (pending.digest, ""),
             (None, Some(approved)) => (approved.digest, approval(approved)),
             (None, None) => continue,
         };
-        println!("{:<28} {}  {}{note}", standing(row), digest.short(), name(&row.key));
+        said += &format!("{:<24} {}  {}{note}\n", standing(row), digest.short(), name(&row.key));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(said)
 }
 
-fn show_differences(config: &Config, tools: &[String]) -> anyhow::Result<ExitCode> {
+fn show_differences(config: &Config, tools: &[String]) -> anyhow::Result<String> {
+    let mut said = String::new();
     for row in chosen(rows(config)?, tools)? {
         let Some(pending) = &row.pending else {
-            println!("{}: as it was approved", name(&row.key));
+            said += &format!("{}: as it was approved\n", name(&row.key));
             continue;
         };
-        println!("{} ({}), {}", name(&row.key), standing(&row), pending.digest);
+        said += &format!("{}: {}, {}\n", name(&row.key), standing(&row), pending.digest);
         for line in differences(row.approved.as_ref(), pending) {
-            println!("  {line}");
+            said += &format!("  {line}\n");
         }
         for hidden in &pending.hidden {
-            println!("  hidden text: {}", printable(hidden, NAME_CHARS_MAX));
+            said += &format!("  hidden text in {}\n", printable(hidden, NAME_CHARS_MAX));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(said)
 }
 
-fn approve_chosen(config: &Config, tools: &[String], digest: Option<&str>) -> anyhow::Result<ExitCode> {
+fn approve_chosen(
+    config: &Config,
+    tools: &[String],
+    digest: Option<&str>,
+    now: SystemTime,
+) -> anyhow::Result<String> {
     let rows = chosen(rows(config)?, tools)?;
     let open: Vec<(ToolKey, Digest)> =
         rows.iter().filter_map(|row| Some((row.key.clone(), row.pending.as_ref()?.digest))).collect();
     if let Some(wanted) = digest {
-        let [(key, seen)] = open.as_slice() else {
-            return Err(anyhow!("`--digest` is for one tool, and {} await approval", open.len()));
-        };
-        let wanted = wanted.strip_prefix("blake3:").unwrap_or(wanted);
-        if wanted.len() < 8 || !seen.to_string().starts_with(&format!("blake3:{wanted}")) {
-            return Err(anyhow!("{} has the digest {seen}; nothing was approved", name(key)));
+        check_digest(&open, wanted)?;
+    }
+    let unchanged = rows.iter().filter(|row| row.pending.is_none());
+    let mut said: String = unchanged.map(|row| format!("{}: as it was approved\n", name(&row.key))).collect();
+    if open.is_empty() {
+        return Ok(said);
+    }
+    match approve(&config.pinning.lock_file, &config.state.dir, &open, now)? {
+        Approval::Moved(key) => {
+            Err(anyhow!("`{}` has changed again meanwhile; nothing was approved", name(&key)))
+        }
+        Approval::Done => {
+            said.extend(open.iter().map(|(key, digest)| format!("{}: approved {digest}\n", name(key))));
+            Ok(said)
         }
     }
-    for row in rows.iter().filter(|row| row.pending.is_none()) {
-        println!("{}: as it was approved", name(&row.key));
+}
+
+/// That the one tool has the digest that was looked at.
+fn check_digest(open: &[(ToolKey, Digest)], wanted: &str) -> anyhow::Result<()> {
+    let [(key, seen)] = open else {
+        return Err(anyhow!("`--digest` is for one tool, and {} await approval", open.len()));
+    };
+    let wanted = wanted.strip_prefix("blake3:").unwrap_or(wanted);
+    if wanted.len() < DIGEST_CHARS_MIN || !seen.to_string().starts_with(&format!("blake3:{wanted}")) {
+        return Err(anyhow!("`{}` has the digest {seen}; nothing was approved", name(key)));
     }
-    if open.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
-    let outcome = approve(&config.pinning.lock_file, &config.state.dir, &open, SystemTime::now())?;
-    if let Approval::Moved(key) = outcome {
-        return Err(anyhow!("{} has changed again meanwhile; nothing was approved", name(&key)));
-    }
-    for (key, digest) in &open {
-        println!("{}: approved {digest}", name(key));
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn rows(config: &Config) -> anyhow::Result<Vec<Row>> {
@@ -201,4 +222,103 @@ fn differences(approved: Option<&Record>, pending: &Record) -> Vec<String> {
 
 fn name(key: &ToolKey) -> String {
     printable(&format!("{}.{}", key.binding, key.tool), NAME_CHARS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use clap::Parser;
+    use mcpg::metrics::Metrics;
+    use mcpg::pinning::Pins;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(subcommand)]
+        tools: Tools,
+    }
+
+    /// A folder with a configuration, of which a gateway has seen a list of tools twice.
+    fn place() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let text = "bindings: [{ id: git, type: mcp, url: 'http://a/', pinning: { on_change: hold } }]\n";
+        std::fs::write(dir.path().join("gateway.yaml"), text).unwrap();
+        let pins = gateway(&dir);
+        let now = SystemTime::UNIX_EPOCH;
+        let clone = r#"{"name":"clone","description":"clones"}"#;
+        let (log, sly) = (r#"{"name":"log"}"#, r#"{"name":"sly","title":"\u202ex"}"#);
+        pins.judge("git", &[("clone", clone), ("log", log), ("sly", sly)], now);
+        pins.judge("git", &[("clone", r#"{"name":"clone","description":"clones and deletes"}"#)], now);
+        dir
+    }
+
+    fn gateway(dir: &tempfile::TempDir) -> std::sync::Arc<Pins> {
+        let state = dir.path().join("state");
+        Pins::open(&state.join("tools.lock"), &state, Metrics::new().unwrap()).unwrap()
+    }
+
+    /// What a command says; its error after `error: `.
+    fn said(dir: &tempfile::TempDir, line: &[&str]) -> String {
+        let config = dir.path().join("gateway.yaml");
+        let (action, rest) = line.split_first().unwrap();
+        let line =
+            ["tools", action, "--config", config.to_str().unwrap()].into_iter().chain(rest.iter().copied());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        match Line::try_parse_from(line) {
+            Ok(line) => line.tools.answer(now).unwrap_or_else(|error| format!("error: {error}")),
+            Err(error) => format!("usage: {:?}", error.kind()),
+        }
+    }
+
+    #[test]
+    fn what_awaits_approval_is_listed_compared_and_approved() {
+        let dir = place();
+        let listed = said(&dir, &["list"]);
+        let words: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[0][..2], ["changed,", "withheld"]);
+        assert_eq!((words[0][3], words[1][0], words[1][2]), ("git.clone", "approved", "git.log"));
+        assert_eq!(words[2][..2], ["new+hidden_text,", "withheld"]);
+        assert_eq!(said(&dir, &["list", "--pending"]).lines().count(), 2);
+
+        let shown = said(&dir, &["diff", "git.clone"]);
+        assert!(shown.ends_with("\n  /description: \"clones\" -> \"clones and deletes\"\n"), "{shown}");
+        let shown = said(&dir, &["diff"]);
+        assert!(shown.contains("  {\"name\":\"sly\",\"title\":\"\\u{202e}x\"}\n"), "{shown}");
+        assert!(shown.contains("  hidden text in /title: bidi U+202E at 0\n"), "{shown}");
+        assert_eq!(said(&dir, &["diff", "git.log"]), "git.log: as it was approved\n");
+
+        let approved = said(&dir, &["approve", "git.clone", "git.log"]);
+        assert!(
+            approved.starts_with("git.log: as it was approved\ngit.clone: approved blake3:"),
+            "{approved}"
+        );
+        assert_eq!(said(&dir, &["list", "--pending"]).lines().count(), 1);
+        assert!(said(&dir, &["approve", "--all"]).starts_with("git.sly: approved blake3:"));
+        assert_eq!(said(&dir, &["list", "--pending"]), "");
+        assert_eq!(said(&dir, &["approve", "--all"]), "");
+    }
+
+    #[test]
+    fn nothing_is_approved_by_mistake() {
+        let dir = place();
+        assert_eq!(said(&dir, &["approve"]), "usage: MissingRequiredArgument");
+        assert_eq!(said(&dir, &["approve", "--all", "git.log"]), "usage: ArgumentConflict");
+        for (line, error) in [
+            (&["approve", "git.clone", "git.nothing"][..], "no tool `git.nothing` is known"),
+            (&["approve", "other"], "no tool `other` is known"),
+            (&["approve", "git.clone", "--digest", "00000000"], "nothing was approved"),
+            (&["approve", "git.clone", "--digest", ""], "nothing was approved"),
+            (&["approve", "git", "--digest", "00000000"], "`--digest` is for one tool, and 2 await approval"),
+        ] {
+            let answer = said(&dir, line);
+            assert!(answer.starts_with("error: ") && answer.contains(error), "{line:?}: {answer}");
+        }
+        assert_eq!(said(&dir, &["list", "--pending"]).lines().count(), 2);
+        let shown = said(&dir, &["diff", "git.clone"]);
+        let digest = shown.split_whitespace().find(|word| word.starts_with("blake3:")).unwrap();
+        let begin: String = digest.chars().take(20).collect();
+        assert!(said(&dir, &["approve", "git.clone", "--digest", &begin]).contains("approved"));
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use mcpg_config::{OnNew, PinRules, Reaction};
 
-use super::record::{Digest, Record};
+use super::record::{Digest, Record, ToolKey};
 
 /// Tools by binding and name.
 pub(super) type ByTool = HashMap<String, HashMap<String, Sight>>;
@@ -147,7 +147,7 @@ impl Known {
     }
 
     /// Forgets what is pending and has been approved meanwhile. Says what.
-    pub(super) fn settle(&mut self) -> Vec<(String, String)> {
+    pub(super) fn settle(&mut self) -> Vec<ToolKey> {
         let Self { approved, pending, .. } = self;
         let mut settled = Vec::new();
         for (binding, tools) in pending.iter_mut() {
@@ -155,7 +155,7 @@ impl Known {
                 let pin = approved.get(binding).and_then(|tools| tools.get(tool));
                 let is_open = !Findings::of(pin, seen).is_empty();
                 if !is_open {
-                    settled.push((binding.clone(), tool.clone()));
+                    settled.push(ToolKey { binding: binding.clone(), tool: tool.clone() });
                 }
                 is_open
             });

@@ -7,10 +7,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use mcpg_config::PinRules;
 
 use super::error::PinError;
-use super::files::Guard;
 use super::gates::{Findings, Sight};
-use super::record::{By, Digest, Kind, Record, Table, ToolKey};
-use super::{PENDING_FILE, read_table, text};
+use super::record::{By, Digest, Record, ToolKey};
+use super::store::Store;
 
 /// A tool that is approved, or awaits it.
 #[derive(Debug, Clone)]
@@ -32,8 +31,9 @@ pub struct Row {
 /// # Errors
 /// If a file cannot be read.
 pub fn survey(lock: &Path, state_dir: &Path, rules: impl Fn(&str) -> PinRules) -> Result<Vec<Row>, PinError> {
-    let approved = table(lock, Kind::Approved)?;
-    let mut pending = table(&state_dir.join(PENDING_FILE), Kind::Pending)?;
+    let store = Store::new(lock, state_dir);
+    let approved = store.approved()?.map(|(table, _)| table).unwrap_or_default();
+    let mut pending = store.pending()?;
     let mut rows = Vec::new();
     let mut row = |key: ToolKey, approved: Option<Record>, pending: Option<Record>| {
         let sight = approved.as_ref().map(Sight::from);
@@ -65,21 +65,18 @@ pub fn approve(
     chosen: &[(ToolKey, Digest)],
     now: SystemTime,
 ) -> Result<Approval, PinError> {
-    let guard = Guard::take(lock)?;
-    let mut approved = table(lock, Kind::Approved)?;
-    let pending = table(&state_dir.join(PENDING_FILE), Kind::Pending)?;
+    let store = Store::new(lock, state_dir);
     let since = DateTime::<Utc>::from(now).to_rfc3339_opts(SecondsFormat::Secs, true);
-    for (key, digest) in chosen {
-        match pending.0.get(key).filter(|seen| seen.digest == *digest) {
-            Some(seen) => {
-                let record = Record { since: since.clone(), by: Some(By::Operator), ..seen.clone() };
-                approved.0.insert(key.clone(), record);
-            }
-            None => return Ok(Approval::Moved(key.clone())),
+    let pending = store.pending()?;
+    let outcome = store.change_approved(false, |approved| {
+        for (key, digest) in chosen {
+            let seen = pending.0.get(key).filter(|seen| seen.digest == *digest).ok_or_else(|| key.clone())?;
+            let record = Record { since: since.clone(), by: Some(By::Operator), ..seen.clone() };
+            approved.0.insert(key.clone(), record);
         }
-    }
-    guard.replace(&text(&approved, Kind::Approved, lock)?)?;
-    Ok(Approval::Done)
+        Ok(())
+    })?;
+    Ok(outcome.map_or_else(Approval::Moved, |_| Approval::Done))
 }
 
 /// What became of an approval.
@@ -89,8 +86,4 @@ pub enum Approval {
     Done,
     /// Nothing was approved: this tool is no longer what was surveyed.
     Moved(ToolKey),
-}
-
-fn table(path: &Path, kind: Kind) -> Result<Table, PinError> {
-    Ok(read_table(path, kind)?.map(|(table, _)| table).unwrap_or_default())
 }
