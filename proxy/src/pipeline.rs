@@ -29,7 +29,7 @@ use mcpg_ledger::RequestId;
 use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
 use mcpg_sdk::{Call, Caller, Decision};
 
-pub use envelope::{Ask, BodyError, ListKind, Spoken};
+pub use envelope::{Ask, BodyError, Spoken};
 pub use gate::Gates;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
@@ -77,6 +77,8 @@ pub struct Authorized {
     received: Bytes,
     body: Bytes,
     own_name: Option<Box<str>>,
+    source: IpAddr,
+    now: SystemTime,
     id: Option<Box<str>>,
     protocol: Protocol,
     accept: Accept,
@@ -139,6 +141,16 @@ impl Authorized {
     /// The target's name as the upstream has it, where the endpoint has another.
     pub fn own_name(&self) -> Option<&str> {
         self.own_name.as_deref()
+    }
+
+    /// Where the request came from.
+    pub fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// When it arrived.
+    pub fn now(&self) -> SystemTime {
+        self.now
     }
 
     /// The raw JSON-RPC id, for an error in place of the upstream's answer.
@@ -227,6 +239,8 @@ pub async fn admit<E: Exchange>(
         ask: spoken.ask(),
         body,
         own_name: own_name.map(Box::from),
+        source,
+        now: arrival.wall,
         id: spoken.id().map(Box::from),
         protocol: spoken.protocol(),
         accept: spoken.accept(),

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use mcpg_protocol::{
     Accept, Agreement, Envelope, Era, Field, RequestHeaders, Revision as Protocol, RpcError,
 };
+use mcpg_protocol::catalogue::ListKind;
 use mcpg_protocol::{Message, TargetKind};
 use mcpg_sdk::{Call, Target};
 
@@ -77,19 +78,6 @@ pub enum Ask {
     End,
     /// A method of an extension.
     Extension,
-}
-
-/// The lists of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum ListKind {
-    /// `tools/list`.
-    Tools,
-    /// `prompts/list`.
-    Prompts,
-    /// `resources/list`.
-    Resources,
-    /// `resources/templates/list`.
-    Templates,
 }
 
 impl<'a> Spoken<'a> {

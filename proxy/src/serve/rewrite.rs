@@ -1,0 +1,109 @@
+//! What is done to answers that pass straight through.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mcpg_filters::policy::Listed;
+use mcpg_protocol::catalogue::{Filtered, ListItem, ListKind, Prefix, filter_list, outward};
+use mcpg_protocol::streams::{self, EventId};
+use mcpg_protocol::{Era, Limits};
+use mcpg_sdk::{Call, Caller, Target};
+
+use crate::response::{Rewrite, Unwritable};
+use crate::revision::{Revision, Route};
+
+/// The answer of one binding of several: its resources, tasks and, in a session, the ids of its requests get its prefix.
+pub(super) struct Outward {
+    binding: Box<str>,
+    prefix: Prefix,
+    limits: Limits,
+    era: Era,
+}
+
+impl Outward {
+    pub(super) fn new(route: &Route, limits: Limits, era: Era) -> Self {
+        Self { binding: route.id.as_str().into(), prefix: Prefix::new(&route.id), limits, era }
+    }
+}
+
+impl Rewrite for Outward {
+    fn message(&mut self, json: &[u8]) -> Result<Option<Vec<u8>>, Unwritable> {
+        let named = outward(json, &self.prefix, &self.limits).map_err(|_| Unwritable)?;
+        if self.era == Era::Modern {
+            return Ok(owned(named));
+        }
+        let text = std::str::from_utf8(&named).map_err(|_| Unwritable)?;
+        match streams::outward(text, &self.binding, &self.limits).map_err(|_| Unwritable)? {
+            std::borrow::Cow::Owned(routed) => Ok(Some(routed.into_bytes())),
+            std::borrow::Cow::Borrowed(_) => Ok(owned(named)),
+        }
+    }
+
+    fn event_id(&self, id: &[u8]) -> Option<Vec<u8>> {
+        let id = std::str::from_utf8(id).ok().filter(|id| !id.is_empty())?;
+        EventId::encode(&self.binding, None, id).map(String::into_bytes)
+    }
+}
+
+/// A list of one binding: the caller sees what it may use.
+pub(super) struct Shown {
+    /// What the list is of.
+    pub(super) kind: ListKind,
+    /// What decides.
+    pub(super) revision: Arc<Revision>,
+    /// Whose list it is.
+    pub(super) route: Arc<Route>,
+    /// Who sees it.
+    pub(super) caller: Arc<Caller>,
+    /// From where.
+    pub(super) source: IpAddr,
+    /// When.
+    pub(super) now: SystemTime,
+    /// Whether the answer is in a revision that knows whom a list may be shared with.
+    pub(super) private: bool,
+}
+
+impl Rewrite for Shown {
+    fn message(&mut self, json: &[u8]) -> Result<Option<Vec<u8>>, Unwritable> {
+        let shows = |item: &ListItem<'_>| self.shows(item);
+        match filter_list(json, self.kind, &self.revision.message, self.private, shows) {
+            Ok(Filtered::Untouched) => Ok(None),
+            Ok(Filtered::Changed(changed)) => Ok(Some(changed)),
+            Err(error) => {
+                tracing::warn!(binding = self.route.id, %error, "a list cannot be shown");
+                Err(Unwritable)
+            }
+        }
+    }
+}
+
+impl Shown {
+    fn shows(&self, item: &ListItem<'_>) -> bool {
+        let name = &*item.name;
+        let (method, target) = match self.kind {
+            ListKind::Tools => ("tools/call", Target::Tool(name)),
+            ListKind::Prompts => ("prompts/get", Target::Prompt(name)),
+            ListKind::Resources | ListKind::Templates => ("resources/read", Target::Resource(name)),
+        };
+        let scope = &self.revision.scope;
+        let call = Call {
+            scope: &scope.scope,
+            binding: &self.route.id,
+            method,
+            target,
+            arguments: None,
+            source: self.source,
+            now: self.now,
+            approval_token: None,
+        };
+        scope.policy.shows(&self.caller, &Listed { call, is_template: self.kind == ListKind::Templates })
+    }
+}
+
+fn owned(text: std::borrow::Cow<'_, [u8]>) -> Option<Vec<u8>> {
+    match text {
+        std::borrow::Cow::Owned(text) => Some(text),
+        std::borrow::Cow::Borrowed(_) => None,
+    }
+}
