@@ -7,6 +7,8 @@ mod cache;
 pub mod cedar;
 mod chain;
 mod input;
+mod viewpoint;
 
 pub use cache::{CacheCounters, CacheLimits};
 pub use chain::{Decided, PolicyChain, PolicyRef, Verdict};
+pub use viewpoint::{Listed, Viewpoint};

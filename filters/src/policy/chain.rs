@@ -101,6 +101,11 @@ impl PolicyChain {
         }
     }
 
+    /// What the engines read together to decide a call.
+    pub fn reads(&self, call: &Call<'_>) -> &ReadSet {
+        &self.plans.of(call).reads
+    }
+
     /// The engines' ids, in order.
     pub fn engines(&self) -> impl Iterator<Item = &str> {
         self.engines.iter().map(|engine| engine.id())

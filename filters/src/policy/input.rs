@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 
-use mcpg_sdk::policy::{ApprovalRead, Arguments, Names};
+use mcpg_sdk::policy::{ApprovalRead, Arguments, Names, ReadSet};
 use mcpg_sdk::{Call, Caller, Target};
 use serde_json::Value;
 
@@ -87,6 +87,52 @@ pub(crate) fn write_key(
     if reads.name {
         text(key, name)?;
     }
+    write_identity(key, reads, caller)?;
+    write_attributes(key, &reads.attributes, caller)?;
+    if reads.tenant {
+        text(key, call.scope.organization())?;
+        text(key, call.scope.workspace())?;
+        text(key, call.scope.environment())?;
+    }
+    if reads.source {
+        write_source(key, call.source)?;
+    }
+    match reads.approval {
+        ApprovalRead::Nothing => {}
+        ApprovalRead::Presence => key.push(u8::from(call.approval_token.is_some())),
+        ApprovalRead::Value => optional_text(key, call.approval_token)?,
+    }
+    write_arguments(key, &reads.arguments, call)
+}
+
+/// Writes what a list depends on: the parts of the caller that are read, every attribute in the order of names, and the source.
+///
+/// # Errors
+/// When the key would be too long.
+pub(crate) fn write_class(
+    key: &mut Vec<u8>,
+    reads: &ReadSet,
+    caller: &Caller,
+    source: IpAddr,
+) -> Result<(), Unkeyed> {
+    write_identity(key, reads, caller)?;
+    match &reads.attributes {
+        Names::Only(_) => write_attributes(key, &reads.attributes, caller)?,
+        Names::All => {
+            let mut attributes: Vec<_> = caller.attributes.iter().collect();
+            attributes.sort_unstable_by_key(|(name, _)| *name);
+            length(key, attributes.len())?;
+            for (name, value) in attributes {
+                text(key, name)?;
+                write_value(key, value, DEPTH_MAX)?;
+            }
+        }
+    }
+    if reads.source { write_source(key, source) } else { Ok(()) }
+}
+
+/// The parts of the caller that have a name of their own.
+fn write_identity(key: &mut Vec<u8>, reads: &ReadSet, caller: &Caller) -> Result<(), Unkeyed> {
     if reads.subject {
         text(key, &caller.subject)?;
     }
@@ -102,24 +148,14 @@ pub(crate) fn write_key(
     if reads.roles {
         optional_value(key, caller.attributes.get("roles"))?;
     }
-    write_attributes(key, &reads.attributes, caller)?;
-    if reads.tenant {
-        text(key, call.scope.organization())?;
-        text(key, call.scope.workspace())?;
-        text(key, call.scope.environment())?;
+    Ok(())
+}
+
+fn write_source(key: &mut Vec<u8>, source: IpAddr) -> Result<(), Unkeyed> {
+    match source {
+        IpAddr::V4(address) => bytes(key, &address.octets()),
+        IpAddr::V6(address) => bytes(key, &address.octets()),
     }
-    if reads.source {
-        match call.source {
-            IpAddr::V4(address) => bytes(key, &address.octets())?,
-            IpAddr::V6(address) => bytes(key, &address.octets())?,
-        }
-    }
-    match reads.approval {
-        ApprovalRead::Nothing => {}
-        ApprovalRead::Presence => key.push(u8::from(call.approval_token.is_some())),
-        ApprovalRead::Value => optional_text(key, call.approval_token)?,
-    }
-    write_arguments(key, &reads.arguments, call)
 }
 
 fn write_attributes(key: &mut Vec<u8>, names: &Names, caller: &Caller) -> Result<(), Unkeyed> {
