@@ -152,15 +152,15 @@ impl ProxyHttp for Proxy {
         };
         context.join_trace(authorized.traceparent());
         context.authorized = Some(authorized);
-        match serve::choose(context).await {
+        let bearer = serve::bearer(session.req_header());
+        match serve::choose(context, &gateway.shared, bearer).await {
             Ok(Way::Direct) if context.http()?.peer.speaks_http1() => {
                 dispatch::exchange(session, context).await?;
                 Ok(true)
             }
             Ok(Way::Direct) => Ok(false),
             Ok(Way::Served) => {
-                let refusal = Refusal::new(RpcError::UnknownBinding, None, "not served yet");
-                gateway.refuse(session, context, &refusal).await?;
+                serve::run(session, context, gateway).await?;
                 Ok(true)
             }
             Err(refusal) => {

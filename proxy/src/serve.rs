@@ -5,6 +5,8 @@
 //! every message.
 
 mod client;
+mod rewrite;
+mod run;
 mod session;
 mod way;
 
@@ -21,6 +23,7 @@ use mcpg_sdk::Caller;
 use tokio::sync::watch;
 
 pub use client::{Client, ClientError};
+pub(crate) use run::{bearer, run};
 pub(crate) use way::{Way, choose};
 
 use crate::metrics::Metrics;

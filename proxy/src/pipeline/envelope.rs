@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
+use mcpg_protocol::catalogue::ListKind;
 use mcpg_protocol::{
     Accept, Agreement, Envelope, Era, Field, RequestHeaders, Revision as Protocol, RpcError,
 };
-use mcpg_protocol::catalogue::ListKind;
 use mcpg_protocol::{Message, TargetKind};
 use mcpg_sdk::{Call, Target};
 

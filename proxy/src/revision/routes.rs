@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mcpg_config::Naming as Configured;
 use mcpg_sdk::Scope;
+use parking_lot::Mutex;
 
 use super::{Endpoint, Naming};
 use crate::metrics::{BindingMetrics, Metrics};
@@ -39,6 +40,8 @@ pub struct Route {
     pub leases: Leases,
     /// The scope that it belongs to.
     pub scope: Scope,
+    /// Digest of the list of tools that was last judged on its way through.
+    pub judged: Mutex<Option<blake3::Hash>>,
 }
 
 /// All that a route is built from. One that would be built from the same again is kept, with its connections and all that it

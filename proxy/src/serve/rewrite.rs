@@ -66,6 +66,9 @@ pub(super) struct Shown {
 
 impl Rewrite for Shown {
     fn message(&mut self, json: &[u8]) -> Result<Option<Vec<u8>>, Unwritable> {
+        if self.kind == ListKind::Tools {
+            self.judge(json);
+        }
         let shows = |item: &ListItem<'_>| self.shows(item);
         match filter_list(json, self.kind, &self.revision.message, self.private, shows) {
             Ok(Filtered::Untouched) => Ok(None),
@@ -79,6 +82,24 @@ impl Rewrite for Shown {
 }
 
 impl Shown {
+    /// Compares the definitions with the pinned ones. A list that is the one of last time says nothing new.
+    fn judge(&self, json: &[u8]) {
+        let digest = blake3::hash(json);
+        if *self.route.judged.lock() == Some(digest) {
+            return;
+        }
+        let mut tools: Vec<(String, String)> = Vec::new();
+        let collect = |item: &ListItem<'_>| {
+            tools.push((item.name.clone().into_owned(), item.text.to_owned()));
+            true
+        };
+        // What cannot be read is refused right after this.
+        if filter_list(json, self.kind, &self.revision.message, false, collect).is_ok() {
+            self.revision.scope.gates.pins().judge(&self.route.id, &tools, self.now);
+            *self.route.judged.lock() = Some(digest);
+        }
+    }
+
     fn shows(&self, item: &ListItem<'_>) -> bool {
         let name = &*item.name;
         let (method, target) = match self.kind {
@@ -87,6 +108,9 @@ impl Shown {
             ListKind::Resources | ListKind::Templates => ("resources/read", Target::Resource(name)),
         };
         let scope = &self.revision.scope;
+        if self.kind == ListKind::Tools && scope.gates.pins().is_withheld(&self.route.id, name) {
+            return false;
+        }
         let call = Call {
             scope: &scope.scope,
             binding: &self.route.id,

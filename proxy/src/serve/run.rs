@@ -7,6 +7,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
 use pingora_core::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::session::SessionClient;
@@ -49,10 +50,6 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &
 
 fn admitted(session: &Session, context: &Context, authorized: &Authorized, gateway: &Gateway) -> Admitted {
     let headers = &session.req_header().headers;
-    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
-        let (scheme, token) = value.as_bytes().split_at_checked(7)?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then(|| Bytes::copy_from_slice(token.trim_ascii()))
-    });
     let last_event_id = headers
         .get(LAST_EVENT_ID)
         .and_then(|value| value.to_str().ok())
@@ -63,7 +60,7 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         endpoint: Arc::clone(authorized.endpoint()),
         routes: authorized.routes().to_vec(),
         caller: Arc::clone(authorized.caller()),
-        bearer,
+        bearer: bearer(session.req_header()).map(Bytes::copy_from_slice),
         body: authorized.received().clone(),
         protocol: authorized.protocol(),
         accept: authorized.accept(),
@@ -74,4 +71,17 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         traceparent: context.revision.propagate_trace.then(|| context.trace.traceparent()),
         now: authorized.now(),
     }
+}
+
+/// The bearer token of a request.
+pub(crate) fn bearer(head: &RequestHeader) -> Option<&[u8]> {
+    let (scheme, token) = head.headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+async fn answer(admitted: &Admitted, ask: Ask, client: &mut dyn Client) -> Result<(), ClientError> {
+    let _ = ask;
+    let refusal = Refusal::new(RpcError::MethodNotFound, None, "not served");
+    let _ = admitted;
+    client.json(refusal.status(), &[], Bytes::from(refusal.body)).await
 }

@@ -74,6 +74,7 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
         eras: Eras::new(mcp.protocol.revision().and_then(|text| text.parse().ok())),
         leases: Leases::default(),
         scope: ground.scope.clone(),
+        judged: parking_lot::Mutex::default(),
         origin,
     })
 }
