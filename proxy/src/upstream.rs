@@ -108,7 +108,10 @@ impl ClientProfile {
 
 impl Route {
     /// The value of `Authorization` for the upstream, where the binding has credentials of its own.
-    async fn authorization(&self, _on_behalf: &OnBehalf<'_>) -> Result<Option<HeaderValue>, UpstreamError> {
+    pub(crate) async fn authorization(
+        &self,
+        _on_behalf: &OnBehalf<'_>,
+    ) -> Result<Option<HeaderValue>, UpstreamError> {
         Ok(None)
     }
 }

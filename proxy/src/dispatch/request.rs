@@ -52,7 +52,11 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
             field(head, text, value.as_bytes());
         }
     }
-    for (name, value) in [("mcp-name", &context.direct.name), ("mcp-session-id", &context.direct.session)] {
+    for (name, value) in [
+        ("mcp-name", &context.direct.name),
+        ("mcp-session-id", &context.direct.session),
+        ("authorization", &context.direct.authorization),
+    ] {
         if let Some(value) = value {
             field(head, name, value.as_bytes());
         }

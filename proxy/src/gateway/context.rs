@@ -47,6 +47,8 @@ pub struct Direct {
     pub name: Option<HeaderValue>,
     /// `Mcp-Session-Id` for the upstream. The client's own never passes.
     pub session: Option<HeaderValue>,
+    /// `Authorization` for the upstream, where the binding has credentials of its own.
+    pub authorization: Option<HeaderValue>,
     /// What is done to the messages of the answer.
     pub rewrite: Option<Box<dyn Rewrite>>,
     /// The session that the answer begins.

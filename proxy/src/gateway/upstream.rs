@@ -19,7 +19,11 @@ pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<
         request.remove_header(&ACCEPT_ENCODING);
     }
     request.remove_header("mcp-session-id");
-    let own = [("mcp-name", &context.direct.name), ("mcp-session-id", &context.direct.session)];
+    let own = [
+        ("mcp-name", &context.direct.name),
+        ("mcp-session-id", &context.direct.session),
+        ("authorization", &context.direct.authorization),
+    ];
     for (name, value) in own.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))) {
         request.insert_header(name, value)?;
     }

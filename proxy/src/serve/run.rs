@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName};
+use mcpg_filters::identity::Credentials;
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
 use pingora_core::{Error, ErrorType, Result};
@@ -60,6 +61,8 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         endpoint: Arc::clone(authorized.endpoint()),
         routes: authorized.routes().to_vec(),
         caller: Arc::clone(authorized.caller()),
+        credentials: Arc::new(Credentials::from_headers(headers).to_kept()),
+        source: authorized.source(),
         bearer: bearer(session.req_header()).map(Bytes::copy_from_slice),
         body: authorized.received().clone(),
         protocol: authorized.protocol(),

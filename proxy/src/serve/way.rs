@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::response::Rewrite;
 use crate::revision::{Revision, Route};
 use crate::sessions::{SessionToken, caller_digest, client_info};
-use crate::upstream::{ClientProfile, OnBehalf};
+use crate::upstream::{ClientProfile, OnBehalf, UpstreamError};
 
 /// Which way a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,10 @@ pub(crate) async fn choose(
     };
     let name = own_name_header(authorized)?;
     let rewrite = rewrite(authorized, route, &context.revision);
-    context.direct = Direct { name, rewrite, ..direct };
+    let on_behalf = OnBehalf { caller: authorized.caller(), bearer, traceparent: None };
+    let authorization =
+        route.authorization(&on_behalf).await.map_err(|error| unavailable(authorized, &error))?;
+    context.direct = Direct { name, authorization, rewrite, ..direct };
     Ok(Way::Direct)
 }
 
@@ -70,10 +73,11 @@ async fn era(authorized: &Authorized, route: &Arc<Route>, bearer: Option<&[u8]>)
         return Ok(era);
     }
     let on_behalf = OnBehalf { caller: authorized.caller(), bearer, traceparent: None };
-    route
-        .era_for(&on_behalf, client)
-        .await
-        .map_err(|error| Refusal::new(error.rpc(), authorized.id(), error.to_string()))
+    route.era_for(&on_behalf, client).await.map_err(|error| unavailable(authorized, &error))
+}
+
+fn unavailable(authorized: &Authorized, error: &UpstreamError) -> Refusal {
+    Refusal::new(error.rpc(), authorized.id(), error.to_string())
 }
 
 /// A legacy client of several bindings is in a session: without one there is nothing to tell its upstreams apart by
