@@ -4,6 +4,7 @@ pub mod admin;
 pub mod audit;
 pub mod dispatch;
 pub mod drain;
+pub mod federation;
 pub mod gateway;
 pub mod guard;
 mod lru;

@@ -59,6 +59,12 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         gone
     }
 
+    /// Takes the least recently used entry out.
+    pub(crate) fn pop(&mut self) -> Option<V> {
+        let oldest = self.by_use.values().next()?.clone();
+        self.remove(&oldest)
+    }
+
     /// Takes an entry out.
     pub(crate) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
     where

@@ -5,12 +5,13 @@
 //! when metrics are scraped, so that nothing is counted twice on the request path.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Encoder as _, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 /// The content type of [`Metrics::render`].
@@ -31,6 +32,10 @@ pub struct Metrics {
     tools_pending: IntGaugeVec,
     tools_withheld: IntGaugeVec,
     tools_lock_failures: IntCounter,
+    catalogue_fetches: IntCounterVec,
+    catalogue_items: IntGaugeVec,
+    catalogue_fetched: GaugeVec,
+    catalogue_served: IntCounterVec,
     upstream_in_flight: IntGaugeVec,
     upstream_queued: IntGaugeVec,
     upstream_rejected: IntCounterVec,
@@ -159,6 +164,34 @@ impl Metrics {
                 Opts::new("mcpg_upstream_breaker_opened_total", "Times that a circuit breaker opened."),
                 &["binding"],
             )?,
+            catalogue_fetches: IntCounterVec::new(
+                Opts::new(
+                    "mcpg_catalogue_fetches_total",
+                    "Lists fetched from upstreams, by binding, list and result.",
+                ),
+                &["binding", "list", "result"],
+            )?,
+            catalogue_items: IntGaugeVec::new(
+                Opts::new(
+                    "mcpg_catalogue_items",
+                    "Items of the list that was fetched last, by binding and list.",
+                ),
+                &["binding", "list"],
+            )?,
+            catalogue_fetched: GaugeVec::new(
+                Opts::new(
+                    "mcpg_catalogue_fetched_timestamp_seconds",
+                    "When a list was last fetched, as a UNIX time, by binding and list.",
+                ),
+                &["binding", "list"],
+            )?,
+            catalogue_served: IntCounterVec::new(
+                Opts::new(
+                    "mcpg_catalogue_served_total",
+                    "Lists of bindings that were asked for, by binding, list and whether they were fresh, stale or left out.",
+                ),
+                &["binding", "list", "state"],
+            )?,
             reloads: IntCounterVec::new(
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
                 &["result"],
@@ -179,7 +212,7 @@ impl Metrics {
     }
 
     fn register_own(&self) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 18] = [
+        let collectors: [Box<dyn Collector>; 22] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.refusals.clone()),
@@ -188,6 +221,10 @@ impl Metrics {
             Box::new(self.tools_pending.clone()),
             Box::new(self.tools_withheld.clone()),
             Box::new(self.tools_lock_failures.clone()),
+            Box::new(self.catalogue_fetches.clone()),
+            Box::new(self.catalogue_items.clone()),
+            Box::new(self.catalogue_fetched.clone()),
+            Box::new(self.catalogue_served.clone()),
             Box::new(self.upstream_in_flight.clone()),
             Box::new(self.upstream_queued.clone()),
             Box::new(self.upstream_rejected.clone()),
@@ -264,6 +301,24 @@ impl Metrics {
     /// Counts a failure to read or write the files of pinned tools.
     pub fn tools_lock_failed(&self) {
         self.tools_lock_failures.inc();
+    }
+
+    /// Counts an attempt to fetch a list of an upstream. `result` is `ok` or one of the stable words.
+    pub fn catalogue_fetched(&self, binding: &str, list: &'static str, result: &'static str) {
+        self.catalogue_fetches.with_label_values(&[binding, list, result]).inc();
+    }
+
+    /// Shows how many items a list has that was just fetched.
+    pub fn catalogue_renewed(&self, binding: &str, list: &'static str, items: usize, now: SystemTime) {
+        let items = i64::try_from(items).unwrap_or(i64::MAX);
+        self.catalogue_items.with_label_values(&[binding, list]).set(items);
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.catalogue_fetched.with_label_values(&[binding, list]).set(since.as_secs_f64());
+    }
+
+    /// Counts that a list of a binding was asked for. `state` is `fresh`, `stale` or `left_out`.
+    pub fn catalogue_served(&self, binding: &str, list: &'static str, state: &'static str) {
+        self.catalogue_served.with_label_values(&[binding, list, state]).inc();
     }
 
     /// Counts an attempt to load a revision.

@@ -24,6 +24,7 @@ pub use endpoint::{Endpoint, Naming};
 pub use routes::{Origin, Route, Routes, Transport};
 pub use store::{Applied, Refused, RevisionStore, Standing};
 
+use crate::federation::Federation;
 use crate::guard::GuardLimits;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::SessionKeys;
@@ -52,6 +53,8 @@ pub struct Revision {
     pub sessions: Arc<SessionKeys>,
     /// How long a legacy session lasts.
     pub session_ttl: Duration,
+    /// What endpoints of several bindings list.
+    pub federation: Federation,
     /// The one scope that this gateway serves.
     pub scope: ScopeState,
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use mcpg_filters::identity::KeptCredentials;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
+use mcpg_protocol::catalogue::ClientClass;
 use mcpg_protocol::{Accept, Revision as Protocol};
 use mcpg_sdk::Caller;
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ pub use client::{Client, ClientError};
 pub(crate) use run::{bearer, run};
 pub(crate) use way::{Way, choose};
 
+use crate::federation::{Onlooker, Requester};
 use crate::metrics::Metrics;
 use crate::revision::{Endpoint, Revision, RevisionStore, Route};
 use crate::sessions::{LocalSessions, SessionToken};
@@ -90,6 +92,28 @@ impl Admitted {
             caller: &self.caller,
             bearer: self.bearer.as_deref(),
             traceparent: self.traceparent.as_ref().map(<[u8; 55]>::as_slice),
+        }
+    }
+
+    /// For whom lists are fetched, with what its client can do.
+    pub(crate) fn requester(&self, class: ClientClass) -> Requester {
+        Requester {
+            scope: self.revision.scope.scope.clone(),
+            caller: Arc::clone(&self.caller),
+            bearer: self.bearer.clone(),
+            traceparent: self.traceparent,
+            class,
+        }
+    }
+
+    /// Who looks at a list.
+    pub(crate) fn onlooker(&self) -> Onlooker<'_> {
+        Onlooker {
+            policy: &self.revision.scope.policy,
+            scope: &self.revision.scope.scope,
+            caller: &self.caller,
+            source: self.source,
+            now: self.now,
         }
     }
 }

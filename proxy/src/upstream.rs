@@ -19,7 +19,6 @@ mod lease;
 mod message;
 mod modern;
 mod response;
-pub(crate) mod retries;
 mod session;
 mod standing;
 #[cfg(test)]
@@ -38,11 +37,13 @@ pub use self::http::{HttpParts, HttpUpstream};
 pub use answer::ReplyLimits;
 pub use connect::Connectors;
 pub use error::UpstreamError;
+pub use exchange::Whole;
 pub use gate::{Gate, Outcome, Permit};
 pub use lease::{Lease, Leases};
 pub use message::{Message, MessageStream, Outgoing, Reply, Verb};
 pub use modern::ModernRequest;
 pub use response::{Incoming, RpcFailure};
+pub(crate) use session::refused;
 pub use session::{Initialized, UpstreamSession};
 pub use standing::{Discovered, Eras, LegacyStanding, Standing};
 

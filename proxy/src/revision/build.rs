@@ -16,6 +16,7 @@ use mcpg_sdk::SettingsError;
 use mcpg_sdk::policy::PolicyEngine;
 
 use super::{BodyLimits, Revision, Routes, ScopeState};
+use crate::federation::Federation;
 use crate::guard::{ConnectionLimits, GuardLimits, HeadLimits};
 use crate::metrics::Metrics;
 use crate::pinning::Pins;
@@ -114,6 +115,7 @@ impl Builder {
             warnings: warnings(config, &filters.policy),
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
+            federation: Federation::new(config.federation, Arc::clone(&self.pins), Arc::clone(&self.metrics)),
             scope: ScopeState {
                 scope: scope.clone(),
                 identity,

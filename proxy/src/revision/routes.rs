@@ -5,11 +5,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mcpg_config::Naming as Configured;
+use mcpg_config::{BindingKind, Grant, Naming as Configured};
 use mcpg_sdk::Scope;
 use parking_lot::Mutex;
 
 use super::{Endpoint, Naming};
+use crate::federation::Catalogues;
 use crate::metrics::{BindingMetrics, Metrics};
 use crate::upstream::{Eras, Gate, HttpUpstream, Leases, ReplyLimits};
 
@@ -36,6 +37,8 @@ pub struct Route {
     pub replies: ReplyLimits,
     /// What its upstream speaks.
     pub eras: Eras,
+    /// What its upstream lists.
+    pub catalogues: Arc<Catalogues>,
     /// Sessions with its upstream that the gateway holds on its own account.
     pub leases: Leases,
     /// The scope that it belongs to.
@@ -68,6 +71,13 @@ impl Route {
         match &self.transport {
             Transport::Http(http) => Some(http),
         }
+    }
+
+    /// Whether its upstream gets credentials of the caller's own, so that what it says is one caller's only.
+    pub fn is_per_caller(&self) -> bool {
+        let BindingKind::Mcp(mcp) = &self.origin.binding.kind;
+        let credentials = mcp.transport.http().and_then(|http| http.credentials.as_ref());
+        matches!(credentials.map(|credentials| &credentials.grant), Some(Grant::TokenExchange { .. }))
     }
 }
 

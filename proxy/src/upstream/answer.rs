@@ -21,6 +21,7 @@ use serde::de::IgnoredAny;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::Body;
+use super::exchange::outcome_of;
 use super::gate::{Outcome, Permit};
 use super::{Message, MessageStream, Reply, UpstreamError};
 
@@ -71,7 +72,7 @@ impl Answer {
         let framing = match Framing::of(status, &headers, limits) {
             Ok(framing) => framing,
             Err(error) => {
-                permit.outcome(Outcome::of_status(status));
+                permit.outcome(outcome_of(status));
                 return Err(error);
             }
         };
@@ -84,7 +85,7 @@ impl Answer {
         }
         if is_stream && deadline.is_none() {
             // It may last: it takes no place from calls.
-            answer.end(Outcome::of_status(status));
+            answer.end(outcome_of(status));
         }
         Ok(Reply { status, headers, is_stream, messages: Box::new(answer) })
     }
@@ -102,7 +103,7 @@ impl Answer {
         };
         let _ = timeout(DRAIN_TIME_MAX, drain).await;
         self.body = Body::Done;
-        self.end(Outcome::of_status(self.status));
+        self.end(outcome_of(self.status));
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -162,7 +163,7 @@ impl MessageStream for Answer {
             Ok(Some(_)) if !matches!(self.framing, Framing::Ended) => {}
             Ok(_) => {
                 self.framing = Framing::Ended;
-                self.end(Outcome::of_status(self.status));
+                self.end(outcome_of(self.status));
             }
             Err(error) => {
                 self.body = Body::Done;

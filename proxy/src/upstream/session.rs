@@ -152,7 +152,7 @@ impl UpstreamSession {
     /// # Errors
     /// When the upstream does not take it.
     pub async fn send(&self, on_behalf: &OnBehalf<'_>, json: Bytes) -> Result<(), UpstreamError> {
-        let reply = self.exchange(on_behalf, Outgoing::post(json, false).aside()).await?;
+        let reply = self.exchange(on_behalf, Outgoing::post(json, false)).await?;
         if reply.status.is_success() { Ok(()) } else { Err(refused(reply.status)) }
     }
 
@@ -281,7 +281,7 @@ fn is_session_id(id: &[u8]) -> bool {
 }
 
 /// What a status that is no success means where a success was needed.
-pub(super) fn refused(status: StatusCode) -> UpstreamError {
+pub(crate) fn refused(status: StatusCode) -> UpstreamError {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             UpstreamError::Credentials(format!("the upstream answers HTTP {}", status.as_u16()).into())

@@ -14,6 +14,7 @@ use mcpg_sdk::Scope;
 use pingora_core::tls::x509::X509;
 use tokio::time::timeout;
 
+use crate::federation::Catalogues;
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
 use crate::revision::{Origin, Route, Routes, Transport};
@@ -29,7 +30,7 @@ pub(super) struct Ground<'a> {
     /// Where secrets come from.
     pub(super) secrets: &'a SecretResolver,
     /// Where they count.
-    pub(super) metrics: &'a Metrics,
+    pub(super) metrics: &'a Arc<Metrics>,
     /// What their connections are made with.
     pub(super) connectors: &'a Arc<Connectors>,
     /// The routes so far: those of unchanged bindings are kept.
@@ -72,6 +73,7 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
         gate: Gate::new(mcp.calls, ground.metrics.upstream(&binding.id)),
         replies: origin.replies,
         eras: Eras::new(mcp.protocol.revision().and_then(|text| text.parse().ok())),
+        catalogues: Catalogues::new(&binding.id, Arc::clone(ground.metrics)),
         leases: Leases::default(),
         scope: ground.scope.clone(),
         judged: parking_lot::Mutex::default(),
