@@ -19,13 +19,15 @@ use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
+use pingora_timeout::timeout as coarse_timeout;
 
 pub use pool::Target;
 pub(crate) use request::{connection_options, is_forwarded};
 
 use crate::gateway::Context;
 use crate::pipeline::Authorized;
-use crate::upstream::http1;
+use crate::upstream::retries::Retries;
+use crate::upstream::{UpstreamError, http1};
 
 /// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,19 +42,42 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 /// # Errors
 /// When the upstream or the client fails. Nothing was written to the client if it still has no response.
 pub async fn exchange(session: &mut Session, context: &mut Context) -> Result<()> {
+    match context.deadline() {
+        Some(deadline) => {
+            coarse_timeout(deadline, exchange_in_time(session, context)).await.unwrap_or_else(|_| {
+                let error =
+                    Error::explain(ErrorType::ReadTimedout, "the call took longer than `calls.deadline_ms`");
+                Err(error.into_up())
+            })
+        }
+        None => exchange_in_time(session, context).await,
+    }
+}
+
+async fn exchange_in_time(session: &mut Session, context: &mut Context) -> Result<()> {
     let route = context.route()?.clone();
     let Some(http) = route.http() else {
         return Error::e_explain(ErrorType::InternalError, "the upstream is no HTTP endpoint");
     };
-    let target = http.next_target().ok_or_else(|| {
-        Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
-    })?;
     let message = request::write(session.req_header(), context)?;
     let repeatable = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
-    let mut upstream = tokio::select! {
-        biased;
-        opened = http1::open(http, &target, &message, repeatable) => opened.map_err(|failure| failure.error)?,
-        gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
+    let mut retries = Retries::new(&route.gate);
+    let (mut upstream, target) = loop {
+        let target = http.next_target().ok_or_else(|| {
+            Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
+        })?;
+        let opened = tokio::select! {
+            biased;
+            opened = http1::open(http, &target, &message, repeatable) => opened,
+            gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
+        };
+        let failure = match opened {
+            Ok(upstream) => break (upstream, target),
+            Err(failure) => failure,
+        };
+        if !retries.again(&UpstreamError::transport(&failure.error, failure.sent), repeatable).await {
+            return Err(failure.error);
+        }
     };
     answer(session, context, &mut upstream).await?;
     upstream.respect_keepalive();

@@ -154,11 +154,17 @@ impl ProxyHttp for Proxy {
         context.authorized = Some(authorized);
         let bearer = serve::bearer(session.req_header());
         match serve::choose(context, &gateway.shared, bearer).await {
-            Ok(Way::Direct) if context.http()?.peer.speaks_http1() => {
-                dispatch::exchange(session, context).await?;
-                Ok(true)
+            Ok(Way::Direct) => {
+                if let Err(refusal) = context.enter().await {
+                    gateway.refuse(session, context, &refusal).await?;
+                    return Ok(true);
+                }
+                let http1 = context.http()?.peer.speaks_http1();
+                if http1 {
+                    dispatch::exchange(session, context).await?;
+                }
+                Ok(http1)
             }
-            Ok(Way::Direct) => Ok(false),
             Ok(Way::Served) => {
                 serve::run(session, context, gateway).await?;
                 Ok(true)

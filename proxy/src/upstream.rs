@@ -19,6 +19,7 @@ mod lease;
 mod message;
 mod modern;
 mod response;
+pub(crate) mod retries;
 mod session;
 mod standing;
 #[cfg(test)]
@@ -37,7 +38,6 @@ pub use self::http::{HttpParts, HttpUpstream};
 pub use answer::ReplyLimits;
 pub use connect::Connectors;
 pub use error::UpstreamError;
-pub use exchange::Whole;
 pub use gate::{Gate, Outcome, Permit};
 pub use lease::{Lease, Leases};
 pub use message::{Message, MessageStream, Outgoing, Reply, Verb};

@@ -1,23 +1,24 @@
 //! What the gateway keeps of one request while Pingora drives it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::{Completion, RequestId};
-use mcpg_protocol::RpcError;
+use mcpg_protocol::{Era, RpcError};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 
 use super::Gateway;
-use crate::pipeline::{Authorized, outcome_row};
+use crate::pipeline::{Ask, Authorized, outcome_row};
+use crate::refusal::Refusal;
 use crate::response::{Answer, Changes, Rewrite};
 use crate::revision::{Revision, Route};
 use crate::sessions::{SESSION_ID, SessionKeys, SessionToken, UpstreamRef};
 use crate::trace_context::{Hex, TraceContext};
-use crate::upstream::HttpUpstream;
+use crate::upstream::{HttpUpstream, Outcome, Permit, UpstreamError};
 
 /// One request.
 pub struct Context {
@@ -37,6 +38,10 @@ pub struct Context {
     pub completion: Option<Completion>,
     /// What is different on a request that passes straight through.
     pub direct: Direct,
+    /// Its place among the calls to its upstream, where it passes straight through.
+    pub permit: Option<Permit>,
+    /// What the upstream's answer, or its absence, says of the upstream.
+    pub(crate) outcome: Option<Outcome>,
     started: Instant,
 }
 
@@ -77,6 +82,8 @@ impl Context {
             status: 0,
             completion: None,
             direct: Direct::default(),
+            permit: None,
+            outcome: None,
             started: Instant::now(),
         }
     }
@@ -111,6 +118,58 @@ impl Context {
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "the upstream is no HTTP endpoint"))
     }
 
+    /// Takes a place among the calls to the upstream.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) async fn enter(&mut self) -> Result<(), Refusal> {
+        let Some((authorized, route)) = self.authorized.as_ref().and_then(|it| Some((it, it.route()?)))
+        else {
+            return Ok(());
+        };
+        let permit = match authorized.ask() {
+            Ask::Told | Ask::Stream | Ask::End => route.gate.aside(),
+            _ => route.gate.permit().await,
+        };
+        let refused = |error: UpstreamError| Refusal::new(error.rpc(), authorized.id(), error.to_string());
+        self.permit = Some(permit.map_err(refused)?);
+        Ok(())
+    }
+
+    /// How long the call may take in all; none for a stream that may last.
+    pub(crate) fn deadline(&self) -> Option<Duration> {
+        let authorized = self.authorized.as_ref()?;
+        let lasts = matches!(authorized.ask(), Ask::Listen | Ask::Stream);
+        authorized.route().filter(|_| !lasts).map(|route| route.gate.calls().deadline)
+    }
+
+    /// Notes what the status of the upstream's answer says of the upstream.
+    fn note_status(&mut self, status: StatusCode, event_stream: bool) {
+        self.outcome = Some(Outcome::of_status(status));
+        let Some(authorized) = &self.authorized else { return };
+        if let Some(route) = authorized.route()
+            && authorized.protocol().era() == Era::Modern
+            && matches!(
+                status,
+                StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED
+            )
+        {
+            route.doubt_standing();
+        }
+        if event_stream && matches!(authorized.ask(), Ask::Listen) {
+            // It may last: from here on it takes no place from calls.
+            self.leave();
+        }
+    }
+
+    /// Gives the place back.
+    fn leave(&mut self) {
+        match (self.permit.take(), self.outcome) {
+            (Some(permit), Some(outcome)) => permit.outcome(outcome),
+            (permit, _) => drop(permit),
+        }
+    }
+
     /// What must be redacted from the answer.
     fn redactor(&self) -> Redactor {
         self.authorized
@@ -124,11 +183,13 @@ impl Context {
     /// When a header cannot be set.
     pub(crate) fn begin_answer(&mut self, head: &mut ResponseHeader) -> Result<bool> {
         let id = self.authorized.as_ref().and_then(Authorized::id).map(Box::from);
+        let status = head.status;
         self.begin_session(head)?;
         let changes = Changes { rewrite: self.direct.rewrite.take(), redactor: self.redactor() };
         let answer = Answer::begin(head, changes, id, self.revision.bodies)?;
         let event_stream = answer.is_event_stream();
         self.answer = Some(answer);
+        self.note_status(status, event_stream);
         Ok(event_stream)
     }
 
@@ -176,10 +237,17 @@ impl Context {
     pub(super) fn fail(&mut self, error: &Error, failure: Option<RpcError>) {
         let client = matches!(error.esource(), ErrorSource::Downstream) || failure.is_none();
         self.completion = Some(if client { Completion::ClientAborted } else { Completion::UpstreamError });
+        self.outcome = match failure {
+            Some(RpcError::UpstreamTimeout | RpcError::UpstreamUnavailable) => Some(Outcome::Failed),
+            // Whether the upstream would have answered is not known.
+            _ if client => self.outcome,
+            _ => Some(Outcome::Answered),
+        };
     }
 
     /// Counts and records the end of the request.
     pub(super) fn finish(&mut self, gateway: &Gateway, sent: usize) {
+        self.leave();
         let took = self.started.elapsed();
         let Some(authorized) = &self.authorized else { return };
         let metrics = &authorized.endpoint().metrics;

@@ -21,7 +21,6 @@ use serde::de::IgnoredAny;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::Body;
-use super::exchange::outcome_of;
 use super::gate::{Outcome, Permit};
 use super::{Message, MessageStream, Reply, UpstreamError};
 
@@ -72,7 +71,7 @@ impl Answer {
         let framing = match Framing::of(status, &headers, limits) {
             Ok(framing) => framing,
             Err(error) => {
-                permit.outcome(outcome_of(status));
+                permit.outcome(Outcome::of_status(status));
                 return Err(error);
             }
         };
@@ -85,7 +84,7 @@ impl Answer {
         }
         if is_stream && deadline.is_none() {
             // It may last: it takes no place from calls.
-            answer.end(outcome_of(status));
+            answer.end(Outcome::of_status(status));
         }
         Ok(Reply { status, headers, is_stream, messages: Box::new(answer) })
     }
@@ -103,7 +102,7 @@ impl Answer {
         };
         let _ = timeout(DRAIN_TIME_MAX, drain).await;
         self.body = Body::Done;
-        self.end(outcome_of(self.status));
+        self.end(Outcome::of_status(self.status));
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -163,7 +162,7 @@ impl MessageStream for Answer {
             Ok(Some(_)) if !matches!(self.framing, Framing::Ended) => {}
             Ok(_) => {
                 self.framing = Framing::Ended;
-                self.end(outcome_of(self.status));
+                self.end(Outcome::of_status(self.status));
             }
             Err(error) => {
                 self.body = Body::Done;

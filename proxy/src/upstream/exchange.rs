@@ -3,31 +3,28 @@
 //! Nothing of a client's request goes out here but the message: every header is the gateway's.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
 use super::body::Body;
 use super::connect::{Connection, Http2Share, trust};
 use super::gate::{Outcome, Permit};
 use super::http1::{self, Failure, Wire, field};
+use super::retries::Retries;
 use super::{HttpUpstream, OnBehalf, Outgoing, Reply, UpstreamError, Verb};
 use crate::dispatch::Target;
 use crate::revision::Route;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const OWN_NAME: &str = concat!("mcpg/", env!("CARGO_PKG_VERSION"));
-/// Before a request is sent again, up to this, doubled each time.
-const RETRY_PAUSE: Duration = Duration::from_millis(50);
 
 impl Route {
     /// One exchange. The answer is streamed: dropping the [`Reply`] before its end closes the connection, by which an upstream of
@@ -66,7 +63,7 @@ impl Route {
         on_behalf: &OnBehalf<'_>,
         outgoing: &Outgoing,
     ) -> Result<(Permit, Vec<(HeaderName, HeaderValue)>), UpstreamError> {
-        let permit = self.gate.permit().await?;
+        let permit = if outgoing.aside { self.gate.aside()? } else { self.gate.permit().await? };
         Ok((permit, self.head(http, on_behalf, outgoing).await?))
     }
 
@@ -118,60 +115,13 @@ impl Route {
         headers: &[(HeaderName, HeaderValue)],
         outgoing: &Outgoing,
     ) -> Result<Body, UpstreamError> {
-        let mut pause = RETRY_PAUSE;
-        let mut retries_left = self.gate.calls().retries_max;
+        let mut retries = Retries::new(&self.gate);
         loop {
-            let error = match attempt(http, headers, outgoing).await {
-                Ok(body) => return Ok(body),
-                Err(error) => error,
-            };
-            let safe = error.is_unsent() || outgoing.repeatable;
-            if retries_left == 0 || !safe || !matches!(error, UpstreamError::Unavailable { .. }) {
-                return Err(error);
+            match attempt(http, headers, outgoing).await {
+                Err(error) if retries.again(&error, outgoing.repeatable).await => {}
+                outcome => return outcome,
             }
-            retries_left -= 1;
-            self.gate.metrics().retries.inc();
-            sleep(pause.mul_f64(fastrand::f64())).await;
-            pause *= 2;
         }
-    }
-}
-
-/// An answer that was read whole.
-#[derive(Debug)]
-pub struct Whole {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body.
-    pub body: Bytes,
-}
-
-impl HttpUpstream {
-    /// One exchange outside of MCP, with an authorization server say: the request's headers as they are given but for `Host`
-    /// and the length, the answer whole. Neither limits nor retries of a binding apply; the caller sets a time.
-    ///
-    /// # Errors
-    /// When there is no answer, or one larger than `bytes_max`.
-    pub async fn fetch(&self, outgoing: &Outgoing, bytes_max: usize) -> Result<Whole, UpstreamError> {
-        let mut headers = vec![
-            (HOST, self.authority.clone()),
-            (USER_AGENT, HeaderValue::from_static(OWN_NAME)),
-            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
-        ];
-        headers.extend_from_slice(&outgoing.headers);
-        headers.extend_from_slice(&self.headers);
-        let mut answer = attempt(self, &headers, outgoing).await?;
-        let (status, headers) = answer.head().ok_or(UpstreamError::Invalid("no head".into()))?;
-        let mut body = BytesMut::new();
-        while let Some(piece) = answer.piece().await? {
-            if body.len() + piece.len() > bytes_max {
-                return Err(UpstreamError::TooLarge);
-            }
-            body.extend_from_slice(&piece);
-        }
-        Ok(Whole { status, headers, body: body.freeze() })
     }
 }
 
@@ -268,7 +218,7 @@ fn http2_head(
 
 impl UpstreamError {
     /// What a failure of the transport means.
-    pub(super) fn transport(error: &Error, sent: bool) -> Self {
+    pub(crate) fn transport(error: &Error, sent: bool) -> Self {
         match error.etype() {
             ErrorType::ConnectTimedout
             | ErrorType::TLSHandshakeTimedout
@@ -290,16 +240,9 @@ impl UpstreamError {
     }
 }
 
-/// What an answer's status says of the upstream.
-pub(super) fn outcome_of(status: StatusCode) -> Outcome {
-    match status {
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-            Outcome::Failed
-        }
-        _ => Outcome::Answered,
-    }
-}
-
 fn no_http() -> UpstreamError {
     UpstreamError::Unavailable { reason: "the upstream is no HTTP endpoint".into(), sent: false }
 }
+
+#[cfg(test)]
+mod tests;

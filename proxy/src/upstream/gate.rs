@@ -1,8 +1,8 @@
 //! How many calls an upstream gets at a time, and whether it gets any.
 //!
-//! Every call holds a [`Permit`] from before it is sent until its answer has been read; a stream that lasts holds one until it
-//! is open. A permit that is free costs a few atomic operations and no allocation. Who finds none waits in a queue that is
-//! bounded in length and time.
+//! Every call holds a [`Permit`] from before it is sent until its answer has been read; `subscriptions/listen` holds one until
+//! its stream is open. A permit that is free costs a few atomic operations and no allocation. Who finds none waits in a queue
+//! that is bounded in length and time. What calls under way may be waiting for takes no place ([`Gate::aside`]).
 //!
 //! INVARIANT: a permit that is dropped gives its place back, whatever became of its call.
 
@@ -11,6 +11,7 @@ mod breaker;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::StatusCode;
 use mcpg_config::Calls;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -33,6 +34,8 @@ pub struct Gate {
 pub struct Permit {
     gate: Arc<Gate>,
     admission: Admission,
+    /// Whether it takes one of `calls.concurrency_max`.
+    placed: bool,
 }
 
 /// How a call ended, for the circuit breaker.
@@ -42,6 +45,18 @@ pub enum Outcome {
     Answered,
     /// It could not be reached, broke off, took too long, or said itself that it is down (502, 503, 504).
     Failed,
+}
+
+impl Outcome {
+    /// What an answer's status says of the upstream.
+    pub fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+                Self::Failed
+            }
+            _ => Self::Answered,
+        }
+    }
 }
 
 impl Gate {
@@ -78,16 +93,27 @@ impl Gate {
             Err(_) => self.wait().await?,
         };
         // Asked once there is a place: a probe must not wait in the queue. An error gives the place back.
-        let admission = match &self.breaker {
-            Some(breaker) => breaker.admit(Instant::now()).ok_or_else(|| {
-                self.metrics.rejected_breaker.inc();
-                UpstreamError::BreakerOpen
-            })?,
-            None => Admission::Usual,
-        };
+        let admission = self.admit()?;
         place.forget();
         self.metrics.in_flight.inc();
-        Ok(Permit { gate: Arc::clone(self), admission })
+        Ok(Permit { gate: Arc::clone(self), admission, placed: true })
+    }
+
+    /// The right to send what calls under way may be waiting for: notifications, answers to requests of the upstream, the
+    /// stream and the end of a session. It takes no place: waiting for those who wait for it, it would never get one.
+    ///
+    /// # Errors
+    /// [`UpstreamError::BreakerOpen`] while the upstream is left alone.
+    pub fn aside(self: &Arc<Self>) -> Result<Permit, UpstreamError> {
+        Ok(Permit { gate: Arc::clone(self), admission: self.admit()?, placed: false })
+    }
+
+    fn admit(&self) -> Result<Admission, UpstreamError> {
+        let Some(breaker) = &self.breaker else { return Ok(Admission::Usual) };
+        breaker.admit(Instant::now()).ok_or_else(|| {
+            self.metrics.rejected_breaker.inc();
+            UpstreamError::BreakerOpen
+        })
     }
 
     async fn wait(&self) -> Result<tokio::sync::SemaphorePermit<'_>, UpstreamError> {
@@ -137,8 +163,10 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.note(self.admission, None);
-        self.gate.metrics.in_flight.dec();
-        self.gate.places.add_permits(1);
+        if self.placed {
+            self.gate.metrics.in_flight.dec();
+            self.gate.places.add_permits(1);
+        }
     }
 }
 

@@ -35,8 +35,10 @@ pub struct Outgoing {
     pub body: Bytes,
     /// Whether sending it twice does no more than sending it once.
     pub repeatable: bool,
-    /// Whether its event stream may last: until somebody ends it, not until `calls.deadline`. It takes no place from calls.
+    /// Whether its event stream may last: until somebody ends it, not until `calls.deadline`. Open, it takes no place from calls.
     pub lasting: bool,
+    /// Whether calls under way may be waiting for it, so that it must not wait for them ([`super::Gate::aside`]).
+    pub aside: bool,
 }
 
 /// An upstream's answer.
@@ -83,13 +85,19 @@ impl Verb {
 impl Outgoing {
     /// A message.
     pub fn post(body: Bytes, repeatable: bool) -> Self {
-        Self { verb: Verb::Post, headers: Vec::new(), body, repeatable, lasting: false }
+        Self { verb: Verb::Post, headers: Vec::new(), body, repeatable, lasting: false, aside: false }
     }
 
     /// A request without a message.
     pub fn bare(verb: Verb) -> Self {
         let (body, lasting) = (Bytes::new(), verb == Verb::Get);
-        Self { verb, headers: Vec::new(), body, repeatable: true, lasting }
+        Self { verb, headers: Vec::new(), body, repeatable: true, lasting, aside: true }
+    }
+
+    /// What calls under way may be waiting for: a notification, an answer.
+    #[must_use]
+    pub fn aside(self) -> Self {
+        Self { aside: true, ..self }
     }
 
     /// With a header.

@@ -47,8 +47,12 @@ impl<'a> Incoming<'a> {
     /// # Errors
     /// When it is none, or says something twice.
     pub fn parse(json: &'a [u8]) -> Result<Self, UpstreamError> {
-        serde_json::from_slice(json)
-            .map_err(|_| UpstreamError::Invalid("a message is no JSON-RPC message".into()))
+        let none = || UpstreamError::Invalid("a message is no JSON-RPC message".into());
+        // An array would be taken for the members in their order.
+        if !json.trim_ascii_start().starts_with(b"{") {
+            return Err(none());
+        }
+        serde_json::from_slice(json).map_err(|_| none())
     }
 
     /// Whether it answers the request of this id. Ids are compared as text, but for the white space and escapes that JSON

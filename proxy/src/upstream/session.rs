@@ -152,7 +152,7 @@ impl UpstreamSession {
     /// # Errors
     /// When the upstream does not take it.
     pub async fn send(&self, on_behalf: &OnBehalf<'_>, json: Bytes) -> Result<(), UpstreamError> {
-        let reply = self.exchange(on_behalf, Outgoing::post(json, false)).await?;
+        let reply = self.exchange(on_behalf, Outgoing::post(json, false).aside()).await?;
         if reply.status.is_success() { Ok(()) } else { Err(refused(reply.status)) }
     }
 

@@ -72,6 +72,19 @@ async fn the_queue_is_bounded_in_length_and_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_calls_wait_for_takes_no_place() {
+    let gate = gate(1, 0, Some(1));
+    let held = gate.permit().await.unwrap();
+    let (one, other) = (gate.aside().unwrap(), gate.aside().unwrap());
+    assert_eq!(gate.metrics.in_flight.get(), 1);
+    drop(one);
+    assert_eq!(gate.permit().await.err(), Some(UpstreamError::Busy), "and gives none back");
+    other.outcome(Outcome::Failed);
+    assert_eq!(gate.aside().err(), Some(UpstreamError::BreakerOpen));
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_gives_up_waiting_leaves_the_queue() {
     let gate = gate(1, 1, None);
     let held = gate.permit().await.unwrap();
