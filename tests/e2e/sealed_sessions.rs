@@ -1,8 +1,6 @@
 //! A session is in its id: any instance with the key serves it, for the caller and the endpoint that it was begun for,
 //! for its time, and for nobody else.
 
-use std::collections::BTreeSet;
-
 use mcpg_tests::key::key;
 use mcpg_tests::mcp::Session;
 use mcpg_tests::{Fixture, Gateway, Response, Setup, scenes, until};
@@ -23,7 +21,7 @@ fn any_instance_with_the_key_serves_a_session() {
             assert_eq!(response.json()["result"]["content"][0]["text"], text, "{}", response.text());
         }
     }
-    assert_eq!(upstream_sessions(&fixture).len(), 1, "one session upstream");
+    assert_eq!(own_session(&here), own_session(&there), "one session upstream");
     let (_stream, head) = there.listen();
     assert_eq!(head.status, 200, "its stream is open at another instance too");
 }
@@ -34,7 +32,9 @@ fn the_upstreams_own_session_stays_inside() {
     let gateway = gateway(&fixture, &["a"]).start();
     let [first, second] = [(); 2].map(|()| alices(&gateway));
     assert_ne!(first.id(), second.id());
-    for own in upstream_sessions(&fixture) {
+    let [first_own, second_own] = [&first, &second].map(own_session);
+    assert_ne!(first_own, second_own);
+    for own in [first_own, second_own] {
         for session in [&first, &second] {
             assert!(!session.id().contains(&own), "the upstream's id is in ours");
             let stolen = session.with_id(&own).call("echo", json!({ "text": "x" }));
@@ -50,13 +50,15 @@ fn a_session_is_its_callers_and_its_endpoints() {
     let fixture = noting();
     let gateway = gateway(&fixture, &["a"]).start();
     let session = alices(&gateway);
-    let seen = fixture.requests().len();
+    let own = own_session(&session);
+    let seen = || fixture.requests().iter().filter(|request| request["session"] == json!(own)).count();
+    let before = seen();
     let check = |case: &str, session: &Session| {
         let call = session.call("echo", json!({ "text": "x" }));
         let (_, stream) = session.listen();
         let answers = [call.status, stream.status, session.end().status];
         assert_eq!(answers, [404; 3], "{case}: {}", call.text());
-        assert_eq!(fixture.requests().len(), seen, "{case}: the upstream was asked");
+        assert_eq!(seen(), before, "{case}: the upstream was asked");
     };
     check("another caller", &session.with_key(&key("bob")));
     check("another endpoint", &session.at_path("/bindings/files/mcp"));
@@ -68,7 +70,9 @@ fn an_id_that_was_changed_is_no_session() {
     let fixture = noting();
     let gateway = gateway(&fixture, &["a"]).start();
     let session = alices(&gateway);
-    let seen = fixture.requests().len();
+    let own = own_session(&session);
+    let seen = || fixture.requests().iter().filter(|request| request["session"] == json!(own)).count();
+    let before = seen();
     let check = |case: &str, id: &str| {
         let response = session.with_id(id).call("echo", json!({ "text": "x" }));
         assert_eq!(response.status, 404, "{case}: {}", response.text());
@@ -88,7 +92,7 @@ fn an_id_that_was_changed_is_no_session() {
     check("twice", &format!("{id}{id}"));
     check("nothing of ours", "00000000-0000-4000-8000-000000000000");
     check("very long", &"A".repeat(8_000));
-    assert_eq!(fixture.requests().len(), seen, "the upstream was asked");
+    assert_eq!(seen(), before, "the upstream was asked");
 }
 
 #[test]
@@ -125,13 +129,11 @@ fn its_end_is_the_end_of_the_upstreams_session() {
     let fixture = noting();
     let [first, second] = [(); 2].map(|()| gateway(&fixture, &["a"]).start());
     let session = alices(&first);
-    let own = upstream_sessions(&fixture).pop_first().expect("a session upstream");
+    let own = own_session(&session);
     let ended: Response = session.at(second.address()).end();
     assert!(ended.status < 300, "{}", ended.text());
-    let deleted: Vec<Value> =
-        fixture.requests().into_iter().filter(|request| request["method"] == "DELETE").collect();
-    assert_eq!(deleted.len(), 1, "{deleted:?}");
-    assert_eq!(deleted[0]["session"], json!(own));
+    let deleted = |request: &Value| request["method"] == "DELETE" && request["session"] == json!(own);
+    assert_eq!(fixture.requests().iter().filter(|request| deleted(request)).count(), 1, "{own}");
     for gateway in [&first, &second] {
         let response = session.at(gateway.address()).call("echo", json!({ "text": "x" }));
         assert_eq!(response.status, 404, "{}", response.text());
@@ -176,7 +178,11 @@ fn alices(gateway: &Gateway) -> Session {
     Session::open(gateway.address(), "/mcp", Some(&key("alice")))
 }
 
-/// The ids of the sessions that the upstream was asked for.
-fn upstream_sessions(fixture: &Fixture) -> BTreeSet<String> {
-    fixture.requests().iter().filter_map(|request| request["session"].as_str().map(Into::into)).collect()
+/// The upstream's id of a session, as the upstream sees it.
+fn own_session(session: &Session) -> String {
+    let response = session.call("request_headers", json!({}));
+    let result = response.json();
+    let text = result["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
+    let headers: Value = serde_json::from_str(text).unwrap();
+    headers["mcp-session-id"].as_str().unwrap_or_else(|| panic!("{headers}")).to_owned()
 }
