@@ -7,6 +7,7 @@ mod envelope;
 mod identity;
 mod policy;
 mod redact;
+mod session;
 
 use anyhow::Context as _;
 
@@ -40,6 +41,9 @@ pub const OPS: &[Op] = &[
     op("policy/miss-10", Some(100), || policy::miss(10)),
     op("policy/miss-1000", Some(100), || policy::miss(1000)),
     op("policy/miss-10000", None, || policy::miss(10_000)),
+    op("session/admit-1", Some(200), || session::admit(1)),
+    op("session/admit-10", Some(200), || session::admit(10)),
+    op("session/seal-1", Some(200), || session::seal(1)),
     op("redact/json-1k", Some(100), redact::json),
     op("redact/event-1k", Some(100), redact::event),
     op("redact/text-1k", Some(100), redact::text),

@@ -134,7 +134,7 @@ impl SessionKeys {
     /// # Errors
     /// When it does not fit in a header, or there is no randomness.
     pub fn seal(&self, token: &SessionToken) -> Result<HeaderValue, SealError> {
-        let text = self.sealer.seal(Purpose::Session, &payload::encode(token))?;
+        let text = self.sealer.seal(Purpose::Session, &token.to_bytes())?;
         HeaderValue::try_from(text).map_err(|_| SealError::Cipher)
     }
 
@@ -145,7 +145,7 @@ impl SessionKeys {
     pub fn open(&self, id: &[u8], now: SystemTime) -> Result<SessionToken, SessionError> {
         let mut buffer = [0; Purpose::Session.text_bytes_max() / 4 * 3];
         let payload = self.sealer.open_in(Purpose::Session, id, &mut buffer)?;
-        let token = payload::decode(payload).ok_or(SessionError::Unknown)?;
+        let token = SessionToken::from_bytes(payload).ok_or(SessionError::Unknown)?;
         if token.has_expired(now) { Err(SessionError::Expired) } else { Ok(token) }
     }
 
@@ -187,6 +187,16 @@ impl SessionToken {
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| SealError::Randomness)?;
         Ok(nonce)
+    }
+
+    /// It as bytes: what is sealed.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        payload::encode(self)
+    }
+
+    /// A session as bytes, read back; none if they are none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        payload::decode(bytes)
     }
 
     /// The session of a binding behind it.

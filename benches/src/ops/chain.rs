@@ -3,15 +3,17 @@
 use std::fs;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{anyhow, ensure};
 use bytes::Bytes;
 use http::request::Parts;
 use mcpg::audit::AuditMode;
+use mcpg::gateway::Gateway;
 use mcpg::metrics::Metrics;
 use mcpg::pipeline::{Arrival, BodyError, Exchange, admit as admit_request};
-use mcpg::revision::{Builder, Revision, Route};
+use mcpg::revision::{Builder, Endpoint, Revision, RevisionStore};
 use mcpg_config::Config;
 use mcpg_filters::identity::api_key::{HashKey, generate};
 use mcpg_sdk::Secret;
@@ -43,7 +45,7 @@ impl Exchange for Arrived {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     }
 
-    async fn body(&mut self, _revision: &Revision, _route: &Route) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, _revision: &Revision, _endpoint: &Endpoint) -> Result<Bytes, BodyError> {
         Ok(self.body.clone())
     }
 }
@@ -59,14 +61,18 @@ pub(super) fn admit(bytes: usize) -> anyhow::Result<Run> {
     let config = Config::from_yaml(CONFIG.as_bytes(), "gateway.yaml", dir.path());
     let config = config.map_err(|error| anyhow!("{error}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let builder = Builder::new(Metrics::new()?);
+    let metrics = Metrics::new()?;
+    let builder = Builder::new(Arc::clone(&metrics));
     let revision = runtime.block_on(builder.build(&config, [1; 32], 1, None, SystemTime::now()))?;
     let log = audit::open(dir.path(), AuditMode::Written)?;
+    let gateway = Gateway::new(Arc::new(RevisionStore::new(revision)), log, metrics, 16);
+    let revision = gateway.revisions.load();
     let mut request = arrived(bytes, key.token.expose())?;
     let mut run = move || {
         let _in_use = &dir;
         let arrival = Arrival { wall: SystemTime::now(), monotonic_ns: 1_000_000_000 };
-        let admitted = admit_request(black_box(&revision), &log, black_box(&mut request), [1; 16], arrival);
+        let admitted =
+            admit_request(black_box(&revision), &gateway, black_box(&mut request), [1; 16], arrival);
         runtime.block_on(admitted).map(black_box).is_ok()
     };
     ensure!(run(), "the call is refused");

@@ -36,7 +36,7 @@ pub(super) fn event() -> anyhow::Result<Run> {
         while let Ok(Some(event)) = splitter.next_event() {
             let Some(data) = event.data() else { continue };
             if let Ok(redacted) = redactor.redact(&data) {
-                sse::rewrite(&mut out, &event, &redacted);
+                sse::rewrite(&mut out, &event, None, Some(&redacted));
             }
         }
         black_box(out);

@@ -147,7 +147,7 @@ fn exactly_one_id_is_taken() {
 #[test]
 fn a_value_of_another_purpose_or_shape_is_no_session() {
     let keys = keys();
-    let payload = payload::encode(&token(&Scope::default(), &caller("user:alice")));
+    let payload = token(&Scope::default(), &caller("user:alice")).to_bytes();
     let state = keys.sealer.seal(Purpose::RequestState, &payload).unwrap();
     assert_eq!(keys.open(state.as_bytes(), at(NOW)), Err(SessionError::Unreadable(OpenError::Forged)));
     let shapeless = keys.sealer.seal(Purpose::Session, b"no session").unwrap();
