@@ -196,4 +196,3 @@ pub(crate) fn bound(endpoint: &Endpoint, listed: &[Arc<Route>]) -> Vec<Bound> {
     };
     endpoint.routes.iter().map(bound).collect()
 }
-

@@ -42,6 +42,7 @@ pub struct Metrics {
     upstream_retries: IntCounterVec,
     upstream_breaker: IntGaugeVec,
     upstream_breaker_opened: IntCounterVec,
+    token_fetches: IntCounterVec,
     /// Reloads by result: `applied` or `refused`.
     reloads: IntCounterVec,
     /// The number of the revision in force.
@@ -84,6 +85,25 @@ pub struct UpstreamMetrics {
     pub breaker_opened: IntCounter,
     errors: IntCounterVec,
     binding: Box<str>,
+}
+
+/// What is counted of the tokens for one upstream.
+#[derive(Clone)]
+pub struct TokenMetrics {
+    fetches: IntCounterVec,
+    binding: Box<str>,
+}
+
+impl TokenMetrics {
+    /// The binding.
+    pub fn binding(&self) -> &str {
+        &self.binding
+    }
+
+    /// Counts a request to the token endpoint. `result` is one of the stable words.
+    pub fn fetched(&self, result: &'static str) {
+        self.fetches.with_label_values(&[&self.binding, result]).inc();
+    }
 }
 
 impl UpstreamMetrics {
@@ -192,6 +212,13 @@ impl Metrics {
                 ),
                 &["binding", "list", "state"],
             )?,
+            token_fetches: IntCounterVec::new(
+                Opts::new(
+                    "mcpg_upstream_token_fetches_total",
+                    "Requests for tokens for an upstream, by binding and result.",
+                ),
+                &["binding", "result"],
+            )?,
             reloads: IntCounterVec::new(
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
                 &["result"],
@@ -212,7 +239,7 @@ impl Metrics {
     }
 
     fn register_own(&self) -> Result<(), prometheus::Error> {
-        let collectors: [Box<dyn Collector>; 22] = [
+        let collectors: [Box<dyn Collector>; 23] = [
             Box::new(self.requests.clone()),
             Box::new(self.durations.clone()),
             Box::new(self.refusals.clone()),
@@ -231,6 +258,7 @@ impl Metrics {
             Box::new(self.upstream_retries.clone()),
             Box::new(self.upstream_breaker.clone()),
             Box::new(self.upstream_breaker_opened.clone()),
+            Box::new(self.token_fetches.clone()),
             Box::new(self.reloads.clone()),
             Box::new(self.revision_number.clone()),
             Box::new(self.revision_loaded.clone()),
@@ -247,6 +275,11 @@ impl Metrics {
             denied: outcome("denied"),
             duration: self.durations.with_label_values(&[binding]),
         }
+    }
+
+    /// The handles of the tokens for one upstream.
+    pub fn tokens(&self, binding: &str) -> TokenMetrics {
+        TokenMetrics { fetches: self.token_fetches.clone(), binding: binding.into() }
     }
 
     /// The handles of one upstream.

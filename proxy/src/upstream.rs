@@ -38,6 +38,7 @@ pub use self::http::{HttpParts, HttpUpstream};
 pub use answer::ReplyLimits;
 pub use connect::Connectors;
 pub use error::UpstreamError;
+pub use exchange::Whole;
 pub use gate::{Gate, Outcome, Permit};
 pub use lease::{Lease, Leases};
 pub use message::{Message, MessageStream, Outgoing, Reply, Verb};
@@ -111,8 +112,11 @@ impl Route {
     /// The value of `Authorization` for the upstream, where the binding has credentials of its own.
     pub(crate) async fn authorization(
         &self,
-        _on_behalf: &OnBehalf<'_>,
+        on_behalf: &OnBehalf<'_>,
     ) -> Result<Option<HeaderValue>, UpstreamError> {
-        Ok(None)
+        match self.http().and_then(|http| http.credentials.as_ref()) {
+            Some(credentials) => credentials.authorization(on_behalf).await.map(Some),
+            None => Ok(None),
+        }
     }
 }

@@ -395,4 +395,3 @@ impl<K: Hash + Eq + Clone, T: Weight> Slots<K, T> {
         oldest.is_some_and(|oldest| self.by_key.remove(&oldest).is_some())
     }
 }
-

@@ -79,6 +79,13 @@ impl Route {
         let credentials = mcp.transport.http().and_then(|http| http.credentials.as_ref());
         matches!(credentials.map(|credentials| &credentials.grant), Some(Grant::TokenExchange { .. }))
     }
+
+    /// Every HTTP endpoint that is spoken to on its behalf: the upstream's, and that of the server which issues tokens for it.
+    pub fn endpoints(&self) -> impl Iterator<Item = &HttpUpstream> {
+        let http = self.http();
+        let tokens = http.and_then(|http| http.credentials.as_ref());
+        http.into_iter().chain(tokens.map(|credentials| &credentials.endpoint().http))
+    }
 }
 
 impl Routes {

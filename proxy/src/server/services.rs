@@ -30,6 +30,7 @@ use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard};
 use crate::reload::Reloader;
 use crate::revision::Route;
+use crate::upstream::HttpUpstream;
 
 /// Client sockets are read into buffers of the request at hand, so the connection holds none. An answer's head and a
 /// short body leave in one write.
@@ -178,18 +179,21 @@ impl Background {
             tick.tick().await;
             let revision = self.gateway.revisions.load();
             for route in revision.scope.routes.iter() {
-                let Some(http) = route.http() else { continue };
-                let Some((host, port)) = &http.resolve else { continue };
-                match timeout(RESOLVE_TIME_MAX, resolve(host, *port, AddressPolicy::operator())).await {
-                    Ok(Ok(addresses)) => http.set_addresses(&addresses),
-                    // The addresses known so far stay: a resolver's outage is no reason to stop.
-                    Ok(Err(error)) => {
-                        tracing::warn!(binding = route.id, %error, "upstream name not resolved")
-                    }
-                    Err(_) => tracing::warn!(binding = route.id, "upstream name not resolved in time"),
+                for http in route.endpoints() {
+                    resolve_again(&route.id, http).await;
                 }
             }
         }
+    }
+}
+
+async fn resolve_again(binding: &str, http: &HttpUpstream) {
+    let Some((host, port)) = &http.resolve else { return };
+    match timeout(RESOLVE_TIME_MAX, resolve(host, *port, AddressPolicy::operator())).await {
+        Ok(Ok(addresses)) => http.set_addresses(&addresses),
+        // The addresses known so far stay: a resolver's outage is no reason to stop.
+        Ok(Err(error)) => tracing::warn!(binding, host, %error, "upstream name not resolved"),
+        Err(_) => tracing::warn!(binding, host, "upstream name not resolved in time"),
     }
 }
 

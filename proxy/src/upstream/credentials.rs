@@ -23,7 +23,7 @@ use http::HeaderValue;
 use tokio::time::Instant;
 
 pub use answer::{FetchError, Fetched, Granted};
-pub use endpoint::TokenEndpoint;
+pub use endpoint::{Client, HttpTokenEndpoint, TokenEndpoint};
 pub use form::Form;
 
 use self::exchange::{PerCaller, Subject};
@@ -31,7 +31,7 @@ use self::slot::Slot;
 use super::{OnBehalf, UpstreamError};
 
 /// Where a binding's tokens come from, with those that are in force.
-pub struct Credentials<E> {
+pub struct Credentials<E = HttpTokenEndpoint> {
     endpoint: Arc<E>,
     /// The same for every token.
     request: Form,
@@ -110,11 +110,6 @@ impl<E: TokenEndpoint> Credentials<E> {
             }
         };
         slot.is_some_and(|slot| slot.refused(authorization, Instant::now()))
-    }
-
-    /// Whether an upstream may answer each caller differently.
-    pub fn are_per_caller(&self) -> bool {
-        matches!(self.tokens, Tokens::PerCaller(_))
     }
 
     /// Where tokens come from.

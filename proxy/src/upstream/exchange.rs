@@ -4,10 +4,11 @@
 
 use std::sync::Arc;
 
-use http::HeaderValue;
+use bytes::{Bytes, BytesMut};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
 };
+use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
@@ -42,7 +43,7 @@ impl Route {
         let deadline = Instant::now() + self.gate.calls().deadline;
         let prepared = timeout_at(deadline, self.prepare(http, on_behalf, &outgoing)).await;
         let (permit, headers) = prepared.unwrap_or(Err(UpstreamError::Timeout { sent: false }))?;
-        let opened = timeout_at(deadline, self.attempts(http, &headers, &outgoing)).await;
+        let opened = timeout_at(deadline, self.accepted(http, headers, on_behalf, &outgoing)).await;
         let opened = opened.unwrap_or(Err(UpstreamError::Timeout { sent: true }));
         let answered = match opened {
             Ok(body) => {
@@ -98,14 +99,34 @@ impl Route {
         headers.retain(|(name, _)| name == HOST || !http.headers.iter().any(|(ours, _)| ours == name));
         headers.extend_from_slice(&http.headers);
         if let Some(authorization) = self.authorization(on_behalf).await? {
-            headers.retain(|(name, _)| name != AUTHORIZATION);
-            headers.push((AUTHORIZATION, authorization));
+            replace_authorization(&mut headers, authorization);
         }
         if let Some(traceparent) = on_behalf.traceparent.and_then(|bytes| HeaderValue::from_bytes(bytes).ok())
         {
             headers.push((TRACEPARENT, traceparent));
         }
         Ok(headers)
+    }
+
+    /// The head of an answer, after the upstream has had the chance to see another token. A request that is refused for its
+    /// token (401) has not been looked at, so it may go out again.
+    async fn accepted(
+        &self,
+        http: &HttpUpstream,
+        mut headers: Vec<(HeaderName, HeaderValue)>,
+        on_behalf: &OnBehalf<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<Body, UpstreamError> {
+        let mut body = self.attempts(http, &headers, outgoing).await?;
+        let Some(credentials) = &http.credentials else { return Ok(body) };
+        let refused = body.head().is_some_and(|(status, _)| status == StatusCode::UNAUTHORIZED);
+        let used = headers.iter().find(|(name, _)| name == AUTHORIZATION).map(|(_, value)| value);
+        if !refused || !used.is_some_and(|used| credentials.refused(on_behalf, used)) {
+            return Ok(body);
+        }
+        drop(body);
+        replace_authorization(&mut headers, credentials.authorization(on_behalf).await?);
+        self.attempts(http, &headers, outgoing).await
     }
 
     /// The head of an answer, after as many attempts as are allowed.
@@ -123,6 +144,49 @@ impl Route {
             }
         }
     }
+}
+
+/// An answer that was read whole.
+#[derive(Debug)]
+pub struct Whole {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+impl HttpUpstream {
+    /// One exchange outside of MCP, with an authorization server say: the request's headers as they are given but for `Host`
+    /// and the length, the answer whole. Neither limits nor retries of a binding apply; the caller sets a time.
+    ///
+    /// # Errors
+    /// When there is no answer, or one larger than `bytes_max`.
+    pub async fn fetch(&self, outgoing: &Outgoing, bytes_max: usize) -> Result<Whole, UpstreamError> {
+        let mut headers = vec![
+            (HOST, self.authority.clone()),
+            (USER_AGENT, HeaderValue::from_static(OWN_NAME)),
+            (ACCEPT_ENCODING, HeaderValue::from_static("identity")),
+        ];
+        headers.extend_from_slice(&outgoing.headers);
+        headers.extend_from_slice(&self.headers);
+        let mut answer = attempt(self, &headers, outgoing).await?;
+        let (status, headers) = answer.head().ok_or(UpstreamError::Invalid("no head".into()))?;
+        let mut body = BytesMut::new();
+        while let Some(piece) = answer.piece().await? {
+            if body.len() + piece.len() > bytes_max {
+                return Err(UpstreamError::TooLarge);
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(Whole { status, headers, body: body.freeze() })
+    }
+}
+
+fn replace_authorization(headers: &mut Vec<(HeaderName, HeaderValue)>, authorization: HeaderValue) {
+    headers.retain(|(name, _)| name != AUTHORIZATION);
+    headers.push((AUTHORIZATION, authorization));
 }
 
 /// Sends the request and reads the head of the answer, over a pooled connection or, where that proves to be dead, a new one.

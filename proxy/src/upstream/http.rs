@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 
 use super::Connectors;
+use super::credentials::Credentials;
 use crate::dispatch::Target;
 use crate::peer::{PeerTemplate, PeerTimeouts};
 
@@ -33,6 +34,8 @@ pub struct HttpParts {
     pub path_and_query: http::uri::PathAndQuery,
     /// Headers added to every request.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Where `Authorization` comes from, if not from those.
+    pub credentials: Option<Credentials>,
     /// How long its upstream may take.
     pub timeouts: PeerTimeouts,
     /// Idle connections kept per address.
@@ -62,6 +65,11 @@ impl HttpUpstream {
         targets.get(turn).cloned()
     }
 
+    /// Whether every address is this machine's. A name that does not resolve is nobody's.
+    pub fn is_local(&self) -> bool {
+        self.targets.load().iter().all(|target| target.address().ip().is_loopback())
+    }
+
     /// Puts freshly resolved addresses in force. Those known already keep their connections.
     pub fn set_addresses(&self, addresses: &[SocketAddr]) {
         let known = self.targets.load();
@@ -77,8 +85,12 @@ impl HttpUpstream {
         self.targets.store(Arc::new(addresses.iter().map(target).collect()));
     }
 
-    /// Drops pooled connections that nobody needs.
+    /// Drops pooled connections that nobody needs, and tokens that have expired.
     pub fn sweep(&self) {
         self.targets.load().iter().for_each(|target| target.sweep());
+        if let Some(credentials) = &self.credentials {
+            credentials.sweep();
+            credentials.endpoint().http.sweep();
+        }
     }
 }

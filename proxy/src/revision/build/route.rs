@@ -1,5 +1,6 @@
 //! From a binding to its route.
 
+mod credentials;
 mod origin;
 
 use std::sync::Arc;
@@ -7,10 +8,12 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
-use mcpg_config::{Binding, BindingKind, Config, Host, HttpTransport, Text, TlsVersion, UpstreamTls};
+use mcpg_config::{
+    Binding, BindingKind, Config, Endpoint, Host, HttpTransport, Text, TlsVersion, UpstreamTls,
+};
 use mcpg_filters::net::{AddressPolicy, resolve};
 use mcpg_filters::secret::SecretResolver;
-use mcpg_sdk::Scope;
+use mcpg_sdk::{Scope, Secret};
 use pingora_core::tls::x509::X509;
 use tokio::time::timeout;
 
@@ -18,6 +21,7 @@ use crate::federation::Catalogues;
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
 use crate::revision::{Origin, Route, Routes, Transport};
+use crate::upstream::credentials::Credentials;
 use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream, Leases};
 
 /// How long a revision waits for a name. One that does not resolve is tried again in the background.
@@ -62,7 +66,8 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
     let BindingKind::Mcp(mcp) = &binding.kind;
     let transport = match &mcp.transport {
         mcpg_config::Transport::Http(http) => {
-            Transport::Http(resolved(&binding.id, parts(http, ground)?, http).await)
+            let credentials = credentials::build(&binding.id, http, ground).await?;
+            Transport::Http(resolved(&binding.id, parts(http, credentials, ground)?, &http.url).await)
         }
         mcpg_config::Transport::Stdio(_) => return Err("`command` is not served by this build".to_owned()),
     };
@@ -81,55 +86,78 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
     })
 }
 
-async fn resolved(id: &str, parts: HttpParts, binding: &HttpTransport) -> HttpUpstream {
-    let host = binding.url.host.to_string();
+async fn resolved(id: &str, parts: HttpParts, url: &Endpoint) -> HttpUpstream {
+    let host = url.host.to_string();
     let policy = AddressPolicy::operator();
-    let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, binding.url.port, policy)).await {
+    let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, url.port, policy)).await {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
-            tracing::warn!(binding = id, %error, "upstream name not resolved");
+            tracing::warn!(binding = id, host, %error, "upstream name not resolved");
             Vec::new()
         }
         Err(_) => {
-            tracing::warn!(binding = id, "upstream name not resolved in time");
+            tracing::warn!(binding = id, host, "upstream name not resolved in time");
             Vec::new()
         }
     };
     HttpUpstream::new(parts, &addresses)
 }
 
-fn parts(binding: &HttpTransport, ground: &Ground<'_>) -> Result<HttpParts, String> {
-    let endpoint = &binding.url;
-    let settings = PeerSettings {
-        scope: ground.scope.to_string(),
-        tls: binding.tls.as_ref().map(tls).transpose()?,
-        http2: match binding.http2 {
-            mcpg_config::Http2::Auto => Http2::Auto,
-            mcpg_config::Http2::On => Http2::Only,
-            mcpg_config::Http2::Off => Http2::Off,
-        },
-        timeouts: PeerTimeouts {
-            connect: binding.timeouts.connect,
-            total_connect: binding.timeouts.connect + binding.timeouts.tls_handshake,
-            read: binding.timeouts.read,
-            write: binding.timeouts.write,
-            idle: binding.timeouts.idle,
-        },
+fn parts(
+    binding: &HttpTransport,
+    credentials: Option<Credentials>,
+    ground: &Ground<'_>,
+) -> Result<HttpParts, String> {
+    let http2 = match binding.http2 {
+        mcpg_config::Http2::Auto => Http2::Auto,
+        mcpg_config::Http2::On => Http2::Only,
+        mcpg_config::Http2::Off => Http2::Off,
     };
-    Ok(HttpParts {
-        connectors: Arc::clone(ground.connectors),
-        peer: PeerTemplate::new(&settings).map_err(|error| error.to_string())?,
-        resolve: match &endpoint.host {
-            Host::Name(name) => Some((name.clone(), endpoint.port)),
-            Host::Ip(_) => None,
-        },
-        authority: header_value("the URL's authority", endpoint.authority().as_bytes())?,
-        path_and_query: PathAndQuery::try_from(endpoint.path_and_query.as_str())
-            .map_err(|_| "`url` has a malformed path".to_owned())?,
-        headers: headers(binding, ground.secrets)?,
-        timeouts: settings.timeouts,
-        idle_max: binding.pool.size,
-    })
+    let reached = Reached { url: &binding.url, key: "url", tls: binding.tls.as_ref(), http2 };
+    let parts = reached.parts(binding, ground)?;
+    Ok(HttpParts { headers: headers(binding, ground.secrets)?, credentials, ..parts })
+}
+
+/// An HTTP endpoint and how it is reached.
+struct Reached<'a> {
+    url: &'a Endpoint,
+    /// Where the URL is in the binding.
+    key: &'static str,
+    tls: Option<&'a UpstreamTls>,
+    http2: Http2,
+}
+
+impl Reached<'_> {
+    /// What it is made of; timeouts are the binding's.
+    fn parts(&self, binding: &HttpTransport, ground: &Ground<'_>) -> Result<HttpParts, String> {
+        let settings = PeerSettings {
+            scope: ground.scope.to_string(),
+            tls: self.tls.map(tls).transpose()?,
+            http2: self.http2,
+            timeouts: PeerTimeouts {
+                connect: binding.timeouts.connect,
+                total_connect: binding.timeouts.connect + binding.timeouts.tls_handshake,
+                read: binding.timeouts.read,
+                write: binding.timeouts.write,
+                idle: binding.timeouts.idle,
+            },
+        };
+        Ok(HttpParts {
+            connectors: Arc::clone(ground.connectors),
+            peer: PeerTemplate::new(&settings).map_err(|error| error.to_string())?,
+            resolve: match &self.url.host {
+                Host::Name(name) => Some((name.clone(), self.url.port)),
+                Host::Ip(_) => None,
+            },
+            authority: header_value("the URL's authority", self.url.authority().as_bytes())?,
+            path_and_query: PathAndQuery::try_from(self.url.path_and_query.as_str())
+                .map_err(|_| format!("`{}` has a malformed path", self.key))?,
+            headers: Vec::new(),
+            credentials: None,
+            timeouts: settings.timeouts,
+            idle_max: binding.pool.size,
+        })
+    }
 }
 
 fn tls(tls: &UpstreamTls) -> Result<PeerTls, String> {
@@ -157,17 +185,22 @@ fn headers(
     for header in &binding.headers {
         let name = HeaderName::try_from(header.name.as_str())
             .map_err(|_| format!("`{}` is no header name", header.name))?;
-        let mut value = match &header.value {
-            Text::Plain(text) => header_value(&header.name, text.as_bytes())?,
-            Text::Secret { prefix, secret } => {
-                let secret = secrets.resolve(secret).map_err(|error| error.to_string())?;
-                header_value(&header.name, &[prefix.as_bytes(), secret.expose()].concat())?
-            }
-        };
+        let mut value = header_value(&header.name, text(&header.value, secrets)?.expose())?;
         value.set_sensitive(true);
         headers.push((name, value));
     }
     Ok(headers)
+}
+
+/// A text, with the secret in it.
+fn text(text: &Text, secrets: &SecretResolver) -> Result<Secret, String> {
+    match text {
+        Text::Plain(text) => Ok(Secret::new(text.clone().into_bytes())),
+        Text::Secret { prefix, secret } => {
+            let secret = secrets.resolve(secret).map_err(|error| error.to_string())?;
+            Ok(Secret::new([prefix.as_bytes(), secret.expose()].concat()))
+        }
+    }
 }
 
 /// The value is not repeated in the message: it may be a secret.

@@ -1,5 +1,6 @@
 //! What a token endpoint answers. Sources: RFC 6749 sections 5.1 and 5.2, RFC 8693 section 2.2.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub type Fetched = Result<Granted, FetchError>;
 pub enum FetchError {
     /// The token endpoint cannot be reached or broke off.
     #[error("the token endpoint cannot be reached: {0}")]
-    Unavailable(String),
+    Unavailable(Cow<'static, str>),
     /// It took too long.
     #[error("the token endpoint did not answer in time")]
     Timeout,

@@ -84,7 +84,7 @@ struct Settle {
 
 impl Drop for Settle {
     fn drop(&mut self) {
-        let given_up = || Err(FetchError::Unavailable("the fetch was given up".to_owned()));
+        let given_up = || Err(FetchError::Unavailable("the fetch was given up".into()));
         let fetched = self.fetched.take().unwrap_or_else(given_up);
         self.slot.state.lock().settle(fetched, self.asked, Instant::now(), fastrand::f64());
         self.slot.settled.notify_waiters();
