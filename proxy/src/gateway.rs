@@ -24,6 +24,7 @@ use tokio::sync::watch;
 pub use context::{Beginning, Context, Direct};
 
 use crate::audit::AuditLog;
+use crate::bridge::Bridge;
 use crate::dispatch;
 use crate::guard::{GuardLimits, GuardPolicy, HeadError};
 use crate::metrics::Metrics;
@@ -65,6 +66,9 @@ impl Startup {
     }
 }
 
+/// Calls that wait for what their upstreams asked of clients, on this instance.
+const CALLS_WAITING_MAX: usize = 4096;
+
 /// [`ProxyHttp`] for a shared gateway.
 pub struct Proxy(pub Arc<Gateway>);
 
@@ -82,6 +86,7 @@ impl Gateway {
                 sessions: LocalSessions::new(sessions_max),
                 revisions: Arc::clone(&revisions),
                 leaving: watch::Sender::new(false),
+                bridge: Bridge::new(CALLS_WAITING_MAX),
             }),
             revisions,
             audit,

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod audit;
+pub mod bridge;
 pub mod dispatch;
 pub mod drain;
 pub mod federation;

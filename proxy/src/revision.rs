@@ -55,6 +55,8 @@ pub struct Revision {
     pub session_ttl: Duration,
     /// What endpoints of several bindings list.
     pub federation: Federation,
+    /// How long a call waits for what its upstream asked of the client.
+    pub input_timeout: Duration,
     /// The one scope that this gateway serves.
     pub scope: ScopeState,
 }

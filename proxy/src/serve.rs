@@ -27,6 +27,7 @@ pub use client::{Client, ClientError};
 pub(crate) use run::{bearer, run};
 pub(crate) use way::{Way, choose};
 
+use crate::bridge::Bridge;
 use crate::federation::{Onlooker, Requester};
 use crate::metrics::Metrics;
 use crate::revision::{Endpoint, Revision, RevisionStore, Route};
@@ -43,6 +44,8 @@ pub struct Shared {
     pub revisions: Arc<RevisionStore>,
     /// Turns to `true` when the process begins to leave: what could last for ever ends then.
     pub leaving: watch::Sender<bool>,
+    /// Calls between the eras that wait for their clients.
+    pub bridge: Bridge,
 }
 
 /// A request that every stage let pass.

@@ -116,6 +116,7 @@ impl Builder {
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
             federation: Federation::new(config.federation, Arc::clone(&self.pins), Arc::clone(&self.metrics)),
+            input_timeout: config.sessions.input_timeout,
             scope: ScopeState {
                 scope: scope.clone(),
                 identity,

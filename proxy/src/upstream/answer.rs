@@ -172,6 +172,12 @@ impl MessageStream for Answer {
         }
         advanced
     }
+
+    fn outlast(&mut self) {
+        self.deadline = None;
+        // Begun as it should be: what becomes of it later says nothing of the upstream.
+        self.end(Outcome::of_status(self.status));
+    }
 }
 
 impl Framing {

@@ -56,8 +56,11 @@ pub struct Reply {
 /// The messages of an answer, in order.
 #[async_trait]
 pub trait MessageStream: Send {
-    /// The next message; none at the end.
+    /// The next message; none at the end. Cancel-safe.
     async fn next(&mut self) -> Result<Option<Message>, UpstreamError>;
+
+    /// From now on it may last, like a stream that was asked for as lasting: it has no deadline, and takes no place from calls.
+    fn outlast(&mut self) {}
 }
 
 /// One message.
@@ -115,6 +118,11 @@ impl Reply {
     /// When the answer breaks off, takes too long or is none.
     pub async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
         self.messages.next().await
+    }
+
+    /// From now on the answer may last: its upstream waits for a client, so it has no deadline, and takes no place from calls.
+    pub fn outlast(&mut self) {
+        self.messages.outlast();
     }
 
     /// To be called once the response has come: gives the connection back for the next request where the upstream ends the

@@ -277,6 +277,11 @@ impl Asked {
         &self.id
     }
 
+    /// Whether the client has not answered yet.
+    pub fn is_waiting(&self) -> bool {
+        self.answer.is_some()
+    }
+
     /// The client's response, the whole message, once; none after that and when the session has ended. Cancel-safe.
     pub async fn answer(&mut self) -> Option<Bytes> {
         let answer = self.answer.as_mut()?.await.ok();
