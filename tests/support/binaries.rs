@@ -17,7 +17,7 @@ pub fn run_mcpg<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
 }
 
 /// The fixture server's binary: `MCPG_FIXTURE_BIN`, or `mcpg-fixture` of this build.
-pub(crate) fn fixture() -> PathBuf {
+pub fn fixture() -> PathBuf {
     find("mcpg-fixture", "MCPG_FIXTURE_BIN", "cargo build -p mcpg-tests --bins")
 }
 

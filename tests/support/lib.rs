@@ -18,6 +18,7 @@
 
 mod audit;
 mod binaries;
+pub mod client;
 mod fixture;
 mod gateway;
 pub mod h2;
@@ -34,12 +35,12 @@ mod upstream;
 mod wait;
 
 pub use audit::Ledger;
-pub use binaries::{mcpg, run_mcpg};
+pub use binaries::{fixture as fixture_binary, mcpg, run_mcpg};
 pub use fixture::Fixture;
 pub use gateway::{Gateway, Setup};
 pub use http::{Event, RawHttp, Response, exchange};
 pub use metrics::Metrics;
 pub use ports::free_port;
-pub use process::{Orphan, Process, Signal};
+pub use process::{Orphan, Process, Signal, process_exists, signal};
 pub use upstream::{RawUpstream, Seen, Step};
 pub use wait::{DEADLINE, until};

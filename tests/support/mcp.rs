@@ -201,6 +201,11 @@ impl Session {
         Self { id: id.into(), ..self.clone() }
     }
 
+    /// The server's address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The session's id.
     pub fn id(&self) -> &str {
         &self.id

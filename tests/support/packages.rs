@@ -53,6 +53,14 @@ pub fn python(folder: &Path) -> Result<PathBuf, Missing> {
     Ok(target.join("venv/bin/python"))
 }
 
+/// Runs a program of the machine to its end.
+///
+/// # Errors
+/// When there is none, or it fails.
+pub fn program(command: &mut Command) -> Result<(), Missing> {
+    run(command)
+}
+
 /// A Node of version 22 or later: the pinned package in `modules`, or the machine's own.
 ///
 /// # Errors

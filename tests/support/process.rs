@@ -23,6 +23,30 @@ pub enum Signal {
     User2,
 }
 
+impl Signal {
+    fn number(self) -> rustix::process::Signal {
+        match self {
+            Self::Hangup => rustix::process::Signal::HUP,
+            Self::Kill => rustix::process::Signal::KILL,
+            Self::Quit => rustix::process::Signal::QUIT,
+            Self::Terminate => rustix::process::Signal::TERM,
+            Self::User2 => rustix::process::Signal::USR2,
+        }
+    }
+}
+
+/// Sends a signal to a process that a process under test has started. It may have ended already.
+pub fn signal(id: u32, signal: Signal) {
+    let _ = kill_process(pid(id), signal.number());
+}
+
+/// Whether a process is there, and not merely waiting to be reaped.
+pub fn process_exists(id: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    // The state stands behind the program's name, which is in parentheses.
+    status.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
 /// A running child process.
 #[derive(Debug)]
 pub struct Process {
@@ -54,14 +78,7 @@ impl Process {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
-        let signal = match signal {
-            Signal::Hangup => rustix::process::Signal::HUP,
-            Signal::Kill => rustix::process::Signal::KILL,
-            Signal::Quit => rustix::process::Signal::QUIT,
-            Signal::Terminate => rustix::process::Signal::TERM,
-            Signal::User2 => rustix::process::Signal::USR2,
-        };
-        kill_process(self.pid(), signal)
+        kill_process(self.pid(), signal.number())
             .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
     }
 
