@@ -293,3 +293,6 @@ pub(crate) fn refused(status: StatusCode) -> UpstreamError {
         status => UpstreamError::Invalid(format!("HTTP {}", status.as_u16()).into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,6 @@ impl Route {
         self.eras.legacy.doubt();
     }
 }
+
+#[cfg(test)]
+mod tests;

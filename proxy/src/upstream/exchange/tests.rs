@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -100,7 +101,7 @@ async fn an_answer_has_a_size() {
     let event = events(&format!("data: {large}\n\n"));
     for bytes in [whole, chunked, event] {
         let upstream = Upstream::serve(move |_| Act::Send(bytes.clone())).await;
-        let mut route = std::sync::Arc::into_inner(upstream.route("").await).unwrap();
+        let mut route = Arc::into_inner(upstream.route("").await).unwrap();
         route.replies = crate::upstream::ReplyLimits { body_bytes_max: 2048, event_bytes_max: 2048 };
         let caller = caller("user:a");
         let outcome = match route.exchange(&on_behalf(&caller), request()).await {
@@ -286,41 +287,49 @@ async fn an_endless_answer_ends_with_the_deadline() {
 async fn a_reload_keeps_what_an_unchanged_binding_knows() {
     let address = SocketAddr::from(([127, 0, 0, 1], 9));
     let first = revision(address, "calls: {concurrency_max: 3}", None).await;
-    let route = |revision: &crate::revision::Revision| {
-        std::sync::Arc::clone(revision.scope.routes.iter().next().unwrap())
-    };
+    let route =
+        |revision: &crate::revision::Revision| Arc::clone(revision.scope.routes.iter().next().unwrap());
     let same = revision(address, "calls: {concurrency_max: 3}", Some(&first)).await;
-    assert!(std::sync::Arc::ptr_eq(&route(&first), &route(&same)));
+    assert!(Arc::ptr_eq(&route(&first), &route(&same)));
     let other = revision(address, "calls: {concurrency_max: 4}", Some(&first)).await;
-    assert!(!std::sync::Arc::ptr_eq(&route(&first), &route(&other)));
+    assert!(!Arc::ptr_eq(&route(&first), &route(&other)));
 }
 
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+/// The chunks of a stream that is cut in these places.
+fn cut(stream: &str, cuts: &[usize]) -> Vec<Vec<u8>> {
+    let mut pieces = vec![endless_head()];
+    let mut rest = stream.as_bytes();
+    for cut in cuts.iter().copied().chain([rest.len()]) {
+        let (piece, tail) = rest.split_at(cut.min(rest.len()));
+        if !piece.is_empty() {
+            pieces.push([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat());
+        }
+        rest = tail;
+    }
+    pieces.push(b"0\r\n\r\n".to_vec());
+    pieces
+}
 
-    #[test]
-    fn however_a_stream_is_cut_its_messages_are_the_same(cuts in proptest::collection::vec(0_usize..90, 0..6)) {
-        let stream = "\u{feff}: hi\r\n\r\nid: 1\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nevent: message\ndata: {}\n\nretry: 7\rdata: {\"b\":2}\r\r";
-        let mut pieces = vec![endless_head()];
-        let mut rest = stream.as_bytes();
-        for cut in cuts {
-            let (piece, tail) = rest.split_at(cut.min(rest.len()));
-            if !piece.is_empty() {
-                pieces.push([format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat());
-            }
-            rest = tail;
-        }
-        if !rest.is_empty() {
-            pieces.push([format!("{:x}\r\n", rest.len()).as_bytes(), rest, b"\r\n"].concat());
-        }
-        pieces.push(b"0\r\n\r\n".to_vec());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+#[test]
+fn however_a_stream_is_cut_its_messages_are_the_same() {
+    const STREAM: &str = "\u{feff}: hi\r\n\r\nid: 1\r\ndata: {\"a\":\r\ndata: 1}\r\n\r\nevent: message\ndata: {}\n\nretry: 7\rdata: {\"b\":2}\r\r";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let script = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let told = Arc::clone(&script);
+    let (_upstream, route) = runtime.block_on(async {
+        let upstream = Upstream::serve(move |_| Act::Stream(told.lock().clone())).await;
+        let route = upstream.route("").await;
+        (upstream, route)
+    });
+    let cuts = proptest::collection::vec(0_usize..STREAM.len(), 0..6);
+    let outcome = proptest::test_runner::TestRunner::default().run(&cuts, |cuts| {
+        *script.lock() = cut(STREAM, &cuts);
+        let caller = caller("user:a");
         let messages = runtime.block_on(async {
-            let upstream = Upstream::serve(move |_| Act::Stream(pieces.clone())).await;
-            let route = upstream.route("").await;
-            let caller = caller("user:a");
             all(route.exchange(&on_behalf(&caller), request()).await.unwrap()).await.unwrap()
         });
         proptest::prop_assert_eq!(messages, vec!["1:{\"a\":\n1}", "{}", "{\"b\":2}"]);
-    }
+        Ok(())
+    });
+    outcome.unwrap();
 }
