@@ -37,6 +37,8 @@ pub(crate) struct Seen {
 pub(crate) enum Act {
     /// Sends these bytes and waits for the next request.
     Send(Vec<u8>),
+    /// Sends these pieces one by one and waits for the next request.
+    Pieces(Vec<Vec<u8>>),
     /// Sends these bytes and closes.
     SendAndClose(Vec<u8>),
     /// Sends these pieces, each once the one before is on its way, and keeps the connection open without another word.
@@ -191,11 +193,9 @@ async fn converse(
                 stream.write_all(&bytes).await.unwrap_or_default();
                 return;
             }
+            Act::Pieces(pieces) => send(&mut stream, pieces).await,
             Act::Stream(pieces) => {
-                for piece in pieces {
-                    stream.write_all(&piece).await.unwrap_or_default();
-                    tokio::task::yield_now().await;
-                }
+                send(&mut stream, pieces).await;
                 wait_for_end(&mut stream).await;
                 return;
             }
@@ -204,6 +204,13 @@ async fn converse(
                 return;
             }
         }
+    }
+}
+
+async fn send(stream: &mut TcpStream, pieces: Vec<Vec<u8>>) {
+    for piece in pieces {
+        stream.write_all(&piece).await.unwrap_or_default();
+        tokio::task::yield_now().await;
     }
 }
 

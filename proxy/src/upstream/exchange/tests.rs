@@ -317,12 +317,13 @@ fn however_a_stream_is_cut_its_messages_are_the_same() {
     let script = Arc::new(parking_lot::Mutex::new(Vec::new()));
     let told = Arc::clone(&script);
     let (_upstream, route) = runtime.block_on(async {
-        let upstream = Upstream::serve(move |_| Act::Stream(told.lock().clone())).await;
+        let upstream = Upstream::serve(move |_| Act::Pieces(told.lock().clone())).await;
         let route = upstream.route("").await;
         (upstream, route)
     });
     let cuts = proptest::collection::vec(0_usize..STREAM.len(), 0..6);
-    let outcome = proptest::test_runner::TestRunner::default().run(&cuts, |cuts| {
+    let config = proptest::test_runner::Config { failure_persistence: None, ..Default::default() };
+    let outcome = proptest::test_runner::TestRunner::new(config).run(&cuts, |cuts| {
         *script.lock() = cut(STREAM, &cuts);
         let caller = caller("user:a");
         let messages = runtime.block_on(async {
