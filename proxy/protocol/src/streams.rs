@@ -19,7 +19,9 @@ mod route;
 pub use change::{Change, Changes};
 pub use event_id::{EventId, Positions};
 pub use filter::{Filter, FilterError};
-pub use listen::{SUBSCRIPTION_ID, acknowledged, listen_request, listen_result, tag, untag};
+pub use listen::{
+    SUBSCRIPTION_ID, acknowledged, listen_request, listen_result, resource_updated, tag, untag,
+};
 pub use notice::{Incoming, Notice};
 pub use route::{OutwardError, Routed, RoutedId, inward, outward};
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::{Endpoint, Naming};
 use crate::federation::Catalogues;
 use crate::metrics::{BindingMetrics, Metrics};
+use crate::streams::Feeds;
 use crate::upstream::{Eras, Gate, HttpUpstream, Leases, ReplyLimits};
 
 /// The endpoints of a scope.
@@ -39,6 +40,8 @@ pub struct Route {
     pub eras: Eras,
     /// What its upstream lists.
     pub catalogues: Arc<Catalogues>,
+    /// What is listened to upstream for all who listen here.
+    pub feeds: Feeds,
     /// Sessions with its upstream that the gateway holds on its own account.
     pub leases: Leases,
     /// The scope that it belongs to.

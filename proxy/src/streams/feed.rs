@@ -37,7 +37,7 @@ pub(super) enum Honoured {
     Unreachable,
     /// This.
     Agreed(Filter),
-    /// Nothing, ever.
+    /// Nothing.
     Nothing,
 }
 
@@ -136,7 +136,6 @@ impl Ear {
                 Event::Failed => self.unreachable(),
                 Event::Silent => {
                     self.honoured.send_replace(Honoured::Nothing);
-                    return;
                 }
                 Event::Lost => {
                     self.honoured.send_replace(Honoured::Nothing);
@@ -177,6 +176,10 @@ impl Ear {
             Ok(Some(Incoming::Notification(Notice::ResourceUpdated(uri)))) => {
                 let uri: Arc<str> = uri.as_ref().into();
                 self.subscribers.each(|mailbox, part| mailbox.updated(part, &uri));
+            }
+            Ok(Some(Incoming::Notification(Notice::TaskChanged(id)))) => {
+                let id: Arc<str> = id.as_ref().into();
+                self.subscribers.each(|mailbox, part| mailbox.task(part, &id, &message.json));
             }
             Ok(Some(Incoming::Notification(Notice::Acknowledged))) => {
                 if let Ok(filter) = Filter::of_message(text, &self.limits) {

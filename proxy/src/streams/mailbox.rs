@@ -1,17 +1,22 @@
 //! What one stream is to tell its client: filled by whoever learns of something, emptied by the stream's own task.
 //!
 //! INVARIANT: its size does not depend on how much happens or how slowly the client reads. Changes of lists are bits; updated
-//! resources are a set with a bound, beyond which the client is told of all that it watches at that part.
+//! resources are a set with a bound, beyond which the client is told of all that it watches at that part; of a task only the
+//! last state waits, and beyond a bound none, since a client may ask for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mcpg_protocol::streams::{Change, Changes};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 /// Updated resources that are kept one by one.
 const UPDATED_MAX: usize = 64;
+
+/// Bytes of the tasks' states that wait; one may be larger.
+const TASK_BYTES_MAX: usize = 256 * 1024;
 
 /// A binding's place in a stream.
 pub(super) type PartId = u16;
@@ -32,20 +37,10 @@ pub(super) struct News {
     pub(super) updated: BTreeSet<(PartId, Arc<str>)>,
     /// Parts of which so many resources changed that every one that is watched must count as changed.
     pub(super) all_of: BTreeSet<PartId>,
+    /// The last state of tasks, as the upstream told it.
+    pub(super) tasks: BTreeMap<(PartId, Arc<str>), Bytes>,
     /// Parts whose upstream cannot be listened to any more with the credentials at hand.
     pub(super) lost: BTreeSet<PartId>,
-}
-
-impl News {
-    /// Whether there is nothing to tell.
-    pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty() && !self.has_updates() && self.lost.is_empty()
-    }
-
-    /// Whether resources changed.
-    pub(super) fn has_updates(&self) -> bool {
-        !self.updated.is_empty() || !self.all_of.is_empty()
-    }
 }
 
 impl Mailbox {
@@ -75,6 +70,17 @@ impl Mailbox {
         self.fill(|news| {
             news.updated.retain(|(of, _)| *of != part);
             news.all_of.insert(part);
+        });
+    }
+
+    /// A task has this state.
+    pub(super) fn task(&self, part: PartId, id: &Arc<str>, message: &Bytes) {
+        self.fill(|news| {
+            news.tasks.insert((part, Arc::clone(id)), message.clone());
+            while news.tasks.len() > 1 && news.tasks.values().map(Bytes::len).sum::<usize>() > TASK_BYTES_MAX
+            {
+                news.tasks.pop_first();
+            }
         });
     }
 
@@ -131,7 +137,7 @@ mod tests {
         let news = mailbox.take(Changes::ALL);
         assert_eq!(news.changes.iter().collect::<Vec<_>>(), [Change::Tools]);
         assert_eq!(news.updated.into_iter().collect::<Vec<_>>(), [(1, uri(1))]);
-        assert!(mailbox.take(Changes::ALL).is_empty());
+        assert_eq!(mailbox.take(Changes::ALL), News::default());
     }
 
     #[test]
@@ -157,5 +163,17 @@ mod tests {
         let news = mailbox.take(Changes::ALL);
         assert_eq!(news.updated.into_iter().collect::<Vec<_>>(), [(2, uri(1))]);
         assert_eq!(news.all_of.into_iter().collect::<Vec<_>>(), [1]);
+    }
+
+    #[test]
+    fn of_a_task_the_last_state_is_told() {
+        let mailbox = Mailbox::default();
+        mailbox.task(1, &uri(1), &Bytes::from_static(b"working"));
+        mailbox.task(1, &uri(1), &Bytes::from_static(b"done"));
+        let news = mailbox.take(Changes::ALL);
+        assert_eq!(news.tasks.into_iter().collect::<Vec<_>>(), [((1, uri(1)), Bytes::from_static(b"done"))]);
+        let large = Bytes::from(vec![b' '; TASK_BYTES_MAX / 2 + 1]);
+        (0..100).for_each(|number| mailbox.task(1, &uri(number), &large));
+        assert_eq!(mailbox.take(Changes::ALL).tasks.len(), 1);
     }
 }

@@ -8,29 +8,36 @@ use tokio::time::Instant;
 /// A change of one kind is told at most once in this time.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// When changes were told last.
+/// When changes may be told next.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Pace {
-    told: [Option<Instant>; 3],
+    not_before: [Option<Instant>; 3],
 }
 
 impl Pace {
     /// What of `waiting` may be told now. It counts as told.
     pub(super) fn due(&mut self, waiting: Changes, now: Instant) -> Changes {
         let mut due = Changes::NONE;
-        for (change, told) in Change::ALL.into_iter().zip(&mut self.told) {
-            if waiting.contains(change) && told.is_none_or(|told| now >= told + INTERVAL) {
-                *told = Some(now);
+        for (change, not_before) in Change::ALL.into_iter().zip(&mut self.not_before) {
+            if waiting.contains(change) && not_before.is_none_or(|instant| now >= instant) {
+                *not_before = Some(now + INTERVAL);
                 due.insert(change);
             }
         }
         due
     }
 
+    /// Nothing is to be told before this.
+    pub(super) fn hold(&mut self, until: Instant) {
+        for not_before in &mut self.not_before {
+            *not_before = Some(not_before.map_or(until, |instant| instant.max(until)));
+        }
+    }
+
     /// When the first of `waiting` may be told.
     pub(super) fn next(&self, waiting: Changes) -> Option<Instant> {
-        let told = Change::ALL.into_iter().zip(&self.told).filter(|(change, _)| waiting.contains(*change));
-        told.filter_map(|(_, told)| told.map(|told| told + INTERVAL)).min()
+        let all = Change::ALL.into_iter().zip(&self.not_before);
+        all.filter(|(change, _)| waiting.contains(*change)).filter_map(|(_, instant)| *instant).min()
     }
 }
 
@@ -45,6 +52,9 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(60);
     /// An upstream says how long to wait, but not to be asked without end.
     const SHORTEST: Duration = Duration::from_millis(500);
+
+    /// How long to wait before an upstream is asked again that offers no stream at all: it may be another one by then.
+    pub(super) const SILENT: Duration = Duration::from_secs(600);
 
     /// The stream serves: what failed before does not count any more.
     pub(super) fn reset(&mut self) {
@@ -123,6 +133,18 @@ mod tests {
         assert_eq!(due.iter().collect::<Vec<_>>(), [Change::Prompts, Change::Resources]);
         assert_eq!(pace.next(Changes::NONE), None);
         assert_eq!(pace.next(Changes::ALL), Some(begin + INTERVAL));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_told_later() {
+        let begin = Instant::now();
+        let mut pace = Pace::default();
+        pace.hold(begin + INTERVAL / 2);
+        assert_eq!(pace.due(tools(), begin), Changes::NONE);
+        assert_eq!(pace.next(tools()), Some(begin + INTERVAL / 2));
+        assert_eq!(pace.due(tools(), begin + INTERVAL / 2), tools());
+        pace.hold(begin);
+        assert_eq!(pace.next(tools()), Some(begin + INTERVAL + INTERVAL / 2));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) struct Opened {
 /// Why a stream was not opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SourceError {
-    /// The upstream has no such stream, and will have none.
+    /// The upstream has no such stream.
     #[error("the upstream offers no stream")]
     Silent,
     /// It cannot be opened any more: what it was opened with is used up.
@@ -45,7 +45,7 @@ pub(super) enum Event {
     Message(Message),
     /// It could not be opened, and will be tried again.
     Failed,
-    /// Nothing will ever come.
+    /// The upstream has nothing to say. It will be asked again, but not soon.
     Silent,
     /// Nothing will come with what it was opened with.
     Lost,
@@ -76,7 +76,7 @@ impl<S: Source> Part<S> {
         }
     }
 
-    /// The next thing that happens, with the part to go on with. Nothing follows [`Event::Silent`] and [`Event::Lost`].
+    /// The next thing that happens, with the part to go on with. Nothing follows [`Event::Lost`].
     pub(super) async fn next(mut self) -> (Event, Self) {
         let event = loop {
             if let Some(instant) = self.not_before.take() {
@@ -119,7 +119,10 @@ impl<S: Source> Part<S> {
                 let missed = std::mem::replace(&mut self.was_open, true) && self.last.is_none();
                 Event::Opened { honoured, missed }
             }
-            Err(SourceError::Silent) => Event::Silent,
+            Err(SourceError::Silent) => {
+                self.not_before = Some(Instant::now() + Backoff::SILENT);
+                Event::Silent
+            }
             Err(SourceError::Lost(error)) => {
                 tracing::info!(%error, "the stream of an upstream is lost");
                 Event::Lost

@@ -32,6 +32,13 @@ pub fn listen_result(id: &str) -> String {
     )
 }
 
+/// `notifications/resources/updated`, as part of a subscription where it goes to one.
+pub fn resource_updated(uri: &str, subscription: Option<&str>) -> String {
+    let tag = subscription.map(|id| format!(r#""_meta":{{"{SUBSCRIPTION_ID}":{id}}},"#)).unwrap_or_default();
+    let uri = raw::string(uri);
+    format!(r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{{tag}"uri":{uri}}}}}"#)
+}
+
 /// A notification as part of the subscription whose raw id is `id`, whatever it was part of before.
 ///
 /// # Errors
@@ -83,6 +90,12 @@ mod tests {
                 "result": {"resultType": "complete", "_meta": {SUBSCRIPTION_ID: 1}}})
         );
         assert_eq!(Filter::of_changes(Changes::NONE).to_json(), "{}");
+        assert_eq!(
+            parsed(&resource_updated("a:\"", Some("4"))),
+            json!({"jsonrpc": "2.0", "method": "notifications/resources/updated",
+                "params": {"_meta": {SUBSCRIPTION_ID: 4}, "uri": "a:\""}})
+        );
+        assert_eq!(parsed(&resource_updated("a:b", None))["params"], json!({"uri": "a:b"}));
     }
 
     #[track_caller]

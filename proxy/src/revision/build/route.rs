@@ -21,6 +21,7 @@ use crate::federation::Catalogues;
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
 use crate::revision::{Origin, Route, Routes, Transport};
+use crate::streams::Feeds;
 use crate::upstream::credentials::Credentials;
 use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream, Leases};
 
@@ -79,6 +80,7 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
         replies: origin.replies,
         eras: Eras::new(mcp.protocol.revision().and_then(|text| text.parse().ok())),
         catalogues: Catalogues::new(&binding.id, Arc::clone(ground.metrics)),
+        feeds: Feeds::default(),
         leases: Leases::default(),
         scope: ground.scope.clone(),
         judged: parking_lot::Mutex::default(),

@@ -70,10 +70,13 @@ async fn an_event_that_is_refused_is_not_asked_for_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_over_is_over() {
+async fn who_offers_no_stream_is_asked_again_much_later() {
     let script = Script::default();
     script.fails(SourceError::Silent);
-    assert!(matches!(next(Part::new(script.clone(), None)).await.0, Event::Silent));
     script.fails(SourceError::Lost(UpstreamError::Busy));
-    assert!(matches!(next(Part::new(script, None)).await.0, Event::Lost));
+    let (event, part) = next(Part::new(script, None)).await;
+    assert!(matches!(event, Event::Silent));
+    let before = Instant::now();
+    assert!(matches!(next(part).await.0, Event::Lost));
+    assert_eq!(before.elapsed(), Duration::from_secs(600));
 }
