@@ -17,7 +17,7 @@ const END_TIME_MAX: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// When the client left.
-pub async fn end(admitted: &Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
+pub async fn end(admitted: Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
     let Some(token) = admitted.session.clone() else {
         return refuse(client, RpcError::InvalidRequest, None, "the request has no `Mcp-Session-Id`").await;
     };

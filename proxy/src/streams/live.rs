@@ -77,9 +77,10 @@ pub(super) enum Judged {
 
 impl Live {
     /// A stream that listens to nothing yet.
-    pub(super) fn new(admitted: &Admitted, method: &'static str) -> Self {
+    pub(super) fn new(mut admitted: Admitted, method: &'static str) -> Self {
         // Nothing of the message is needed as long as the stream lasts.
-        let admitted = Admitted { body: bytes::Bytes::new(), last_event_id: None, ..admitted.clone() };
+        admitted.body = bytes::Bytes::new();
+        admitted.last_event_id = None;
         let jitter = Duration::from_millis(fastrand::u64(..JUDGED_INTERVAL.as_secs() * 250));
         Self {
             method,

@@ -28,7 +28,7 @@ use crate::upstream::Message;
 ///
 /// # Errors
 /// When the client left, or what it would get was withheld.
-pub async fn get(admitted: &Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
+pub async fn get(admitted: Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
     let Some(token) = admitted.session.clone() else {
         return refuse(client, RpcError::InvalidRequest, None, "the request has no `Mcp-Session-Id`").await;
     };
@@ -38,7 +38,7 @@ pub async fn get(admitted: &Admitted, client: &mut dyn Client) -> Result<(), Cli
         last = match (Positions::parse(id), EventId::parse(id)) {
             _ if admitted.endpoint.is_transparent() => Last::Own(id.into()),
             (Some(positions), _) => Last::Merged(positions),
-            (None, Some(event)) => return resume(admitted, &token, &local, event, client).await,
+            (None, Some(event)) => return resume(&admitted, &token, &local, event, client).await,
             (None, None) => {
                 let message = "`Last-Event-ID` is no event of this endpoint";
                 return refuse(client, RpcError::InvalidRequest, None, message).await;
@@ -73,7 +73,7 @@ struct SessionStream {
 }
 
 impl SessionStream {
-    fn new(admitted: &Admitted, token: Arc<SessionToken>, local: Arc<LocalSession>, last: Last) -> Self {
+    fn new(admitted: Admitted, token: Arc<SessionToken>, local: Arc<LocalSession>, last: Last) -> Self {
         let live = Live::new(admitted, "mcp/stream");
         let (positions, own) = match last {
             Last::Nothing => (Positions::default(), None),

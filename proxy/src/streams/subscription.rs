@@ -25,7 +25,7 @@ const METHOD: &str = "subscriptions/listen";
 ///
 /// # Errors
 /// When the client left, or what it would get was withheld.
-pub async fn listen(admitted: &Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
+pub async fn listen(admitted: Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
     let body = admitted.body.clone();
     let limits = admitted.revision.message;
     let Ok(text) = str::from_utf8(&body) else {
@@ -46,7 +46,7 @@ pub async fn listen(admitted: &Admitted, client: &mut dyn Client) -> Result<(), 
     if !filter.tasks.is_empty() && tasks.is_none() {
         return refuse_tasks(client, id).await;
     }
-    let aims = Aims::of(&filter, admitted).await;
+    let aims = Aims::of(&filter, &admitted).await;
     let subscription = Subscribed { live: Live::new(admitted, METHOD), aims };
     subscription.serve(id.into(), filter.changes, client).await
 }
