@@ -14,6 +14,7 @@
 mod admin;
 mod audit;
 mod commands;
+mod credentials;
 mod drain;
 mod expect;
 mod fan_out;
