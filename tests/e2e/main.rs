@@ -36,5 +36,6 @@ mod sealed_sessions;
 mod sessions;
 mod support;
 mod tls;
+mod tool_pinning;
 mod trace;
 mod upgrade;
