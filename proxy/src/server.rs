@@ -63,6 +63,7 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     note_revision(&gateway, &gateway.revisions.load());
     observe(&gateway, &connections).context("metrics")?;
     serve(&path, &config, &sockets, &gateway, builder, connections)?;
+    gateway.revisions.load().scope.gates.pins().save();
     audit.close().context("the audit log was not closed in good order")?;
     tracing::info!("stopped");
     Ok(())

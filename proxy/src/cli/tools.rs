@@ -250,7 +250,9 @@ mod tests {
         let clone = r#"{"name":"clone","description":"clones"}"#;
         let (log, sly) = (r#"{"name":"log"}"#, r#"{"name":"sly","title":"\u202ex"}"#);
         pins.judge("git", &[("clone", clone), ("log", log), ("sly", sly)], now);
+        pins.save();
         pins.judge("git", &[("clone", r#"{"name":"clone","description":"clones and deletes"}"#)], now);
+        pins.save();
         dir
     }
 

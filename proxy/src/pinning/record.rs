@@ -18,6 +18,9 @@ use super::error::{LineError, PinError};
 /// The longest definition that is kept whole; of a longer one only the digest is.
 const DEFINITION_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes of definitions in one file. Of further ones only the digest is kept.
+const TABLE_BYTES_MAX: usize = 192 * 1024 * 1024;
+
 /// Which tool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ToolKey {
@@ -128,6 +131,24 @@ impl Record {
 }
 
 impl Table {
+    /// Adds records of tools that it has none of.
+    pub(super) fn add(&mut self, records: impl Iterator<Item = (ToolKey, Record)>) {
+        let fresh: Vec<_> = records.filter(|(key, _)| !self.0.contains_key(key)).collect();
+        self.put(fresh.into_iter());
+    }
+
+    /// Puts records in. Where the definitions are too long already only the digest of one is kept.
+    pub(super) fn put(&mut self, records: impl Iterator<Item = (ToolKey, Record)>) {
+        let mut bytes: usize = self.0.values().map(Record::definition_bytes).sum();
+        for (key, mut record) in records {
+            bytes += record.definition_bytes();
+            if bytes > TABLE_BYTES_MAX {
+                record.definition = None;
+            }
+            self.0.insert(key, record);
+        }
+    }
+
     /// Reads a file's text. `path` is for messages.
     pub(super) fn parse(text: &str, kind: Kind, path: &Path) -> Result<Self, PinError> {
         let mut records = BTreeMap::new();

@@ -1,5 +1,6 @@
 //! The two files: `tools.lock`, what is approved, and `tools.pending`, what awaits it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::error::PinError;
@@ -66,15 +67,15 @@ impl Store {
     /// Adds to what awaits approval, and takes out of it.
     pub(super) fn change_pending(
         &self,
-        added: &[(ToolKey, Record)],
-        settled: &[ToolKey],
+        added: impl Iterator<Item = (ToolKey, Record)>,
+        settled: &BTreeSet<ToolKey>,
     ) -> Result<(), PinError> {
         make_folder_of(&self.pending)?;
         let guard = Guard::take(&self.pending)?;
         // One that is damaged is of no more use: the next lists say the same again.
         let mut table = self.pending().unwrap_or_default();
-        settled.iter().for_each(|key| drop(table.0.remove(key)));
-        table.0.extend(added.iter().cloned());
+        table.0.retain(|key, _| !settled.contains(key));
+        table.put(added);
         guard.replace(&text(&table, Kind::Pending, &self.pending)?).map(drop)
     }
 }

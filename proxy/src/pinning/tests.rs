@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use mcpg_config::{OnNew, Reaction};
 
+use super::state::PENDING_PER_BINDING_MAX;
 use super::*;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
@@ -55,6 +56,7 @@ fn tool(name: &str, description: &str) -> String {
 fn judge(pins: &Pins, tools: &[(&str, &str)]) -> Vec<String> {
     let tools: Vec<(&str, String)> = tools.iter().map(|(name, text)| (*name, tool(name, text))).collect();
     let verdicts = pins.judge("git", &tools, NOW);
+    pins.save();
     let said = tools.iter().zip(verdicts).map(|((name, _), verdict)| {
         assert!(pins.is_withheld("git", name) == verdict.withheld, "{name}: lists and calls agree");
         let mut words: Vec<&str> = verdict.findings.words().collect();
@@ -178,6 +180,7 @@ fn hidden_text_beside_the_definition_is_found_too() {
     let hiding = r#"{"name":"log","_meta":{"seen":2,"note":"\u200b"}}"#;
     assert_eq!(pins.judge("git", &[("log", plain)], NOW)[0].findings, Findings::NONE);
     let verdict = pins.judge("git", &[("log", hiding)], NOW)[0];
+    pins.save();
     assert!(verdict.withheld && verdict.findings.has_hidden_text && !verdict.findings.is_changed);
     place.approve_all();
     pins.refresh();
@@ -347,7 +350,8 @@ fn no_change_of_several_processes_is_lost() {
     let place = Place::new();
     let (one, other) = (place.open(HOLD), place.open(HOLD));
     judge(&one, &[("old", "a")]);
-    judge(&other, &[("old", "b")]);
+    assert!(other.refresh());
+    assert_eq!(judge(&other, &[("old", "b")]), ["changed withheld"]);
     let names: Vec<String> = (0..20).map(|index| format!("tool{index}")).collect();
     std::thread::scope(|threads| {
         for (pins, binding) in [(&one, "git"), (&other, "time")] {
@@ -355,6 +359,7 @@ fn no_change_of_several_processes_is_lost() {
             threads.spawn(move || {
                 for name in names {
                     pins.judge(binding, &[(name, tool(name, "a"))], NOW);
+                    pins.save();
                 }
             });
         }
@@ -370,7 +375,11 @@ fn no_change_of_several_processes_is_lost() {
 fn what_another_process_pinned_first_holds() {
     let place = Place::new();
     let (one, other) = (place.open(HOLD), place.open(HOLD));
+    let version = other.version();
     assert_eq!(judge(&one, &[("log", "a")]), [""]);
+    // Until it has looked at the file it does not know.
+    assert_eq!(judge(&other, &[("log", "b")]), [""]);
+    assert!(version.has_changed().unwrap(), "lists must be judged again");
     assert_eq!(judge(&other, &[("log", "b")]), ["changed withheld"]);
 }
 

@@ -46,8 +46,8 @@ pub struct Route {
     pub leases: Leases,
     /// The scope that it belongs to.
     pub scope: Scope,
-    /// Digest of the list of tools that was last judged on its way through.
-    pub judged: Mutex<Option<blake3::Hash>>,
+    /// The list of tools that was last judged on its way through, and by which version of what is approved.
+    pub judged: Mutex<Option<(blake3::Hash, u64)>>,
 }
 
 /// All that a route is built from. One that would be built from the same again is kept, with its connections and all that it

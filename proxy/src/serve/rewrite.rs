@@ -84,19 +84,22 @@ impl Rewrite for Shown {
 impl Shown {
     /// Compares the definitions with the pinned ones. A list that is the one of last time says nothing new.
     fn judge(&self, json: &[u8]) {
-        let digest = blake3::hash(json);
-        if *self.route.judged.lock() == Some(digest) {
-            return;
-        }
         let mut tools: Vec<(String, String)> = Vec::new();
+        let mut hasher = blake3::Hasher::new();
         let collect = |item: &ListItem<'_>| {
+            hasher.update(&(item.text.len() as u64).to_le_bytes()).update(item.text.as_bytes());
             tools.push((item.name.clone().into_owned(), item.text.to_owned()));
             true
         };
         // What cannot be read is refused right after this.
-        if filter_list(json, self.kind, &self.revision.message, false, collect).is_ok() {
-            self.revision.scope.gates.pins().judge(&self.route.id, &tools, self.now);
-            *self.route.judged.lock() = Some(digest);
+        if filter_list(json, self.kind, &self.revision.message, false, collect).is_err() {
+            return;
+        }
+        let pins = self.revision.scope.gates.pins();
+        let judgement = (hasher.finalize(), *pins.version().borrow());
+        if *self.route.judged.lock() != Some(judgement) {
+            pins.judge(&self.route.id, &tools, self.now);
+            *self.route.judged.lock() = Some(judgement);
         }
     }
 
