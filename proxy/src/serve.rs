@@ -9,6 +9,7 @@ mod rewrite;
 mod run;
 mod session;
 mod way;
+mod wire;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -6,16 +6,20 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName};
 use mcpg_filters::identity::Credentials;
 use mcpg_ledger::Completion;
-use mcpg_protocol::RpcError;
+use mcpg_protocol::{Era, RpcError, raw};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
-use super::session::SessionClient;
-use super::{Admitted, Client, ClientError};
+use super::wire::SessionClient;
+use super::{Admitted, Client, ClientError, session};
+use crate::bridge;
+use crate::federation;
 use crate::gateway::{Context, Gateway};
 use crate::pipeline::{Ask, Authorized};
 use crate::refusal::Refusal;
+use crate::streams;
+use crate::trace_context::Hex;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What an event id may have; longer ones are none of ours.
@@ -31,9 +35,9 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &
     };
     let admitted = admitted(session, context, authorized, gateway);
     let id = authorized.id().map(Box::from);
-    let ask = authorized.ask();
+    let (ask, own) = (authorized.ask(), authorized.body().clone());
     let mut client = SessionClient::new(session, authorized.redactor().clone(), id);
-    let outcome = answer(&admitted, ask, &mut client).await;
+    let outcome = answer(&admitted, ask, &own, &mut client).await;
     let (status, completion) = (client.status, client.completion);
     context.status = status;
     context.completion = completion;
@@ -82,9 +86,72 @@ pub(crate) fn bearer(head: &RequestHeader) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-async fn answer(admitted: &Admitted, ask: Ask, client: &mut dyn Client) -> Result<(), ClientError> {
-    let _ = ask;
-    let refusal = Refusal::new(RpcError::MethodNotFound, None, "not served");
-    let _ = admitted;
-    client.json(refusal.status(), &[], Bytes::from(refusal.body)).await
+/// Who answers. `own` is the message as its one upstream shall read it.
+async fn answer(
+    admitted: &Admitted,
+    ask: Ask,
+    own: &Bytes,
+    client: &mut dyn Client,
+) -> Result<(), ClientError> {
+    match ask {
+        Ask::Initialize => session::begin(admitted, client).await,
+        Ask::Ping => session::pong(admitted, client).await,
+        Ask::SetLevel => session::set_level(admitted, client).await,
+        Ask::Discover => federation::serve_discover(admitted, client).await,
+        Ask::List(_) => federation::serve_list(admitted, client).await,
+        Ask::Listen => streams::listen(admitted, client).await,
+        Ask::Subscription => streams::subscribe(admitted, client).await,
+        Ask::Stream => streams::get(admitted, client).await,
+        Ask::End => streams::end(admitted, client).await,
+        Ask::Told => bridge::client_message(admitted, client).await,
+        Ask::Target | Ask::Extension => call(admitted, own, client).await,
+    }
+}
+
+/// A call of one binding that cannot pass straight through.
+async fn call(admitted: &Admitted, own: &Bytes, client: &mut dyn Client) -> Result<(), ClientError> {
+    let [route] = admitted.routes.as_slice() else {
+        let detail = "a method that no revision knows says nothing of which binding it is for";
+        return refuse(admitted, &Refusal::new(RpcError::MethodNotFound, id(admitted), detail), client).await;
+    };
+    let here = admitted.protocol.era();
+    let there = match route.known_era_for(here) {
+        Some(era) => Ok(era),
+        None => route.era_for(&admitted.on_behalf(), here).await,
+    };
+    match (here, there) {
+        (_, Err(error)) => {
+            let refusal = Refusal::new(error.rpc(), id(admitted), error.to_string());
+            refuse(admitted, &refusal, client).await
+        }
+        (Era::Modern, Ok(Era::Legacy)) => bridge::modern_to_legacy(admitted, route, own, client).await,
+        (Era::Legacy, Ok(Era::Modern)) => bridge::legacy_to_modern(admitted, route, own, client).await,
+        (Era::Modern, Ok(Era::Modern)) | (Era::Legacy, Ok(Era::Legacy)) => {
+            bridge::same_era(admitted, route, own, client).await
+        }
+    }
+}
+
+/// The raw id of the message, if it has one.
+pub(super) fn id(admitted: &Admitted) -> Option<&str> {
+    let text = std::str::from_utf8(&admitted.body).ok()?;
+    let [id] = raw::find(text, [&["id"]], &admitted.revision.message).ok()?;
+    id.map(|id| id.text)
+}
+
+/// Answers with a refusal. Counted and logged like one of a stage.
+pub(super) async fn refuse(
+    admitted: &Admitted,
+    refusal: &Refusal,
+    client: &mut dyn Client,
+) -> Result<(), ClientError> {
+    admitted.shared.metrics.refused(refusal.reason);
+    tracing::info!(
+        request_id = %Hex(&admitted.request_id),
+        status = refusal.status(),
+        reason = refusal.reason,
+        detail = %refusal.detail,
+        "request refused"
+    );
+    client.json(refusal.status(), &[], Bytes::copy_from_slice(&refusal.body)).await
 }

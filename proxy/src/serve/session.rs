@@ -1,201 +1,164 @@
-//! The client of a request, over Pingora.
+//! What a legacy session asks of the gateway itself: its beginning, pings, and the level of its log messages.
+//!
+//! Sources: MCP 2025-11-25 `basic/lifecycle`, `basic/utilities/ping`, `server/utilities/logging`.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use async_trait::async_trait;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderValue, Version};
-use mcpg_filters::transform::redact::Redactor;
-use mcpg_ledger::Completion;
-use mcpg_protocol::{RpcError, sse, write_error};
-use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
-use tokio::time::Instant;
+use mcpg_protocol::{Era, Revision as Protocol, RpcError, raw};
+use mcpg_sdk::Caller;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use super::{Client, ClientError};
-use crate::upstream::Message;
+use super::run::{id, refuse};
+use super::{Admitted, Client, ClientError};
+use crate::refusal::Refusal;
+use crate::revision::{Endpoint, Revision};
+use crate::sessions::{LoggingLevel, SESSION_ID, SessionToken, caller_digest};
+use crate::upstream::{ClientProfile, UpstreamSession};
 
-/// A client that hears nothing for so long gets a comment, so that nothing between us closes its stream.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-const KEEP_ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
-const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// How long an upstream may take to note a level.
+const SET_LEVEL_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A client as handlers write to it, with what became of the answer.
-pub(super) struct SessionClient<'s> {
-    session: &'s mut Session,
-    redactor: Redactor,
-    id: Option<Box<str>>,
-    streaming: bool,
-    spoken: Instant,
-    /// A write is under way. If the next one finds it so, the one before was given up half-way, and the framing with it.
-    writing: bool,
-    /// The HTTP status sent; 0 before that.
-    pub(super) status: u16,
-    /// How the answer ended.
-    pub(super) completion: Option<Completion>,
+/// An `initialize`, from which a session is made.
+pub(super) struct Begun<'a> {
+    /// Who begins it.
+    pub(super) caller: &'a Caller,
+    /// Where.
+    pub(super) endpoint: &'a Endpoint,
+    /// The revision that it will be in.
+    pub(super) protocol: Protocol,
+    /// The message.
+    pub(super) body: &'a Bytes,
+    /// Its raw id.
+    pub(super) id: Option<&'a str>,
+    /// When.
+    pub(super) now: SystemTime,
 }
 
-impl<'s> SessionClient<'s> {
-    pub(super) fn new(session: &'s mut Session, redactor: Redactor, id: Option<Box<str>>) -> Self {
-        Self {
-            session,
-            redactor,
-            id,
-            streaming: false,
-            spoken: Instant::now(),
-            writing: false,
-            status: 0,
-            completion: None,
-        }
-    }
-
-    async fn head(
-        &mut self,
-        status: u16,
-        headers: &[(HeaderName, HeaderValue)],
-        own: &[(HeaderName, HeaderValue)],
-        bodiless: bool,
-    ) -> Result<(), ClientError> {
-        let head = (|| {
-            let mut head = ResponseHeader::build(status, Some(headers.len() + own.len()))?;
-            for (name, value) in own.iter().chain(headers) {
-                head.insert_header(name.clone(), value.clone())?;
-            }
-            pingora_core::Result::Ok(head)
-        })();
-        let written = match head {
-            Ok(head) => self.session.write_response_header(Box::new(head), bodiless).await,
-            Err(error) => Err(error),
-        };
-        self.status = status;
-        self.sent(written)
-    }
-
-    async fn body(&mut self, body: Bytes, end: bool) -> Result<(), ClientError> {
-        if std::mem::replace(&mut self.writing, true) {
-            self.completion = Some(Completion::ClientAborted);
-            return Err(ClientError::Gone);
-        }
-        let written = self.session.write_response_body(Some(body), end).await;
-        self.writing = false;
-        self.spoken = Instant::now();
-        self.sent(written)
-    }
-
-    fn sent(&mut self, outcome: pingora_core::Result<()>) -> Result<(), ClientError> {
-        outcome.map_err(|error| {
-            tracing::debug!(%error, "the client left");
-            self.completion = Some(Completion::ClientAborted);
-            ClientError::Gone
+impl Begun<'_> {
+    /// The session, without upstreams yet.
+    ///
+    /// # Errors
+    /// When there is no randomness.
+    pub(super) fn session(&self, revision: &Revision) -> Result<SessionToken, Refusal> {
+        let nonce = SessionToken::fresh_nonce()
+            .map_err(|error| Refusal::new(RpcError::InternalError, self.id, error.to_string()))?;
+        Ok(SessionToken {
+            nonce,
+            caller: caller_digest(&revision.scope.scope, self.caller),
+            endpoint: self.endpoint.path.as_str().into(),
+            expires: unix_seconds(self.now + revision.session_ttl),
+            client: self.profile(revision)?,
+            upstreams: Vec::new(),
         })
     }
 
-    fn withheld(&self) -> Bytes {
-        let error = RpcError::ObligationNotApplicable;
-        let mut body = Vec::with_capacity(192);
-        write_error(&mut body, self.id.as_deref(), error, error.message(), &[]);
-        Bytes::from(body)
+    /// What the client says of itself. What it leaves out it has not.
+    fn profile(&self, revision: &Revision) -> Result<ClientProfile, Refusal> {
+        let malformed = || Refusal::new(RpcError::InvalidParams, self.id, "the body cannot be read");
+        let text = std::str::from_utf8(self.body).map_err(|_| malformed())?;
+        let paths = [&["params", "capabilities"][..], &["params", "clientInfo"][..]];
+        let [capabilities, info] = raw::find(text, paths, &revision.message).map_err(|_| malformed())?;
+        let object = |found: Option<raw::Raw<'_>>| -> Box<str> {
+            found.filter(raw::Raw::is_object).map_or_else(|| "{}".into(), |found| found.text.into())
+        };
+        Ok(ClientProfile { protocol: self.protocol, capabilities: object(capabilities), info: object(info) })
     }
 }
 
-#[async_trait]
-impl Client for SessionClient<'_> {
-    async fn json(
-        &mut self,
-        status: u16,
-        headers: &[(HeaderName, HeaderValue)],
-        body: Bytes,
-    ) -> Result<(), ClientError> {
-        let redacted = self.redactor.redact(&body).map(|redacted| match redacted {
-            std::borrow::Cow::Borrowed(_) => body.clone(),
-            std::borrow::Cow::Owned(redacted) => Bytes::from(redacted),
+/// `initialize` with several upstreams, or with one of the other era.
+pub(super) async fn begin(admitted: &Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
+    let id = id(admitted);
+    let begun = Begun {
+        caller: &admitted.caller,
+        endpoint: &admitted.endpoint,
+        protocol: admitted.protocol,
+        body: &admitted.body,
+        id,
+        now: admitted.now,
+    };
+    let token = match begun.session(&admitted.revision) {
+        Ok(token) => token,
+        Err(refusal) => return refuse(admitted, &refusal, client).await,
+    };
+    let introduced = match admitted.revision.federation.initialize(admitted, token).await {
+        Ok(introduced) => introduced,
+        Err(error) => {
+            return refuse(admitted, &Refusal::new(error.0, id, error.to_string()), client).await;
+        }
+    };
+    match admitted.revision.sessions.seal(&introduced.token) {
+        Ok(sealed) => {
+            let body = result(id, &introduced.result);
+            client.json(200, &[(SESSION_ID, sealed)], body).await
+        }
+        Err(error) => {
+            let refusal = Refusal::new(RpcError::InternalError, id, error.to_string());
+            refuse(admitted, &refusal, client).await
+        }
+    }
+}
+
+/// `ping`: whoever answers is alive.
+pub(super) async fn pong(admitted: &Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
+    client.json(200, &[], result(id(admitted), "{}")).await
+}
+
+/// `logging/setLevel`: noted here for upstreams of the modern era, and told to those that have sessions.
+pub(super) async fn set_level(admitted: &Admitted, client: &mut dyn Client) -> Result<(), ClientError> {
+    let level = level(admitted);
+    let Some(level) = level else {
+        let message = "`params.level` is none of the levels of RFC 5424";
+        let refusal =
+            Refusal::worded(RpcError::InvalidParams, id(admitted), "unknown_level", message, message);
+        return refuse(admitted, &refusal.with_status(200), client).await;
+    };
+    let Some(token) = &admitted.session else {
+        let message = "`Mcp-Session-Id` is missing: begin with `initialize`";
+        let error = RpcError::InvalidRequest;
+        let refusal = Refusal::worded(error, id(admitted), "session_required", message, message);
+        return refuse(admitted, &refusal, client).await;
+    };
+    let local = admitted.shared.sessions.session(token, admitted.now);
+    local.set_log_level(level);
+    let replaced = local.upstreams();
+    let mut telling = JoinSet::new();
+    for route in &admitted.routes {
+        let known = replaced.iter().chain(&token.upstreams).find(|known| *known.binding == *route.id);
+        let Some(known) = known.filter(|_| route.known_era_for(Era::Legacy) != Some(Era::Modern)) else {
+            continue;
+        };
+        let Ok(session) = UpstreamSession::attach(route, &known.id, known.protocol) else { continue };
+        let (behalf, body) = (admitted.on_behalf().to_owned(), admitted.body.clone());
+        telling.spawn(async move {
+            let told = async {
+                let mut reply = session.request(&behalf.borrow(), body, true).await?;
+                while reply.next().await?.is_some() {}
+                Ok::<_, crate::upstream::UpstreamError>(())
+            };
+            // An upstream without log messages refuses: then it has none to filter.
+            let told = timeout(SET_LEVEL_TIME_MAX, told).await;
+            tracing::debug!(binding = session.route().id, ?told, "told the level of log messages");
         });
-        let (status, body, result) = match redacted {
-            Ok(body) => (status, body, Ok(())),
-            Err(_) => {
-                self.completion = Some(Completion::Withheld);
-                let status = RpcError::ObligationNotApplicable.status();
-                (status, self.withheld(), Err(ClientError::Withheld))
-            }
-        };
-        let own = [
-            (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (CONTENT_LENGTH, HeaderValue::from(body.len())),
-        ];
-        self.head(status, headers, &own, false).await?;
-        self.body(body, true).await?;
-        self.completion.get_or_insert(Completion::Complete);
-        result
     }
+    while telling.join_next().await.is_some() {}
+    client.json(200, &[], result(id(admitted), "{}")).await
+}
 
-    async fn empty(&mut self, status: u16, headers: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
-        let length = [(CONTENT_LENGTH, HeaderValue::from(0_usize))];
-        let own = if status == 204 { &[][..] } else { &length[..] };
-        self.head(status, headers, own, true).await?;
-        self.completion.get_or_insert(Completion::Complete);
-        Ok(())
-    }
+fn level(admitted: &Admitted) -> Option<LoggingLevel> {
+    let text = std::str::from_utf8(&admitted.body).ok()?;
+    let [level] = raw::find(text, [&["params", "level"]], &admitted.revision.message).ok()?;
+    level?.as_str()?.parse().ok()
+}
 
-    async fn open_stream(&mut self, headers: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
-        let mut own = vec![
-            (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-            (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),
-            (X_ACCEL_BUFFERING, HeaderValue::from_static("no")),
-        ];
-        match self.session.req_header().version {
-            Version::HTTP_10 => self.session.set_keepalive(None),
-            Version::HTTP_11 => own.push((TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
-            _ => {}
-        }
-        self.streaming = true;
-        self.spoken = Instant::now();
-        self.head(200, headers, &own, false).await
-    }
+fn result(id: Option<&str>, result: &str) -> Bytes {
+    Bytes::from(format!(r#"{{"jsonrpc":"2.0","id":{},"result":{result}}}"#, id.unwrap_or("null")))
+}
 
-    async fn event(&mut self, message: &Message) -> Result<(), ClientError> {
-        let mut out = Vec::with_capacity(message.json.len() + 64);
-        let redacted = if message.json.is_empty() {
-            Ok(std::borrow::Cow::Borrowed(&[][..]))
-        } else {
-            self.redactor.redact(&message.json)
-        };
-        let Ok(data) = redacted else {
-            sse::write_message(&mut out, &self.withheld());
-            self.body(Bytes::from(out), false).await?;
-            self.completion = Some(Completion::Withheld);
-            return Err(ClientError::Withheld);
-        };
-        sse::write_event(&mut out, message.event_id.as_deref(), message.retry_ms, &data);
-        self.body(Bytes::from(out), false).await
-    }
-
-    async fn finish(&mut self) -> Result<(), ClientError> {
-        let written = self.session.write_response_body(None, true).await;
-        self.sent(written)?;
-        self.completion.get_or_insert(Completion::Complete);
-        Ok(())
-    }
-
-    fn is_streaming(&self) -> bool {
-        self.streaming
-    }
-
-    async fn gone(&mut self) {
-        loop {
-            let silence = tokio::time::sleep_until(self.spoken + KEEP_ALIVE);
-            tokio::select! {
-                biased;
-                // Bytes that come meanwhile are another request's, or nobody's: either way this one is given up.
-                _ = self.session.as_downstream_mut().read_body_or_idle(true) => {
-                    self.completion = Some(Completion::ClientAborted);
-                    return;
-                }
-                () = silence, if self.streaming => {}
-            }
-            if self.body(KEEP_ALIVE_COMMENT, false).await.is_err() {
-                return;
-            }
-        }
-    }
+/// So that two who begin at once agree: whole seconds, rounded up.
+fn unix_seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_secs() + u64::from(since.subsec_nanos() > 0)
 }

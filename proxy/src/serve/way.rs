@@ -4,13 +4,13 @@
 //! era. The bytes that were judged go out as they are, but for names and session ids. Everything else is served.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use http::HeaderValue;
-use mcpg_protocol::{Era, RpcError, encode_header_value, raw};
+use mcpg_protocol::{Era, RpcError, encode_header_value};
 
 use super::Shared;
 use super::rewrite::{Outward, Shown};
+use super::session::Begun;
 
 use crate::gateway::{Beginning, Context, Direct};
 use crate::pipeline::{Ask, Authorized};
@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::response::Rewrite;
 use crate::revision::{Revision, Route};
 use crate::sessions::{SessionToken, caller_digest, client_info};
-use crate::upstream::{ClientProfile, OnBehalf, UpstreamError};
+use crate::upstream::{OnBehalf, UpstreamError};
 
 /// Which way a request takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,7 @@ pub(crate) async fn choose(
     }
     let direct = match authorized.protocol().era() {
         Era::Modern => Direct::default(),
-        Era::Legacy if authorized.ask() == Ask::Initialize => {
-            begin(authorized, route, &context.revision, authorized.now())?
-        }
+        Era::Legacy if authorized.ask() == Ask::Initialize => begin(authorized, route, &context.revision)?,
         Era::Legacy => match within(authorized, route, shared)? {
             Some(direct) => direct,
             None => return Ok(Way::Served),
@@ -131,55 +129,19 @@ fn rewrite(
 }
 
 /// `initialize`: the upstream's session is sealed on its way to the client.
-fn begin(
-    authorized: &Authorized,
-    route: &Route,
-    revision: &Revision,
-    now: SystemTime,
-) -> Result<Direct, Refusal> {
-    let token = begun(authorized, revision, now)?;
+fn begin(authorized: &Authorized, route: &Route, revision: &Revision) -> Result<Direct, Refusal> {
+    let token = Begun {
+        caller: authorized.caller(),
+        endpoint: authorized.endpoint(),
+        protocol: authorized.protocol(),
+        body: authorized.received(),
+        id: authorized.id(),
+        now: authorized.now(),
+    };
+    let token = token.session(revision)?;
     let keys = Arc::clone(&revision.sessions);
     let beginning = Beginning { keys, token, binding: route.id.as_str().into() };
     Ok(Direct { begins: Some(beginning), ..Direct::default() })
-}
-
-/// A session that begins, without upstreams yet.
-///
-/// # Errors
-/// When the client does not say what it is, or there is no randomness.
-pub(crate) fn begun(
-    authorized: &Authorized,
-    revision: &Revision,
-    now: SystemTime,
-) -> Result<SessionToken, Refusal> {
-    let client = profile(authorized, revision)?;
-    let nonce = SessionToken::fresh_nonce()
-        .map_err(|error| Refusal::new(RpcError::InternalError, authorized.id(), error.to_string()))?;
-    Ok(SessionToken {
-        nonce,
-        caller: caller_digest(&revision.scope.scope, authorized.caller()),
-        endpoint: authorized.endpoint().path.as_str().into(),
-        expires: unix_seconds(now + revision.session_ttl),
-        client,
-        upstreams: Vec::new(),
-    })
-}
-
-/// What `initialize` says of its client (MCP 2025-11-25 `basic/lifecycle`, "Initialization").
-fn profile(authorized: &Authorized, revision: &Revision) -> Result<ClientProfile, Refusal> {
-    let malformed = |detail: &'static str| Refusal::new(RpcError::InvalidParams, authorized.id(), detail);
-    let text = std::str::from_utf8(authorized.received()).map_err(|_| malformed("the body is no text"))?;
-    let paths = [&["params", "capabilities"][..], &["params", "clientInfo"][..]];
-    let [capabilities, info] =
-        raw::find(text, paths, &revision.message).map_err(|_| malformed("the body is no JSON"))?;
-    let object = |found: Option<raw::Raw<'_>>| -> Box<str> {
-        found.filter(raw::Raw::is_object).map_or_else(|| "{}".into(), |found| found.text.into())
-    };
-    Ok(ClientProfile {
-        protocol: authorized.protocol(),
-        capabilities: object(capabilities),
-        info: client_info(&object(info)),
-    })
 }
 
 /// A message within a session: the upstream gets its own id of it. None where the session's upstream is not the one that is
@@ -204,8 +166,4 @@ fn within(authorized: &Authorized, route: &Route, shared: &Shared) -> Result<Opt
         Refusal::new(RpcError::UnknownSession, authorized.id(), "the session id is no header")
     })?;
     Ok(Some(Direct { session: Some(session), ..Direct::default() }))
-}
-
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
