@@ -37,7 +37,7 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &
     let id = authorized.id().map(Box::from);
     let (ask, own) = (authorized.ask(), authorized.body().clone());
     let mut client = SessionClient::new(session, authorized.redactor().clone(), id);
-    let outcome = answer(&admitted, ask, &own, &mut client).await;
+    let outcome = answer(admitted, ask, &own, &mut client).await;
     let (status, completion) = (client.status, client.completion);
     context.status = status;
     context.completion = completion;
@@ -88,23 +88,26 @@ pub(crate) fn bearer(head: &RequestHeader) -> Option<&[u8]> {
 
 /// Who answers. `own` is the message as its one upstream shall read it.
 async fn answer(
-    admitted: &Admitted,
+    admitted: Admitted,
     ask: Ask,
     own: &Bytes,
     client: &mut dyn Client,
 ) -> Result<(), ClientError> {
     match ask {
-        Ask::Initialize => session::begin(admitted, client).await,
-        Ask::Ping => session::pong(admitted, client).await,
-        Ask::SetLevel => session::set_level(admitted, client).await,
-        Ask::Discover => federation::serve_discover(admitted, client).await,
-        Ask::List(_) => federation::serve_list(admitted, client).await,
+        Ask::Initialize => session::begin(&admitted, client).await,
+        Ask::Ping => session::pong(&admitted, client).await,
+        Ask::SetLevel => session::set_level(&admitted, client).await,
+        Ask::Discover => federation::serve_discover(&admitted, client).await,
+        Ask::List(_) => federation::serve_list(&admitted, client).await,
         Ask::Listen => streams::listen(admitted, client).await,
-        Ask::Subscription => streams::subscribe(admitted, client).await,
+        Ask::Subscription => {
+            let uri = own_uri(&admitted, own).unwrap_or_default();
+            streams::subscribe(admitted, &uri, client).await
+        }
         Ask::Stream => streams::get(admitted, client).await,
         Ask::End => streams::end(admitted, client).await,
-        Ask::Told => bridge::client_message(admitted, client).await,
-        Ask::Target | Ask::Extension => call(admitted, own, client).await,
+        Ask::Told => bridge::client_message(&admitted, client).await,
+        Ask::Target | Ask::Extension => call(&admitted, own, client).await,
     }
 }
 
@@ -130,6 +133,13 @@ async fn call(admitted: &Admitted, own: &Bytes, client: &mut dyn Client) -> Resu
             bridge::same_era(admitted, route, own, client).await
         }
     }
+}
+
+/// The resource that a message is about, as its upstream calls it.
+fn own_uri(admitted: &Admitted, own: &Bytes) -> Option<String> {
+    let text = std::str::from_utf8(own).ok()?;
+    let [uri] = raw::find(text, [&["params", "uri"]], &admitted.revision.message).ok()?;
+    uri?.as_str().map(std::borrow::Cow::into_owned)
 }
 
 /// The raw id of the message, if it has one.

@@ -49,7 +49,7 @@ pub(super) async fn resume(
             biased;
             () = client.gone() => return Err(ClientError::Gone),
             () = local.ended() => return client.finish().await,
-            _ = leaving.wait_for(|leaving| *leaving) => return client.finish().await,
+            () = left(&mut leaving) => return client.finish().await,
             said = reply.next() => match said {
                 // However it ended: the client comes back if it still waits for something.
                 Ok(None) | Err(_) => return client.finish().await,
@@ -82,4 +82,9 @@ fn renamed(message: Message, admitted: &Admitted, route: &Arc<Route>, event: &Ev
     let json = outwards(&message.json, &admitted.endpoint, route)?;
     let json = routed(&json, &route.id, &limits)?;
     Some(Message { json: json.into(), event_id, retry_ms: message.retry_ms })
+}
+
+/// The process leaves.
+async fn left(leaving: &mut tokio::sync::watch::Receiver<bool>) {
+    let _ = leaving.wait_for(|leaving| *leaving).await;
 }
