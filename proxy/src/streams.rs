@@ -29,6 +29,8 @@ mod session;
 mod source;
 mod subscribe;
 mod subscription;
+#[cfg(test)]
+mod tests;
 mod voice;
 
 pub use end::end;

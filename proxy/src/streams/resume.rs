@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mcpg_protocol::streams::{EventId, Incoming};
 use mcpg_protocol::{Limits, RpcError};
+use tokio::sync::watch;
 
 use super::refuse::refuse;
 use super::session::routed;
@@ -61,6 +62,11 @@ pub(super) async fn resume(
             },
         }
     }
+}
+
+/// Completes when the process begins to leave.
+async fn left(leaving: &mut watch::Receiver<bool>) {
+    let _ = leaving.wait_for(|leaving| *leaving).await;
 }
 
 /// A message under the names of the endpoint; none if it is not for this stream.

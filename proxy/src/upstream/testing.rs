@@ -43,6 +43,8 @@ pub(crate) enum Act {
     SendAndClose(Vec<u8>),
     /// Sends these pieces, each once the one before is on its way, and keeps the connection open without another word.
     Stream(Vec<Vec<u8>>),
+    /// Sends whatever comes, until the client leaves.
+    Follow(tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>),
     /// Never answers.
     Hang,
 }
@@ -198,6 +200,18 @@ async fn converse(
                 send(&mut stream, pieces).await;
                 wait_for_end(&mut stream).await;
                 return;
+            }
+            Act::Follow(mut pieces) => {
+                let mut byte = [0];
+                loop {
+                    tokio::select! {
+                        piece = pieces.recv() => match piece {
+                            Some(piece) => stream.write_all(&piece).await.unwrap_or_default(),
+                            None => return,
+                        },
+                        _ = stream.read(&mut byte) => return,
+                    }
+                }
             }
             Act::Hang => {
                 wait_for_end(&mut stream).await;
