@@ -89,8 +89,3 @@ fn renamed(message: Message, admitted: &Admitted, route: &Arc<Route>, event: &Ev
     let json = routed(&json, &route.id, &limits)?;
     Some(Message { json: json.into(), event_id, retry_ms: message.retry_ms })
 }
-
-/// The process leaves.
-async fn left(leaving: &mut tokio::sync::watch::Receiver<bool>) {
-    let _ = leaving.wait_for(|leaving| *leaving).await;
-}
