@@ -107,12 +107,17 @@ async fn answer(
         Ask::Stream => streams::get(admitted, client).await,
         Ask::End => streams::end(admitted, client).await,
         Ask::Told => bridge::client_message(&admitted, client).await,
-        Ask::Target | Ask::Extension => call(&admitted, own, client).await,
+        Ask::Target | Ask::Extension => call(&admitted, ask, own, client).await,
     }
 }
 
 /// A call of one binding that cannot pass straight through.
-async fn call(admitted: &Admitted, own: &Bytes, client: &mut dyn Client) -> Result<(), ClientError> {
+async fn call(
+    admitted: &Admitted,
+    ask: Ask,
+    own: &Bytes,
+    client: &mut dyn Client,
+) -> Result<(), ClientError> {
     let [route] = admitted.routes.as_slice() else {
         let detail = "a method that no revision knows says nothing of which binding it is for";
         return refuse(admitted, &Refusal::new(RpcError::MethodNotFound, id(admitted), detail), client).await;
@@ -126,6 +131,11 @@ async fn call(admitted: &Admitted, own: &Bytes, client: &mut dyn Client) -> Resu
         (_, Err(error)) => {
             let refusal = Refusal::new(error.rpc(), id(admitted), error.to_string());
             refuse(admitted, &refusal, client).await
+        }
+        // What a method of an extension means in the other era, nobody here could say.
+        (here, Ok(there)) if here != there && ask == Ask::Extension => {
+            let detail = "a method of an extension, and the upstream speaks another era than the client";
+            refuse(admitted, &Refusal::new(RpcError::MethodNotFound, id(admitted), detail), client).await
         }
         (Era::Modern, Ok(Era::Legacy)) => bridge::modern_to_legacy(admitted, route, own, client).await,
         (Era::Legacy, Ok(Era::Modern)) => bridge::legacy_to_modern(admitted, route, own, client).await,
