@@ -395,3 +395,6 @@ impl<K: Hash + Eq + Clone, T: Weight> Slots<K, T> {
         oldest.is_some_and(|oldest| self.by_key.remove(&oldest).is_some())
     }
 }
+
+#[cfg(test)]
+mod tests;
