@@ -196,3 +196,6 @@ pub(crate) fn bound(endpoint: &Endpoint, listed: &[Arc<Route>]) -> Vec<Bound> {
     };
     endpoint.routes.iter().map(bound).collect()
 }
+
+#[cfg(test)]
+mod tests;
