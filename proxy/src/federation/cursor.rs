@@ -67,8 +67,15 @@ mod tests {
     fn what_is_no_cursor_is_refused() {
         let good = Cursor { tag: [7; 16], page: 3 }.write();
         let other_version = URL_SAFE_NO_PAD.encode([2; 21]);
-        for text in ["", "x", &good[1..], &format!("{good}A"), &good.replace('B', "+"), &other_version, "ä"]
-        {
+        for text in [
+            "",
+            "x",
+            good.trim_start_matches('A'),
+            &format!("{good}A"),
+            &good.replace('B', "+"),
+            &other_version,
+            "ä",
+        ] {
             assert_eq!(Cursor::read(text), None, "{text}");
         }
     }

@@ -164,7 +164,7 @@ impl Entry {
     }
 
     /// What stands before its name.
-    pub(super) fn prefix<'p>(self, kind: ListKind, prefixes: &'p [Prefix]) -> &'p str {
+    pub(super) fn prefix(self, kind: ListKind, prefixes: &[Prefix]) -> &str {
         match prefixes.get(usize::from(self.part)) {
             Some(prefix) if self.is_prefixed => prefix.of(kind),
             _ => "",
