@@ -234,7 +234,7 @@ fn processes() {
             "command: x\nenv: { 1A: b, 'A=B': c, A: 3000, B: $secret://env/ }",
             "command: x\nenv: { 1A: b, 'A=B': c, B: $secret://env/ }",
             "command: x\nenv: { A: b }\ninherit_env: [A, B, B, C-D]",
-            "command: x\nsessions: shared\nprocesses_max: 4\nrestart: { backoff_ms: 600, backoff_max_ms: 500 }",
+            "command: x\nsessions: shared\nprocesses_max: 4\nidle_timeout_ms: 5000\nrestart: { backoff_ms: 600, backoff_max_ms: 500 }",
             "command: x\ncwd: ''\nlimits: { memory_bytes_max: 64MiB, open_files_max: 1 }",
             "command: x\nsessions: one",
         ],

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mcpg::upstream::stdio::{Become, Keep};
 
 /// MCPG: a governed ingress for the Model Context Protocol.
 #[derive(Debug, Parser)]
@@ -43,6 +44,12 @@ enum Action {
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Start a binding's server and end all that it starts. The gateway runs this by itself.
+    #[command(hide = true)]
+    Keep(Keep),
+    /// Turn into a binding's server. `keep` runs this by itself.
+    #[command(hide = true)]
+    Become(Become),
 }
 
 impl Command {
@@ -55,6 +62,8 @@ impl Command {
             Action::Keys(keys) => keys.run(),
             Action::Tools(tools) => tools.run(),
             Action::Audit(audit) => audit.run(),
+            Action::Keep(keep) => Ok(keep.run().map(ExitCode::from)?),
+            Action::Become(become_server) => Err(become_server.run().into()),
         }
     }
 }

@@ -45,6 +45,7 @@ pub struct Metrics {
     token_fetches: IntCounterVec,
     /// Reloads by result: `applied` or `refused`.
     reloads: IntCounterVec,
+    processes: ProcessFamilies,
     /// The number of the revision in force.
     pub revision_number: IntGauge,
     /// When the revision in force was loaded, as a UNIX time in seconds.
@@ -223,6 +224,7 @@ impl Metrics {
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
                 &["result"],
             )?,
+            processes: ProcessFamilies::new(&registry)?,
             revision_number: IntGauge::new("mcpg_revision_number", "The number of the revision in force.")?,
             revision_loaded: Gauge::new(
                 "mcpg_revision_loaded_timestamp_seconds",
@@ -295,6 +297,16 @@ impl Metrics {
             breaker_open: self.upstream_breaker.with_label_values(&[binding]),
             breaker_opened: self.upstream_breaker_opened.with_label_values(&[binding]),
             errors: self.upstream_errors.clone(),
+            binding: binding.into(),
+        }
+    }
+
+    /// The handles of a binding that is served by processes.
+    pub fn processes(&self, binding: &str) -> ProcessMetrics {
+        ProcessMetrics {
+            running: self.processes.running.with_label_values(&[binding]),
+            restarts: self.processes.restarts.with_label_values(&[binding]),
+            families: self.processes.clone(),
             binding: binding.into(),
         }
     }
@@ -379,6 +391,68 @@ impl Metrics {
             tracing::error!(%error, "cannot render metrics");
         }
         text
+    }
+}
+
+#[derive(Clone)]
+struct ProcessFamilies {
+    running: IntGaugeVec,
+    restarts: IntCounterVec,
+    exits: IntCounterVec,
+    dropped: IntCounterVec,
+}
+
+/// The metrics of a binding that is served by processes.
+#[derive(Clone)]
+pub struct ProcessMetrics {
+    /// Processes that run.
+    pub running: IntGauge,
+    /// Times that a shared process was started again.
+    pub restarts: IntCounter,
+    families: ProcessFamilies,
+    binding: Box<str>,
+}
+
+impl ProcessFamilies {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let families = Self {
+            running: IntGaugeVec::new(
+                Opts::new("mcpg_processes_running", "Processes of bindings with `command`."),
+                &["binding"],
+            )?,
+            restarts: IntCounterVec::new(
+                Opts::new("mcpg_process_restarts_total", "Times that a shared process was started again."),
+                &["binding"],
+            )?,
+            exits: IntCounterVec::new(
+                Opts::new("mcpg_process_exits_total", "Processes that ended, by reason."),
+                &["binding", "reason"],
+            )?,
+            dropped: IntCounterVec::new(
+                Opts::new(
+                    "mcpg_process_messages_dropped_total",
+                    "Output of processes that reached no caller, by reason.",
+                ),
+                &["binding", "reason"],
+            )?,
+        };
+        registry.register(Box::new(families.running.clone()))?;
+        registry.register(Box::new(families.restarts.clone()))?;
+        registry.register(Box::new(families.exits.clone()))?;
+        registry.register(Box::new(families.dropped.clone()))?;
+        Ok(families)
+    }
+}
+
+impl ProcessMetrics {
+    /// Counts the end of a process. `reason` is one of the stable words.
+    pub fn ended(&self, reason: &'static str) {
+        self.families.exits.with_label_values(&[&self.binding, reason]).inc();
+    }
+
+    /// Counts output that reached no caller. `reason` is one of the stable words.
+    pub fn dropped(&self, reason: &'static str) {
+        self.families.dropped.with_label_values(&[&self.binding, reason]).inc();
     }
 }
 

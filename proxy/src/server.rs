@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use mcpg_config::{AuditMode as ConfiguredMode, Config, ListenAddress, LogFormat as ConfiguredFormat};
@@ -33,6 +33,8 @@ use crate::telemetry::{self, LogFormat};
 
 /// Idle connections kept to upstreams, per worker thread.
 const UPSTREAM_POOL_SIZE: usize = 128;
+/// How long bindings' processes may take to end, all together, whatever each may take by itself.
+const PROCESSES_END_TIME_MAX: Duration = Duration::from_secs(10);
 /// Processes that may write to one audit directory: the running one, and its successor during an upgrade.
 const AUDIT_LANES_MAX: u32 = 2;
 
@@ -62,7 +64,12 @@ pub fn run(path: &Path) -> anyhow::Result<()> {
     );
     note_revision(&gateway, &gateway.revisions.load());
     observe(&gateway, &connections).context("metrics")?;
+    let processes = Arc::clone(builder.processes());
     serve(&path, &config, &sockets, &gateway, builder, connections)?;
+    let left = processes.stop(PROCESSES_END_TIME_MAX);
+    if left > 0 {
+        tracing::warn!(processes = left, "processes killed that did not end in time");
+    }
     gateway.revisions.load().scope.gates.pins().save();
     audit.close().context("the audit log was not closed in good order")?;
     tracing::info!("stopped");

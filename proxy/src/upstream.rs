@@ -22,6 +22,7 @@ mod response;
 pub(crate) mod retries;
 mod session;
 mod standing;
+pub mod stdio;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -27,8 +27,18 @@ const HTTP_ONLY: &[(&str, &str)] = &[
 /// The same of `timeouts`.
 const HTTP_TIMEOUTS: &[&str] = &["connect_ms", "tls_handshake_ms", "idle_ms"];
 /// Keys that say something of a process.
-const STDIO_ONLY: &[&str] =
-    &["args", "env", "inherit_env", "cwd", "sessions", "processes_max", "restart", "limits", "shutdown_ms"];
+const STDIO_ONLY: &[&str] = &[
+    "args",
+    "env",
+    "inherit_env",
+    "cwd",
+    "sessions",
+    "processes_max",
+    "idle_timeout_ms",
+    "restart",
+    "limits",
+    "shutdown_ms",
+];
 
 /// Reads the list. That it has an item is for the structure check to see. `rules` hold for bindings that say nothing
 /// else.

@@ -14,7 +14,7 @@ pub struct StdioTransport {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its environment, by name; nothing else is in it but `inherit_env`.
+    /// Its environment, by name; nothing else is in it but `inherit_env`, and `PATH`, `HOME` and `LANG`.
     pub env: Vec<(String, Text)>,
     /// Variables that it gets from the gateway's own environment. None is in `env` too.
     pub inherit_env: Vec<String>,
@@ -43,6 +43,8 @@ pub enum Sharing {
     PerSession {
         /// Processes at a time. At least 1.
         processes_max: usize,
+        /// How long one is kept that nobody uses.
+        idle_timeout: Duration,
     },
 }
 

@@ -91,7 +91,10 @@ fn everything_can_be_said() {
     assert_eq!(process.program, Path::new("/usr/bin/mcp-server-git"));
     assert_eq!(process.args, ["--repository", "/srv/git/app"]);
     assert_eq!(process.env[1].1.secret(), Some(&SecretRef::Env("GIT_TOKEN".to_owned())));
-    assert_eq!(process.sharing, Sharing::PerSession { processes_max: 64 });
+    assert_eq!(
+        process.sharing,
+        Sharing::PerSession { processes_max: 64, idle_timeout: Duration::from_secs(900) }
+    );
     assert_eq!(process.limits.open_files_max, Some(256));
     let time = mcp(4);
     let process = time.transport.stdio().unwrap();
@@ -417,6 +420,7 @@ const BINDING_PATHS: &[&str] = &[
     "cwd",
     "sessions",
     "processes_max",
+    "idle_timeout_ms",
     "restart",
     "restart.backoff_ms",
     "limits",

@@ -47,7 +47,7 @@ pub(crate) struct Binding {
     /// Arguments, if `command` is the program alone.
     #[schemars(length(max = 256))]
     pub(crate) args: Option<Vec<String>>,
-    /// The process's environment; nothing else is in it but `inherit_env`. A value may end in a `$secret://` reference.
+    /// The process's environment; nothing else is in it but `inherit_env` and `PATH`, `HOME` and `LANG`. A value may end in a `$secret://` reference.
     #[schemars(extend("maxProperties" = 256))]
     pub(crate) env: Option<stdio::Environment>,
     /// Variables that the process gets from the gateway's own environment.
@@ -60,6 +60,9 @@ pub(crate) struct Binding {
     /// Processes at a time. Default: 64.
     #[schemars(range(min = 1, max = 4_096))]
     pub(crate) processes_max: Option<usize>,
+    /// How long a process is kept that nobody uses, in milliseconds. Default: 900000.
+    #[schemars(range(min = 1_000, max = 86_400_000))]
+    pub(crate) idle_timeout_ms: Option<u64>,
     /// How soon a process that ended is started again.
     pub(crate) restart: Option<stdio::Restart>,
     /// What a process may use.

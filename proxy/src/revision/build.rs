@@ -23,6 +23,7 @@ use crate::pinning::Pins;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::{self, SessionKeys};
 use crate::upstream::Connectors;
+use crate::upstream::stdio::Processes;
 
 /// Why a configuration makes no revision: each with its place.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,6 +40,7 @@ pub struct Builder {
     pins: Arc<Pins>,
     keeps_state: bool,
     connectors: Arc<Connectors>,
+    processes: Arc<Processes>,
 }
 
 /// The filters of a scope, sorted by stage.
@@ -55,7 +57,12 @@ impl Builder {
     /// A builder that counts in `metrics`, and leaves the state folder alone: what its revisions pin is kept in memory only.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let pins = Pins::in_memory(Arc::clone(&metrics));
-        Self { metrics, pins, keeps_state: false, connectors: Arc::default() }
+        Self { metrics, pins, keeps_state: false, connectors: Arc::default(), processes: Arc::default() }
+    }
+
+    /// Where the processes of its revisions run. None runs before a revision is served.
+    pub fn processes(&self) -> &Arc<Processes> {
+        &self.processes
     }
 
     /// A builder whose revisions share these pins.
@@ -91,6 +98,7 @@ impl Builder {
             secrets: &secrets,
             metrics: &self.metrics,
             connectors: &self.connectors,
+            processes: &self.processes,
             previous: previous.map(|previous| &previous.scope.routes),
         };
         let routes = route::routes(config, &ground).await;

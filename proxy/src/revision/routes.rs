@@ -13,6 +13,7 @@ use super::{Endpoint, Naming};
 use crate::federation::Catalogues;
 use crate::metrics::{BindingMetrics, Metrics};
 use crate::streams::Feeds;
+use crate::upstream::stdio::StdioUpstream;
 use crate::upstream::{Eras, Gate, HttpUpstream, Leases, ReplyLimits};
 
 /// The endpoints of a scope.
@@ -66,6 +67,8 @@ pub struct Origin {
 pub enum Transport {
     /// MCP over Streamable HTTP.
     Http(HttpUpstream),
+    /// MCP over standard input and output of a process.
+    Stdio(StdioUpstream),
 }
 
 impl Route {
@@ -73,6 +76,7 @@ impl Route {
     pub fn http(&self) -> Option<&HttpUpstream> {
         match &self.transport {
             Transport::Http(http) => Some(http),
+            Transport::Stdio(_) => None,
         }
     }
 

@@ -22,7 +22,7 @@ use super::http1::{self, Failure, Wire, field};
 use super::retries::Retries;
 use super::{HttpUpstream, OnBehalf, Outgoing, Reply, UpstreamError, Verb};
 use crate::dispatch::Target;
-use crate::revision::Route;
+use crate::revision::{Route, Transport};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const OWN_NAME: &str = concat!("mcpg/", env!("CARGO_PKG_VERSION"));
@@ -39,7 +39,13 @@ impl Route {
         on_behalf: &OnBehalf<'_>,
         outgoing: Outgoing,
     ) -> Result<Reply, UpstreamError> {
-        let http = self.http().ok_or_else(no_http)?;
+        let http = match &self.transport {
+            Transport::Http(http) => http,
+            Transport::Stdio(process) => {
+                let exchanged = process.permitted(&self.gate, on_behalf, &outgoing).await;
+                return exchanged.inspect_err(|error| self.note(error));
+            }
+        };
         let deadline = Instant::now() + self.gate.calls().deadline;
         let prepared = timeout_at(deadline, self.prepare(http, on_behalf, &outgoing)).await;
         let (permit, headers) = prepared.unwrap_or(Err(UpstreamError::Timeout { sent: false }))?;
@@ -302,10 +308,6 @@ impl UpstreamError {
             _ => Outcome::Answered,
         }
     }
-}
-
-fn no_http() -> UpstreamError {
-    UpstreamError::Unavailable { reason: "the upstream is no HTTP endpoint".into(), sent: false }
 }
 
 #[cfg(test)]

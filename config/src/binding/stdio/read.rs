@@ -11,6 +11,8 @@ use crate::wire::binding::{self as w, stdio};
 
 /// Processes at a time, unless the binding says otherwise.
 const PROCESSES_MAX: usize = 64;
+/// How long a process is kept that nobody uses, unless the binding says otherwise.
+const IDLE_TIMEOUT_MS: u64 = 900_000;
 /// How long a process may take to end, unless the binding says otherwise.
 const SHUTDOWN_MS: u64 = 5_000;
 /// Ends of the names of variables that hold credentials.
@@ -142,14 +144,20 @@ fn cwd(read: Option<&str>, place: &Place<'_>, base_dir: &Path, report: &mut Repo
 fn sharing(read: &w::Binding, place: &Place<'_>, report: &mut Report<'_>) -> Sharing {
     match read.sessions {
         Some(stdio::Sharing::Shared) => {
-            if read.processes_max.is_some() {
-                let message = "`processes_max` has no meaning with `sessions: shared`, which is one process";
-                report.error_with_help(&place.key("processes_max"), message, "remove one of the two");
+            let set = [
+                ("processes_max", read.processes_max.is_some()),
+                ("idle_timeout_ms", read.idle_timeout_ms.is_some()),
+            ];
+            for (key, _) in set.into_iter().filter(|(_, is_set)| *is_set) {
+                let message =
+                    format!("{} has no meaning with `sessions: shared`, which is one process", quote(key));
+                report.error_with_help(&place.key(key), message, "remove one of the two");
             }
             Sharing::Shared
         }
         None | Some(stdio::Sharing::PerSession) => {
-            Sharing::PerSession { processes_max: read.processes_max.unwrap_or(PROCESSES_MAX) }
+            let idle_timeout = Duration::from_millis(read.idle_timeout_ms.unwrap_or(IDLE_TIMEOUT_MS));
+            Sharing::PerSession { processes_max: read.processes_max.unwrap_or(PROCESSES_MAX), idle_timeout }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod origin;
+mod stdio;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
 use crate::revision::{Origin, Route, Routes, Transport};
 use crate::streams::Feeds;
 use crate::upstream::credentials::Credentials;
+use crate::upstream::stdio::Processes;
 use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream, Leases};
 
 /// How long a revision waits for a name. One that does not resolve is tried again in the background.
@@ -38,6 +40,8 @@ pub(super) struct Ground<'a> {
     pub(super) metrics: &'a Arc<Metrics>,
     /// What their connections are made with.
     pub(super) connectors: &'a Arc<Connectors>,
+    /// Where their processes run.
+    pub(super) processes: &'a Arc<Processes>,
     /// The routes so far: those of unchanged bindings are kept.
     pub(super) previous: Option<&'a Routes>,
 }
@@ -70,7 +74,9 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
             let credentials = credentials::build(&binding.id, http, ground).await?;
             Transport::Http(resolved(&binding.id, parts(http, credentials, ground)?, &http.url).await)
         }
-        mcpg_config::Transport::Stdio(_) => return Err("`command` is not served by this build".to_owned()),
+        mcpg_config::Transport::Stdio(process) => {
+            Transport::Stdio(stdio::upstream(&binding.id, process, mcp, origin.replies, ground)?)
+        }
     };
     Ok(Route {
         id: binding.id.clone(),

@@ -23,13 +23,15 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::{Discovered, LegacyStanding, Standing};
-use crate::revision::Route;
+use crate::revision::{Route, Transport};
 use crate::upstream::session::refused;
 use crate::upstream::{ClientProfile, ModernRequest, OnBehalf, UpstreamError, UpstreamSession};
 
 /// A server of the legacy era may leave a request that it does not know without an answer.
 const DISCOVER_TIME_MAX: Duration = Duration::from_secs(5);
 const INITIALIZE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Some processes load themselves over the network when they are started.
+const PROCESS_START_TIME: Duration = Duration::from_secs(30);
 const DISCOVER_ID: &str = r#""mcpg-discover""#;
 /// What is known of a modern upstream that does not answer `server/discover` with a result.
 const SILENT: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{}}"#;
@@ -49,7 +51,7 @@ impl Route {
     ) -> Result<Standing, UpstreamError> {
         let asks_modern = self.eras.pinned.is_none_or(|pinned| pinned.era() == Era::Modern);
         if asks_modern {
-            match timeout(DISCOVER_TIME_MAX, self.discover(on_behalf)).await {
+            match timeout(self.patience(DISCOVER_TIME_MAX), self.discover(on_behalf)).await {
                 Ok(Ok(Told::Modern(discovered))) => return Ok(modern(discovered)),
                 Ok(Err(error)) if !matches!(error, UpstreamError::Timeout { sent: true }) => {
                     return Err(error);
@@ -82,6 +84,14 @@ impl Route {
             // It answered, but not as one that knows sessions.
             Err(UpstreamError::Refused(_) | UpstreamError::Invalid(_)) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// How long to wait: longer for a process, which may have to be started for the question.
+    fn patience(&self, usual: Duration) -> Duration {
+        match &self.transport {
+            Transport::Http(_) => usual,
+            Transport::Stdio(_) => usual + PROCESS_START_TIME,
         }
     }
 
@@ -131,7 +141,7 @@ impl Route {
             }
             Ok(LegacyStanding { initialized, has_session_ids })
         };
-        let standing = timeout(INITIALIZE_TIME_MAX, ask).await;
+        let standing = timeout(self.patience(INITIALIZE_TIME_MAX), ask).await;
         let standing = standing.unwrap_or(Err(UpstreamError::Timeout { sent: true }))?;
         match self.eras.pinned {
             Some(pinned) if pinned != standing.initialized.protocol => Err(UpstreamError::Invalid(
