@@ -41,6 +41,7 @@ pub use catalogue::{Catalogue, Item};
 pub use error::FetchError;
 pub use introduce::{Introduced, serve_discover};
 pub use lists::serve_list;
+pub(crate) use lists::unavailable;
 pub use locate::Located;
 pub use source::{Listing, Requester, Source};
 pub(crate) use view::Onlooker;

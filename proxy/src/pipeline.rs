@@ -205,7 +205,13 @@ pub async fn admit<E: Exchange>(
     let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &received, revision)?;
     let session = session(revision, gateway, endpoint, exchange.head(), &identified, &spoken, arrival)?;
-    let addressed = address::resolve(endpoint, &spoken)?;
+    let search = address::Search {
+        revision,
+        caller: identified.caller(),
+        head: exchange.head(),
+        session: session.as_deref(),
+    };
+    let addressed = address::resolve(endpoint, &spoken, &search).await?;
     let source = exchange.source();
     let call = match &addressed {
         Addressed::One { route, own_name } => spoken.call(scope, &route.id, *own_name, source, arrival.wall),

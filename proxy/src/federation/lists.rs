@@ -219,7 +219,7 @@ impl Meta {
 }
 
 /// The error for a reason why no binding has what was asked for.
-pub(super) fn unavailable(reason: &str) -> RpcError {
+pub(crate) fn unavailable(reason: &str) -> RpcError {
     RpcError::ALL
         .iter()
         .copied()

@@ -58,11 +58,7 @@ impl Federation {
         {
             return at(route, name);
         }
-        let split = match kind {
-            TargetKind::Resource => endpoint.split_uri(name),
-            TargetKind::Tool | TargetKind::Prompt | TargetKind::Task => endpoint.split_name(name),
-        };
-        if let Some((route, own)) = split {
+        if let Some((route, own)) = endpoint.split(kind, name) {
             return at(route, own);
         }
         if endpoint.naming == Naming::Prefixed {

@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::request::Parts;
+use mcpg_protocol::catalogue::ClientClass;
 use mcpg_protocol::{Envelope, RpcError, TargetKind, write_string};
+use mcpg_sdk::Caller;
 
 use super::{Ask, Spoken};
+use crate::federation::{Located, Requester};
 use crate::refusal::Refusal;
-use crate::revision::{Endpoint, Route};
+use crate::revision::{Endpoint, Naming, Revision, Route};
+use crate::serve::bearer;
+use crate::sessions::SessionToken;
 
 /// Whom a request is for.
 pub(super) enum Addressed<'a> {
@@ -17,11 +23,27 @@ pub(super) enum Addressed<'a> {
     All,
 }
 
-/// Finds out whom a request is for.
+/// What bare names are looked up with.
+pub(super) struct Search<'a> {
+    /// The revision that the request sees.
+    pub(super) revision: &'a Revision,
+    /// Who asks.
+    pub(super) caller: &'a Arc<Caller>,
+    /// The request's head.
+    pub(super) head: &'a Parts,
+    /// The legacy session that it belongs to.
+    pub(super) session: Option<&'a SessionToken>,
+}
+
+/// Finds out whom a request is for. Where names do not say it, upstreams' lists do.
 ///
 /// # Errors
 /// When it names something that no binding here can have.
-pub(super) fn resolve<'a>(endpoint: &'a Endpoint, spoken: &'a Spoken<'_>) -> Result<Addressed<'a>, Refusal> {
+pub(super) async fn resolve<'a>(
+    endpoint: &'a Endpoint,
+    spoken: &'a Spoken<'_>,
+    search: &Search<'_>,
+) -> Result<Addressed<'a>, Refusal> {
     if let Some(route) = endpoint.only()
         && endpoint.is_transparent()
     {
@@ -33,13 +55,41 @@ pub(super) fn resolve<'a>(endpoint: &'a Endpoint, spoken: &'a Spoken<'_>) -> Res
         let detail = "this method has no meaning for several bindings at once";
         return Err(Refusal::new(RpcError::MethodNotFound, spoken.id(), detail));
     };
-    let found = match target.kind {
-        TargetKind::Tool | TargetKind::Prompt | TargetKind::Task => endpoint.split_name(&target.name),
-        TargetKind::Resource => endpoint.split_uri(&target.name),
+    if let Some((route, own_name)) = endpoint.split(target.kind, &target.name) {
+        return Ok(Addressed::One { route, own_name: Some(own_name) });
+    }
+    let located = match endpoint.naming {
+        Naming::Prefixed => Located::Unknown,
+        Naming::Bare => search.locate(endpoint, envelope, target.kind, &target.name).await,
     };
-    match found {
-        Some((route, own_name)) => Ok(Addressed::One { route, own_name: Some(own_name) }),
-        None => Err(unknown(target.kind, spoken)),
+    let route = match &located {
+        Located::At { binding, .. } => endpoint.route(binding),
+        Located::Ambiguous | Located::Unknown | Located::Unavailable(_) => None,
+    };
+    // A bare name is the upstream's own already.
+    let addressed = route.map(|route| Addressed::One { route, own_name: None });
+    addressed.ok_or_else(|| unknown(&located, endpoint.naming, target.kind, spoken))
+}
+
+impl Search<'_> {
+    async fn locate<'n>(
+        &self,
+        endpoint: &Endpoint,
+        envelope: &Envelope<'_>,
+        kind: TargetKind,
+        name: &'n str,
+    ) -> Located<'n> {
+        let scope = &self.revision.scope;
+        let of_session = || self.session.map(|session| &*session.client.capabilities);
+        let capabilities = envelope.meta.client_capabilities.or_else(of_session).unwrap_or("{}");
+        let requester = Requester {
+            scope: scope.scope.clone(),
+            caller: Arc::clone(self.caller),
+            bearer: bearer(self.head).map(Bytes::copy_from_slice),
+            traceparent: None,
+            class: ClientClass::of(capabilities, &self.revision.message),
+        };
+        self.revision.federation.locate(endpoint, &requester, &scope.policy, kind, name).await
     }
 }
 
@@ -57,18 +107,29 @@ pub(super) fn with_own_name(body: &Bytes, envelope: &Envelope<'_>, own_name: &st
 }
 
 /// MCP `server/tools`, "Error Handling": what does not exist is -32602. Legacy transports know no HTTP status for it.
-fn unknown(kind: TargetKind, spoken: &Spoken<'_>) -> Refusal {
+fn unknown(located: &Located<'_>, naming: Naming, kind: TargetKind, spoken: &Spoken<'_>) -> Refusal {
     let (what, form) = match kind {
         TargetKind::Tool => ("tool", "`<binding>.<tool>`"),
         TargetKind::Prompt => ("prompt", "`<binding>.<prompt>`"),
         TargetKind::Task => ("task", "`<binding>.<task>`"),
         TargetKind::Resource => ("resource", "`<binding>+<uri>`"),
     };
-    let message = format!("unknown {what}: names here have the form {form}");
+    let message = match (located, naming) {
+        (Located::Unavailable(reason), _) => return unavailable(reason, spoken),
+        (Located::Ambiguous, _) => format!("several servers have a {what} of this name: say which by {form}"),
+        (_, Naming::Bare) => format!("unknown {what}"),
+        (_, Naming::Prefixed) => format!("unknown {what}: names here have the form {form}"),
+    };
     let refusal =
         Refusal::worded(RpcError::InvalidParams, spoken.id(), "unknown_target", &message, message.clone());
     match spoken.protocol().era() {
         mcpg_protocol::Era::Legacy => refusal.with_status(200),
         mcpg_protocol::Era::Modern => refusal,
     }
+}
+
+/// Nobody who answers has it, and somebody does not answer.
+fn unavailable(reason: &'static str, spoken: &Spoken<'_>) -> Refusal {
+    let error = crate::federation::unavailable(reason);
+    Refusal::new(error, spoken.id(), "a binding whose list cannot be had may have what was asked for")
 }

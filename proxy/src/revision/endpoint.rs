@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use mcpg_protocol::TargetKind;
+
 use super::Route;
 use crate::metrics::BindingMetrics;
 
@@ -61,6 +63,14 @@ impl Endpoint {
     pub fn split_uri<'n>(&self, uri: &'n str) -> Option<(&Arc<Route>, &'n str)> {
         let (binding, own) = uri.split_once('+')?;
         Some((self.route(binding)?, own))
+    }
+
+    /// The binding and its own name of something that is named with a prefix here.
+    pub fn split<'n>(&self, kind: TargetKind, name: &'n str) -> Option<(&Arc<Route>, &'n str)> {
+        match kind {
+            TargetKind::Tool | TargetKind::Prompt | TargetKind::Task => self.split_name(name),
+            TargetKind::Resource => self.split_uri(name),
+        }
     }
 
     /// The name here of a binding's tool, prompt or task.

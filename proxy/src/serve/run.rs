@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName};
+use http::request::Parts;
 use mcpg_filters::identity::Credentials;
 use mcpg_ledger::Completion;
 use mcpg_protocol::{Era, RpcError, raw};
 use pingora_core::{Error, ErrorType, Result};
-use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 
 use super::wire::SessionClient;
@@ -81,7 +81,7 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
 }
 
 /// The bearer token of a request.
-pub(crate) fn bearer(head: &RequestHeader) -> Option<&[u8]> {
+pub(crate) fn bearer(head: &Parts) -> Option<&[u8]> {
     let (scheme, token) = head.headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
