@@ -19,6 +19,7 @@ mod lease;
 mod message;
 mod modern;
 mod response;
+mod resume;
 pub(crate) mod retries;
 mod session;
 mod standing;

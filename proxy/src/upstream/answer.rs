@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `application/json` | one: exactly one JSON object, not larger than `limits.response_bytes_max` |
 //! | `text/event-stream` | one for each event with data or an id, each not larger than `limits.sse_event_bytes_max` |
-//! | 202, 204, no body | none |
+//! | 202, 204, no body, a success where nothing was asked | none |
 //! | an error status with any other body | none |
 //! | a success with any other body | [`UpstreamError::Invalid`] |
 //!
@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::body::Body;
 use super::gate::{Outcome, Permit};
-use super::{Message, MessageStream, Reply, UpstreamError};
+use super::{Message, MessageStream, Outgoing, Reply, UpstreamError};
 
 /// What is read of a body that says nothing, so that its connection can serve again.
 const DRAINED_BYTES_MAX: usize = 16 * 1024;
@@ -58,17 +58,23 @@ enum Framing {
 }
 
 impl Answer {
-    /// Looks at the head of an answer. `deadline` is none for an answer that may last.
+    /// Looks at the head of an answer to `outgoing`. A stream that may last outlives the deadline.
     pub(super) async fn begin(
         mut body: Body,
+        outgoing: &Outgoing,
         limits: ReplyLimits,
         permit: Permit,
-        deadline: Option<Instant>,
+        deadline: Instant,
     ) -> Result<Reply, UpstreamError> {
         let Some((status, headers)) = body.head() else {
             return Err(UpstreamError::Invalid("no head".into()));
         };
-        let framing = match Framing::of(status, &headers, limits) {
+        let framing = if status.is_success() && !outgoing.asks() {
+            Ok(Framing::Ended)
+        } else {
+            Framing::of(status, &headers, limits)
+        };
+        let framing = match framing {
             Ok(framing) => framing,
             Err(error) => {
                 permit.outcome(Outcome::of_status(status));
@@ -76,6 +82,7 @@ impl Answer {
             }
         };
         let is_stream = matches!(framing, Framing::Events(_));
+        let deadline = (!(is_stream && outgoing.lasting)).then_some(deadline);
         let mut answer = Self { framing, body, status, permit: Some(permit), deadline, failed: None };
         match answer.framing {
             Framing::Ended => answer.drain().await,

@@ -52,9 +52,7 @@ impl Route {
         let opened = timeout_at(deadline, self.accepted(http, headers, on_behalf, &outgoing)).await;
         let opened = opened.unwrap_or(Err(UpstreamError::Timeout { sent: true }));
         let answered = match opened {
-            Ok(body) => {
-                Answer::begin(body, self.replies, permit, (!outgoing.lasting).then_some(deadline)).await
-            }
+            Ok(body) => Answer::begin(body, &outgoing, self.replies, permit, deadline).await,
             Err(error) => {
                 permit.outcome(error.outcome());
                 Err(error)

@@ -103,6 +103,11 @@ impl Outgoing {
         Self { aside: true, ..self }
     }
 
+    /// Whether an answer may say something.
+    pub(super) fn asks(&self) -> bool {
+        !self.aside || self.verb == Verb::Get
+    }
+
     /// With a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -125,10 +130,32 @@ impl Reply {
         self.messages.outlast();
     }
 
+    /// The same, with a message before the others.
+    pub(super) fn with_first(self, first: Option<Message>) -> Self {
+        let Self { messages, .. } = self;
+        Self { messages: Box::new(Preceded { first, rest: messages }), ..self }
+    }
+
     /// To be called once the response has come: gives the connection back for the next request where the upstream ends the
     /// stream at once, as it should. Where it does not, dropping the reply closes the connection.
     pub async fn settle(&mut self) {
         let _ = timeout(SETTLE_TIME_MAX, self.messages.next()).await;
+    }
+}
+
+/// A message that was read already, and those after it.
+struct Preceded {
+    first: Option<Message>,
+    rest: Box<dyn MessageStream>,
+}
+
+#[async_trait]
+impl MessageStream for Preceded {
+    async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
+        match self.first.take() {
+            Some(first) => Ok(Some(first)),
+            None => self.rest.next().await,
+        }
     }
 }
 

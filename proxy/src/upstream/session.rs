@@ -7,7 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 use mcpg_protocol::{Era, Revision, write_string};
+use tokio::time::Instant;
 
+use super::response::Incoming;
 use super::{ClientProfile, Message, OnBehalf, Outgoing, Reply, UpstreamError, Verb};
 use crate::revision::Route;
 
@@ -134,7 +136,9 @@ impl UpstreamSession {
         }
     }
 
-    /// Sends a request. The answer may carry notifications and requests of the upstream before the response.
+    /// Sends a request. The answer may carry notifications and requests of the upstream before the response, and events without
+    /// data. Where the upstream ends the stream before it has answered, the answer goes on in the next, within
+    /// `calls.deadline`.
     ///
     /// # Errors
     /// [`UpstreamError::SessionLost`] when the upstream does not know the session (any more).
@@ -144,7 +148,13 @@ impl UpstreamSession {
         json: Bytes,
         repeatable: bool,
     ) -> Result<Reply, UpstreamError> {
-        self.exchange(on_behalf, Outgoing::post(json, repeatable)).await
+        let deadline = Instant::now() + self.route.gate.calls().deadline;
+        let id = Incoming::parse(&json)?.id.map(|id| Box::from(id.get()));
+        let reply = self.exchange(on_behalf, Outgoing::post(json, repeatable)).await?;
+        Ok(match id {
+            Some(id) if reply.is_stream => reply.resuming(self, on_behalf, id, deadline),
+            _ => reply,
+        })
     }
 
     /// Sends a notification, or the answer to a request of the upstream.
@@ -209,11 +219,18 @@ impl UpstreamSession {
         if let Some(id) = id {
             outgoing = outgoing.header(SESSION_ID, id.clone());
         }
-        let reply = self.route.exchange(on_behalf, outgoing).await?;
-        if in_session && reply.status == StatusCode::NOT_FOUND {
-            return Err(UpstreamError::SessionLost);
+        let mut reply = self.route.exchange(on_behalf, outgoing).await?;
+        match reply.status {
+            StatusCode::NOT_FOUND if in_session => Err(UpstreamError::SessionLost),
+            StatusCode::BAD_REQUEST if in_session => {
+                let said = reply.next().await?;
+                if said.as_ref().is_some_and(knows_no_session) {
+                    return Err(UpstreamError::SessionLost);
+                }
+                Ok(reply.with_first(said))
+            }
+            _ => Ok(reply),
         }
-        Ok(reply)
     }
 }
 
@@ -273,6 +290,16 @@ fn agreed(result: &str) -> Result<Revision, UpstreamError> {
     let agreed: Agreed = serde_json::from_str(result).map_err(|_| unknown())?;
     let revision: Revision = agreed.protocol_version.parse().map_err(|_| unknown())?;
     if revision.era() == Era::Legacy { Ok(revision) } else { Err(unknown()) }
+}
+
+/// Whether an upstream says by 400 what 404 is for, as servers do that are written after an example of the TypeScript SDK:
+/// -32000 and "No valid session ID provided".
+fn knows_no_session(message: &Message) -> bool {
+    const SERVER_ERROR: i64 = -32000;
+    let failure = message.incoming().ok().and_then(|incoming| incoming.failure());
+    failure.is_some_and(|failure| {
+        failure.code == SERVER_ERROR && failure.message.to_ascii_lowercase().contains("session")
+    })
 }
 
 /// Visible ASCII, as the specification says, and not without end.

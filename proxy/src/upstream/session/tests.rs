@@ -142,6 +142,50 @@ async fn a_session_that_the_upstream_does_not_know_is_lost() {
 }
 
 #[tokio::test]
+async fn some_upstreams_say_400_for_a_session_that_they_do_not_know() {
+    let error = |code: i32, message: &str| {
+        format!(r#"{{"jsonrpc":"2.0","error":{{"code":{code},"message":"{message}"}}}}"#)
+    };
+    for (body, lost) in [
+        (error(-32000, "Bad Request: No valid session ID provided"), true),
+        (error(-32000, "Bad Request: Mcp-Session-Id header is required"), true),
+        (error(-32000, "Bad Request: too many"), false),
+        (error(-32602, "no such session type"), false),
+        (String::new(), false),
+    ] {
+        let told = body.clone();
+        let upstream = Upstream::serve(move |_| Act::Send(json(400, &told))).await;
+        let route = upstream.route("").await;
+        let caller = caller("user:a");
+        let session = UpstreamSession::attach(&route, SESSION, Revision::V2025_11_25).unwrap();
+        let ping = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        match session.request(&on_behalf(&caller), ping, true).await {
+            Err(error) => assert_eq!((error, lost), (UpstreamError::SessionLost, true), "{body}"),
+            Ok(mut reply) => {
+                assert!(!lost, "{body}");
+                let said = reply.next().await.unwrap().map(|message| message.json);
+                assert_eq!(said.unwrap_or_default(), body, "what it says is still there");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_an_upstream_says_to_what_asks_nothing_is_fine() {
+    let html = |status| answer(status, &[("content-type", "text/html")], "<p>done");
+    for told in [html(200), html(202), json(200, "nonsense"), empty(204)] {
+        let upstream = Upstream::serve(move |_| Act::Send(told.clone())).await;
+        let route = upstream.route("").await;
+        let caller = caller("user:a");
+        let session = UpstreamSession::attach(&route, SESSION, Revision::V2025_11_25).unwrap();
+        let note = || Bytes::from_static(br#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#);
+        assert_eq!(session.send(&on_behalf(&caller), note()).await, Ok(()));
+        assert_eq!(session.close(&on_behalf(&caller)).await, Ok(()));
+        assert!(upstream.seen().iter().all(|seen| seen.connection == 0), "and its connection serves again");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_may_have_no_stream_and_no_end() {
     let upstream = Upstream::serve(|_| Act::Send(empty(405))).await;
     let route = upstream.route("").await;
@@ -149,6 +193,44 @@ async fn an_upstream_may_have_no_stream_and_no_end() {
     let session = UpstreamSession::attach(&route, SESSION, Revision::V2025_11_25).unwrap();
     assert!(session.stream(&on_behalf(&caller), None).await.unwrap().is_none());
     assert_eq!(session.close(&on_behalf(&caller)).await, Ok(()));
+}
+
+#[tokio::test]
+async fn an_answer_goes_on_in_the_next_stream() {
+    const RESPONSE: &str = "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n\n";
+    const NOTE: &str = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\"}\n\n";
+    let broken = || [endless_head(), chunk(&format!("retry: 1\nid: 1\n{NOTE}"))].concat();
+    for breaks in [false, true] {
+        let upstream = Upstream::serve(move |seen| match (&*seen.method, seen.header("last-event-id")) {
+            ("POST", _) if breaks => Act::SendAndClose(broken()),
+            ("POST", _) => Act::Send(events("retry: 1\nid: 1\ndata:\n\n")),
+            (_, "1") => Act::Send(events(&format!("id: 2\n{NOTE}"))),
+            (_, "2") => Act::Send(events(&format!("id: 3\n{RESPONSE}"))),
+            _ => Act::Send(empty(400)),
+        })
+        .await;
+        let route = upstream.route("").await;
+        let caller = caller("user:a");
+        let session = UpstreamSession::attach(&route, SESSION, Revision::V2025_11_25).unwrap();
+        let ping = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+        let mut reply = session.request(&on_behalf(&caller), ping, false).await.unwrap();
+        let answer = reply.answer("1").await.unwrap().unwrap();
+        assert_eq!(answer.event_id.as_deref(), Some("3"));
+        assert_eq!(reply.next().await.unwrap(), None);
+        assert_eq!(upstream.asked(), ["ping", "GET", "GET"], "breaks: {breaks}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_an_event_id_ends_with_its_stream() {
+    let upstream = Upstream::serve(|_| Act::Send(events("data: {\"method\":\"x\"}\n\n"))).await;
+    let route = upstream.route("").await;
+    let caller = caller("user:a");
+    let session = UpstreamSession::attach(&route, SESSION, Revision::V2025_11_25).unwrap();
+    let ping = Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
+    let mut reply = session.request(&on_behalf(&caller), ping, false).await.unwrap();
+    assert_eq!(reply.answer("1").await, Ok(None));
+    assert_eq!(upstream.asked(), ["ping"]);
 }
 
 #[tokio::test]
