@@ -23,7 +23,11 @@ fn approved(tools: &[&str]) -> String {
 
 /// A gateway that withholds every tool that is not approved.
 fn closed(upstream: &RawUpstream) -> Setup {
-    scenes::open_with(&upstream.url(), "", "    pinning: { on_new: hold, on_change: hold }\n")
+    scenes::open_with(
+        &upstream.url(),
+        "",
+        "    protocol: 2026-07-28\n    pinning: { on_new: hold, on_change: hold }\n",
+    )
 }
 
 fn call(gateway: &Gateway, path: &str, tool: &str) -> mcpg_tests::Response {
