@@ -65,6 +65,12 @@ pub enum Oddity {
         /// The member that names it.
         key: &'static str,
     },
+    /// Its name has a line end or another control character.
+    #[error("`{key}` has a control character")]
+    NameCharacters {
+        /// The member that names it.
+        key: &'static str,
+    },
     /// A key that a lenient parser would take for the one that names it.
     #[error("key is a variant of `{key}`")]
     KeyVariant {
@@ -239,6 +245,9 @@ impl<'a> Reader<'a, '_> {
         let length = value.span.range().len().saturating_sub(2);
         if length == 0 || length > self.limits.name_bytes_max {
             return Err(Oddity::NameLength { key });
+        }
+        if content.contains(char::is_control) {
+            return Err(Oddity::NameCharacters { key });
         }
         Ok((content, value.span.start as usize + 1))
     }

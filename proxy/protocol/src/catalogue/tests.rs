@@ -75,6 +75,8 @@ fn an_item_that_cannot_be_named_is_left_out_alone() {
         (r#"{"name":7}"#, Oddity::Nameless { key: "name" }),
         (r#"{"name":""}"#, Oddity::NameLength { key: "name" }),
         (&format!(r#"{{"name":"{long}"}}"#), Oddity::NameLength { key: "name" }),
+        (r#"{"name":"a\nb"}"#, Oddity::NameCharacters { key: "name" }),
+        (r#"{"name":"a\u009bb"}"#, Oddity::NameCharacters { key: "name" }),
         (r#"{"name":"a","Name":"github.delete_repo"}"#, Oddity::KeyVariant { key: "name" }),
         (r#"{"\u006eAME":"b","name":"a"}"#, Oddity::KeyVariant { key: "name" }),
     ] {
