@@ -79,7 +79,8 @@ impl Federation {
         let view = if cursor.tag == view.tag {
             Some(view)
         } else {
-            self.earlier(&cursor, &ask.onlooker, owner.as_ref())
+            // INVARIANT: a cursor of one list is not good for another, which policy has decided on its own.
+            self.earlier(&cursor, &ask.onlooker, owner.as_ref()).filter(|view| view.kind() == ask.kind)
         };
         let page = view.and_then(|view| view.page(cursor.page)).ok_or(NoList::Cursor)?;
         Ok(Listed { page, ttl, missing })

@@ -136,6 +136,11 @@ impl View {
         Some(page.text.get_or_init(|| self.write(number, page)).clone())
     }
 
+    /// What it is a list of.
+    pub(super) fn kind(&self) -> ListKind {
+        self.edition.merged.kind
+    }
+
     /// The list.
     pub(super) fn edition(&self) -> &Arc<Edition> {
         &self.edition
