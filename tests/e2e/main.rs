@@ -13,15 +13,19 @@
 
 mod admin;
 mod audit;
+mod bridging;
 mod commands;
 mod credentials;
+mod crossing;
 mod drain;
 mod expect;
 mod fan_out;
 mod faults;
+mod federation;
 mod fixture;
 mod framing;
 mod h2;
+mod hostile;
 mod hosts;
 mod identity;
 mod jsonrpc;

@@ -1,5 +1,6 @@
 //! The support library against servers that are known to be right, so that a red test means the gateway.
 
+use mcpg_tests::client::{Client, Stream};
 use mcpg_tests::mcp::{Request, Session};
 use mcpg_tests::{Fixture, RawHttp, RawUpstream, Step, until};
 use serde_json::json;
@@ -62,4 +63,51 @@ fn the_fixture_speaks_both_eras() {
     assert!(session.end().status < 300);
     assert_eq!(session.call("echo", json!({ "text": "hi" })).status, 404);
     assert!(stream.event().is_none_or(|event| event.data.is_empty()), "the stream ends with its session");
+}
+
+#[test]
+fn a_fixture_of_either_era_tells_news_and_notices_who_left() {
+    for era in ["modern", "legacy"] {
+        let fixture = Fixture::start_with(&["--only", era]);
+        let client = match era {
+            "modern" => Client::modern(fixture.address(), "/mcp"),
+            _ => Client::legacy(fixture.address(), "/mcp"),
+        };
+        let mut stream = match &client {
+            Client::Modern { .. } => {
+                let wanted =
+                    json!({ "toolsListChanged": true, "resourceSubscriptions": ["test://watched-resource"] });
+                let mut stream = client.begin("subscriptions/listen", json!({ "notifications": wanted }));
+                assert_eq!(stream.head().status, 200);
+                assert_eq!(stream.message()["method"], "notifications/subscriptions/acknowledged");
+                stream
+            }
+            Client::Legacy(session) => {
+                let (connection, head) = session.listen();
+                assert_eq!(head.status, 200);
+                client.ask("resources/subscribe", json!({ "uri": "test://watched-resource" }));
+                Stream::over(connection)
+            }
+        };
+        client.call("define_tool", json!({ "name": "tool_new", "description": "x" }));
+        stream.until(Some("notifications/tools/list_changed"));
+        client.call("touch_resource", json!({ "uri": "test://watched-resource" }));
+        stream.until(Some("notifications/resources/updated"));
+
+        let params =
+            json!({ "name": "slow", "arguments": { "ms": 60_000 }, "_meta": { "progressToken": 1 } });
+        let mut slow = client.begin("tools/call", params);
+        slow.head();
+        slow.until(Some("notifications/progress"));
+        match &client {
+            Client::Modern { .. } => drop(slow),
+            Client::Legacy(session) => {
+                let params = json!({ "requestId": session.last_id() });
+                session.send(
+                    &json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": params }),
+                );
+            }
+        }
+        until("the server should notice", || fixture.process().log().contains("cancelled").then_some(()));
+    }
 }

@@ -56,7 +56,15 @@ impl Client {
         }
     }
 
-    /// The request for a method, with the id 1.
+    /// The id of the last request.
+    pub fn last_id(&self) -> u64 {
+        match self {
+            Self::Modern { .. } => 1,
+            Self::Legacy(session) => session.last_id(),
+        }
+    }
+
+    /// The request for a method: with the id 1 without a session, with the next one in a session.
     pub fn request(&self, method: &str, params: Value) -> Request {
         match self {
             Self::Modern { path, key, capabilities, .. } => {
@@ -69,7 +77,7 @@ impl Client {
                 }
             }
             Self::Legacy(session) => {
-                let mut message = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
+                let mut message = json!({ "jsonrpc": "2.0", "id": session.next_id(), "method": method });
                 if !params.is_null() {
                     message["params"] = params;
                 }

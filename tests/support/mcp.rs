@@ -1,6 +1,8 @@
 //! MCP requests of both eras, as clients send them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
 
@@ -139,6 +141,8 @@ pub struct Session {
     path: String,
     key: Option<String>,
     id: String,
+    /// How many requests were made in it: no id is used twice (MCP `basic`, "Requests").
+    asked: Arc<AtomicU64>,
 }
 
 impl Session {
@@ -152,7 +156,8 @@ impl Session {
         let response = Self::initialize_with(address, path, key, capabilities);
         assert_eq!(response.status, 200, "initialize: {}", response.text());
         let id = response.header("mcp-session-id").expect("initialize should begin a session").to_owned();
-        let session = Self { address, path: path.into(), key: key.map(Into::into), id };
+        let session =
+            Self { address, path: path.into(), key: key.map(Into::into), id, asked: Arc::default() };
         let initialized = session.send(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         assert_eq!(initialized.status, 202, "initialized: {}", initialized.text());
         session
@@ -221,10 +226,22 @@ impl Session {
         self.request(message).send(self.address)
     }
 
-    /// Calls a tool with the id 1.
+    /// The id of the next request.
+    pub fn next_id(&self) -> u64 {
+        self.asked.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The id of the last request.
+    pub fn last_id(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// Calls a tool.
     pub fn call(&self, tool: &str, arguments: Value) -> Response {
         let params = json!({ "name": tool, "arguments": arguments });
-        self.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }))
+        self.send(
+            &json!({ "jsonrpc": "2.0", "id": self.next_id(), "method": "tools/call", "params": params }),
+        )
     }
 
     /// Opens the session's event stream and reads the response's head.
