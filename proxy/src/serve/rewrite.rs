@@ -19,11 +19,14 @@ pub(super) struct Outward {
     prefix: Prefix,
     limits: Limits,
     era: Era,
+    /// The raw id of the request that is answered: a stream that is resumed answers that one and no other.
+    request: Option<Box<str>>,
 }
 
 impl Outward {
-    pub(super) fn new(route: &Route, limits: Limits, era: Era) -> Self {
-        Self { binding: route.id.as_str().into(), prefix: Prefix::new(&route.id), limits, era }
+    pub(super) fn new(route: &Route, limits: Limits, era: Era, request: Option<&str>) -> Self {
+        let (binding, request) = (route.id.as_str().into(), request.map(Box::from));
+        Self { binding, prefix: Prefix::new(&route.id), limits, era, request }
     }
 }
 
@@ -42,7 +45,7 @@ impl Rewrite for Outward {
 
     fn event_id(&self, id: &[u8]) -> Option<Vec<u8>> {
         let id = std::str::from_utf8(id).ok().filter(|id| !id.is_empty())?;
-        EventId::encode(&self.binding, None, id).map(String::into_bytes)
+        EventId::encode(&self.binding, self.request.as_deref(), id).map(String::into_bytes)
     }
 }
 

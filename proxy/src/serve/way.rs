@@ -124,7 +124,7 @@ fn rewrite(
             private: era == Era::Modern,
         })),
         _ if authorized.endpoint().is_transparent() => None,
-        _ => Some(Box::new(Outward::new(route, revision.message, era))),
+        _ => Some(Box::new(Outward::new(route, revision.message, era, authorized.id()))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mcpg_protocol::streams::{Changes, Filter};
+use mcpg_protocol::streams::{Change, Changes, Filter};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -31,6 +31,8 @@ pub(super) struct Live {
     next_part: PartId,
     revisions: watch::Receiver<u64>,
     leaving: watch::Receiver<bool>,
+    /// Which tools are withheld changes with it.
+    pins: watch::Receiver<u64>,
     judged_at: Instant,
 }
 
@@ -90,6 +92,7 @@ impl Live {
             next_part: 0,
             revisions: admitted.shared.revisions.watch(),
             leaving: admitted.shared.leaving.subscribe(),
+            pins: admitted.revision.scope.gates.pins().version(),
             judged_at: Instant::now() + JUDGED_INTERVAL - jitter,
             admitted,
         }
@@ -108,6 +111,10 @@ impl Live {
             _ = self.leaving.wait_for(|leaving| *leaving) => Wake::Leaving,
             _ = self.revisions.changed() => Wake::Judge,
             () = sleep_until(self.judged_at) => Wake::Judge,
+            _ = self.pins.changed() => {
+                self.mailbox.changed([Change::Tools].into_iter().collect());
+                Wake::News
+            }
             () = self.mailbox.filled() => Wake::News,
             () = sleep_until(told.unwrap_or_else(Instant::now)), if told.is_some() => Wake::News,
         }
@@ -130,6 +137,7 @@ impl Live {
             );
             return Judged::Over;
         };
+        self.pins = admitted.revision.scope.gates.pins().version();
         let is_same = admitted.revision.number == self.admitted.revision.number
             && same_routes(&admitted.routes, &self.admitted.routes);
         self.admitted = admitted;

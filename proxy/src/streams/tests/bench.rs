@@ -197,7 +197,7 @@ impl Bench {
     }
 
     /// A request to listen.
-    pub(super) fn listen(&self, filter: Value) -> Admitted {
+    pub(super) fn listen(&self, filter: &Value) -> Admitted {
         self.modern(&json!({
             "jsonrpc": "2.0", "id": "mine", "method": "subscriptions/listen",
             "params": {"_meta": {"io.modelcontextprotocol/clientCapabilities": {}}, "notifications": filter}
@@ -380,12 +380,9 @@ impl Client for Pretended {
     }
 
     async fn gone(&mut self) {
-        match &mut self.gone {
-            Some(gone) => {
-                let _ = gone.await;
-                self.gone = None;
-            }
-            None => {}
+        if let Some(gone) = &mut self.gone {
+            let _ = gone.await;
+            self.gone = None;
         }
     }
 }

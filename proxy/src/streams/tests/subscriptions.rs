@@ -39,7 +39,7 @@ async fn several_upstreams_of_both_eras_are_one_subscription() {
         "toolsListChanged": true, "promptsListChanged": true,
         "resourceSubscriptions": ["new+a:1", "old+a:2", "nobody+a:3", "a:4"]
     });
-    let mut caller = listening(bench.listen(filter));
+    let mut caller = listening(bench.listen(&filter));
     let honoured = acknowledged(&mut caller).await;
     // Neither has prompts; what names no binding is nobody's.
     assert_eq!(honoured, json!({"toolsListChanged": true, "resourceSubscriptions": ["new+a:1", "old+a:2"]}));
@@ -79,7 +79,7 @@ async fn what_is_the_same_for_all_is_asked_for_once() {
     let bench = Bench::new(&[("one", &server)], ALL).await;
     let mut callers = Vec::new();
     for _ in 0..5 {
-        let mut caller = listening(bench.listen(json!({"toolsListChanged": true})));
+        let mut caller = listening(bench.listen(&json!({"toolsListChanged": true})));
         acknowledged(&mut caller).await;
         callers.push(caller);
     }
@@ -100,7 +100,7 @@ async fn what_is_the_same_for_all_is_asked_for_once() {
 async fn nothing_is_told_that_was_not_asked_for() {
     let server = Server::modern().await;
     let bench = Bench::new(&[("one", &server)], ALL).await;
-    let mut caller = listening(bench.listen(json!({"resourcesListChanged": true})));
+    let mut caller = listening(bench.listen(&json!({"resourcesListChanged": true})));
     acknowledged(&mut caller).await;
     let speaker = server.stream().await;
     speaker.say(&tools_changed());
@@ -121,7 +121,7 @@ async fn resources_that_the_caller_may_not_read_are_not_watched() {
     );
     let bench = Bench::new(&[("one", &server), ("two", &server)], &policies).await;
     let filter = json!({"resourceSubscriptions": ["one+a:secret", "one+a:open"]});
-    let mut caller = listening(bench.listen(filter));
+    let mut caller = listening(bench.listen(&filter));
     assert_eq!(acknowledged(&mut caller).await, json!({"resourceSubscriptions": ["one+a:open"]}));
     let filters: Vec<_> =
         server.asked("subscriptions/listen").iter().map(|seen| seen.params().to_string()).collect();
@@ -133,7 +133,7 @@ async fn resources_that_the_caller_may_not_read_are_not_watched() {
 async fn a_reload_tells_of_changes_and_ends_what_is_not_permitted_any_more() {
     let server = Server::modern().await;
     let bench = Bench::new(&[("one", &server)], ALL).await;
-    let mut caller = listening(bench.listen(json!({"toolsListChanged": true})));
+    let mut caller = listening(bench.listen(&json!({"toolsListChanged": true})));
     acknowledged(&mut caller).await;
     let speaker = server.stream().await;
     bench
@@ -163,7 +163,7 @@ async fn a_reload_tells_of_changes_and_ends_what_is_not_permitted_any_more() {
 async fn a_process_that_leaves_ends_its_subscriptions_in_good_order() {
     let server = Server::modern().await;
     let bench = Bench::new(&[("one", &server)], ALL).await;
-    let mut caller = listening(bench.listen(json!({"toolsListChanged": true})));
+    let mut caller = listening(bench.listen(&json!({"toolsListChanged": true})));
     acknowledged(&mut caller).await;
     bench.gateway.shared.leaving.send_replace(true);
     let (message, _) = caller.event().await;
@@ -205,11 +205,11 @@ async fn a_malformed_request_is_refused() {
     let server = Server::modern().await;
     let bench = Bench::new(&[("one", &server)], ALL).await;
     for filter in [json!(null), json!({"toolsListChanged": 1}), json!({"resourceSubscriptions": [1]})] {
-        let mut caller = listening(bench.listen(filter.clone()));
+        let mut caller = listening(bench.listen(&filter));
         let Got::Json(400, refusal) = caller.next().await else { panic!("{filter}") };
         assert_eq!((&refusal["error"]["code"], &refusal["id"]), (&json!(-32602), &json!("mine")), "{filter}");
     }
-    let mut admitted = bench.listen(json!({}));
+    let mut admitted = bench.listen(&json!({}));
     admitted.accept.event_stream = false;
     let mut caller = listening(admitted);
     assert!(matches!(caller.next().await, Got::Json(406, _)));
