@@ -10,6 +10,7 @@
 mod pool;
 mod request;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -26,8 +27,10 @@ pub(crate) use request::{connection_options, is_forwarded};
 
 use crate::gateway::Context;
 use crate::pipeline::Authorized;
+use crate::revision::Route;
+use crate::serve;
 use crate::upstream::retries::Retries;
-use crate::upstream::{UpstreamError, http1};
+use crate::upstream::{HttpUpstream, UpstreamError, http1};
 
 /// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -59,10 +62,39 @@ async fn exchange_in_time(session: &mut Session, context: &mut Context) -> Resul
     let Some(http) = route.http() else {
         return Error::e_explain(ErrorType::InternalError, "the upstream is no HTTP endpoint");
     };
+    let mut opened = open(session, context, &route, http).await?;
+    // A request that is refused for its token has not been looked at, so it may go out again with another.
+    if opened.upstream.get_status() == Some(StatusCode::UNAUTHORIZED)
+        && context.renew_authorization(serve::bearer(session.req_header())).await
+    {
+        opened = open(session, context, &route, http).await?;
+    }
+    let Opened { mut upstream, target } = opened;
+    answer(session, context, &mut upstream).await?;
+    upstream.respect_keepalive();
+    if let Some(stream) = upstream.reuse().await {
+        target.put(stream);
+    }
+    Ok(())
+}
+
+/// An upstream that has begun to answer, and where its connection goes back to.
+struct Opened {
+    upstream: Upstream,
+    target: Arc<Target>,
+}
+
+/// Sends the request, after as many attempts as are allowed, and reads the head of the answer.
+async fn open(
+    session: &mut Session,
+    context: &Context,
+    route: &Route,
+    http: &HttpUpstream,
+) -> Result<Opened> {
     let message = request::write(session.req_header(), context)?;
     let repeatable = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
     let mut retries = Retries::new(&route.gate);
-    let (mut upstream, target) = loop {
+    loop {
         let target = http.next_target().ok_or_else(|| {
             Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
         })?;
@@ -72,19 +104,13 @@ async fn exchange_in_time(session: &mut Session, context: &mut Context) -> Resul
             gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
         };
         let failure = match opened {
-            Ok(upstream) => break (upstream, target),
+            Ok(upstream) => return Ok(Opened { upstream, target }),
             Err(failure) => failure,
         };
         if !retries.again(&UpstreamError::transport(&failure.error, failure.sent), repeatable).await {
             return Err(failure.error);
         }
-    };
-    answer(session, context, &mut upstream).await?;
-    upstream.respect_keepalive();
-    if let Some(stream) = upstream.reuse().await {
-        target.put(stream);
     }
-    Ok(())
 }
 
 /// Sends the answer on: in one piece where it is all there already, else as it comes.

@@ -10,8 +10,8 @@ use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
 use pingora_core::protocols::Digest;
@@ -228,12 +228,16 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_response_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
         if response.status.is_informational() {
             return Ok(());
+        }
+        if response.status == StatusCode::UNAUTHORIZED {
+            // This request is lost to HTTP/2; the next one has another token.
+            context.renew_authorization(serve::bearer(session.req_header())).await;
         }
         context.begin_answer(response).map(|_| ())
     }

@@ -18,7 +18,7 @@ use crate::response::{Answer, Changes, Rewrite};
 use crate::revision::{Revision, Route};
 use crate::sessions::{SESSION_ID, SessionKeys, SessionToken, UpstreamRef};
 use crate::trace_context::{Hex, TraceContext};
-use crate::upstream::{HttpUpstream, Outcome, Permit, UpstreamError};
+use crate::upstream::{HttpUpstream, OnBehalf, Outcome, Permit, UpstreamError};
 
 /// One request.
 pub struct Context {
@@ -134,6 +134,27 @@ impl Context {
         let refused = |error: UpstreamError| Refusal::new(error.rpc(), authorized.id(), error.to_string());
         self.permit = Some(permit.map_err(refused)?);
         Ok(())
+    }
+
+    /// Puts another token in place of the one that the upstream has refused (401). False if there is none, or it would be refused
+    /// too.
+    pub(crate) async fn renew_authorization(&mut self, bearer: Option<&[u8]>) -> bool {
+        let Some(on_behalf) = self.on_behalf(bearer) else { return false };
+        let credentials = self.http().ok().and_then(|http| http.credentials.as_ref());
+        let (Some(credentials), Some(used)) = (credentials, &self.direct.authorization) else { return false };
+        if !credentials.refused(&on_behalf, used) {
+            return false;
+        }
+        // Why there is none is in the log already.
+        let Ok(renewed) = credentials.authorization(&on_behalf).await else { return false };
+        self.direct.authorization = Some(renewed);
+        true
+    }
+
+    /// For whom the upstream is spoken to.
+    fn on_behalf<'a>(&'a self, bearer: Option<&'a [u8]>) -> Option<OnBehalf<'a>> {
+        let caller = self.authorized.as_ref()?.caller();
+        Some(OnBehalf { caller, bearer, traceparent: None })
     }
 
     /// How long the call may take in all; none for a stream that may last.
