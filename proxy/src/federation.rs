@@ -13,6 +13,7 @@
 mod binding;
 mod catalogue;
 mod cursor;
+mod definition;
 mod error;
 mod fetch;
 mod introduce;

@@ -35,7 +35,7 @@ pub use failure::{
     RESOURCE_NOT_FOUND, URL_ELICITATION_REQUIRED, error_to_legacy, error_to_modern, modern_status,
 };
 pub use log_level::LogLevel;
-pub use mirror::{MirrorError, encode_header, param_headers};
+pub use mirror::{MirrorError, param_headers};
 pub use notification::{Relayed, cancelled, progress_with_token, relay};
 pub use object::{Json, Member, Object};
 pub use packet::Packet;

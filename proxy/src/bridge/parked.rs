@@ -175,7 +175,8 @@ async fn wait(
                     let _ = call.send(json).await;
                 }
                 Event::Ended => over = true,
-                Event::Changed(_) | Event::Notice(_) | Event::Questions => {}
+                Event::Changed(kind) => route.catalogues.changed(kind),
+                Event::Notice(_) | Event::Questions => {}
             },
         }
     }

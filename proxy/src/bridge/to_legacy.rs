@@ -243,9 +243,7 @@ impl Attended<'_> {
                 Event::Questions => {
                     ask_at.get_or_insert_with(|| Instant::now() + GATHER_TIME);
                 }
-                Event::Changed(kind) => {
-                    tracing::trace!(binding = self.route.id, ?kind, "a list changed");
-                }
+                Event::Changed(kind) => self.route.catalogues.changed(kind),
                 Event::Ended => return self.end(outlet).await,
             }
         }

@@ -53,8 +53,7 @@ pub async fn legacy_to_modern(
     body: &Bytes,
     client: &mut dyn Client,
 ) -> Result<(), ClientError> {
-    let peer = Single::new(Arc::clone(route), admitted.on_behalf().to_owned());
-    serve(admitted, route, &peer, body, client).await
+    serve(admitted, route, &Single::new(admitted, route), body, client).await
 }
 
 /// The same, over anything that takes modern requests.
@@ -168,8 +167,12 @@ impl Conversation<'_> {
         for round in 0..ROUNDS_MAX {
             let retry = (round > 0)
                 .then_some(Retry { input_responses: responses.as_deref(), request_state: state.as_deref() });
-            let message = self.round(retry, outlet).await?;
+            let mut message = self.round(retry, outlet).await?;
             let limits = self.prepared.limits;
+            if is_header_mismatch(&message, &limits) && self.peer.refresh(self.request) {
+                // The tool's definition may have changed, and with it the headers that a call must have.
+                message = self.round(retry, outlet).await?;
+            }
             let packet = Packet::parse(&message.json, &limits).map_err(Failure::from)?;
             let Packet::Result { result, .. } = &packet else { return Ok(End(message)) };
             let read = ModernResult::read(result, self.request.method(), &limits).map_err(Failure::from)?;
@@ -204,7 +207,7 @@ impl Conversation<'_> {
                 biased;
                 () = self.running.cancelled() => return Err(Stop::Cancelled),
                 () = outlet.gone(), if self.orphaned_at.is_none() => self.orphaned_at = Some(Instant::now()),
-                reply = &mut call => break reply.map_err(Failure::from)?,
+                reply = &mut call => break reply?,
             }
         };
         let status = reply.status.as_u16();
@@ -319,6 +322,13 @@ impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
+}
+
+/// Whether the upstream found other headers than it wants.
+fn is_header_mismatch(message: &Message, limits: &Limits) -> bool {
+    let packet = Packet::parse(&message.json, limits).ok();
+    let failure = packet.as_ref().and_then(Packet::failure);
+    failure.is_some_and(|(code, _)| code == i64::from(RpcError::HeaderMismatch.code()))
 }
 
 /// What a future gives before a time, if there is one.

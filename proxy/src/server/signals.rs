@@ -61,6 +61,8 @@ impl Signals {
         }
         tracing::info!(limit_ms = u64::try_from(self.drain_time.as_millis()).unwrap_or(u64::MAX), "draining");
         self.gateway.shared.leaving.send_replace(true);
+        // Nobody can come back for a call that waits: the upstreams are told while there is time.
+        self.gateway.shared.bridge.parked.close();
         let running = self.drain.run(self.drain_time).await;
         if running > 0 {
             tracing::warn!(requests = running, "requests cut off at the end of `server.shutdown.drain_ms`");

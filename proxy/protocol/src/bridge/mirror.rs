@@ -7,11 +7,8 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::object::{Json, Object};
-use crate::Limits;
+use crate::{Limits, encode_header_value};
 
 /// How many parameters of a tool may be mirrored, and how deep they may lie.
 const MIRRORED_MAX: usize = 64;
@@ -35,17 +32,6 @@ pub enum MirrorError {
     TooMany,
 }
 
-/// A value as a header field can carry it: as it is if it is printable ASCII without blanks around it, else in Base64.
-pub fn encode_header(value: &str) -> Cow<'_, str> {
-    let plain = value.bytes().all(|byte| matches!(byte, 0x20..=0x7e | b'\t'));
-    let blank = value.starts_with([' ', '\t']) || value.ends_with([' ', '\t']);
-    let sentinel = value.starts_with("=?base64?") && value.ends_with("?=");
-    if plain && !blank && !sentinel {
-        return Cow::Borrowed(value);
-    }
-    Cow::Owned(format!("=?base64?{}?=", STANDARD.encode(value)))
-}
-
 /// Names and values of the `Mcp-Param-*` fields of a call with these `arguments` of a tool with this `inputSchema`.
 ///
 /// # Errors
@@ -60,7 +46,7 @@ pub fn param_headers(
     let mut headers = Vec::new();
     for mark in &marks {
         if let Some(value) = find(arguments, &mark.path, limits).and_then(text_of) {
-            headers.push((format!("Mcp-Param-{}", mark.name), encode_header(&value).into_owned()));
+            headers.push((format!("Mcp-Param-{}", mark.name), encode_header_value(&value).into_owned()));
         }
     }
     Ok(headers)
