@@ -1,7 +1,8 @@
 //! The official conformance suite scores through the gateway what it scores directly.
 //!
 //! The suite's outcomes are compared check by check, so a gateway that loses one check and gains another does
-//! not pass. The direct score is fixed too: a fixture that forgets how to be checked proves nothing.
+//! not pass. The direct score is fixed too: a fixture that forgets how to be checked proves nothing. The fixture is served
+//! in both of the gateway's ways: at its own endpoint, and as the only binding of a federation.
 
 #![allow(
     clippy::expect_used,
@@ -20,29 +21,59 @@ use mcpg_tests::{Fixture, packages, scenes};
 use serde_json::Value;
 
 #[test]
-fn revision_2025_11_25_scores_the_same() {
-    check("2025-11-25", 83);
+fn revision_2025_11_25_scores_the_same_alone() {
+    check(LEGACY, Served::Alone);
 }
 
 #[test]
-fn revision_2026_07_28_scores_the_same() {
-    check("2026-07-28", 197);
+fn revision_2026_07_28_scores_the_same_alone() {
+    check(MODERN, Served::Alone);
 }
 
-fn check(revision: &str, passing: usize) {
+#[test]
+fn revision_2025_11_25_scores_the_same_federated() {
+    check(LEGACY, Served::Federated);
+}
+
+#[test]
+fn revision_2026_07_28_scores_the_same_federated() {
+    check(MODERN, Served::Federated);
+}
+
+/// A revision, and how many checks of it the fixture passes.
+type Required = (&'static str, usize);
+
+const LEGACY: Required = ("2025-11-25", 83);
+const MODERN: Required = ("2026-07-28", 197);
+
+/// How the fixture is served.
+#[derive(Debug, Clone, Copy)]
+enum Served {
+    /// At its own endpoint.
+    Alone,
+    /// As the only binding of a federation whose names are bare.
+    Federated,
+}
+
+fn check((revision, passing): Required, served: Served) {
     let suite = match Suite::install() {
         Ok(suite) => suite,
-        Err(missing) => return packages::skip(&format!("conformance {revision}"), &missing),
+        Err(missing) => return packages::skip(&format!("conformance {revision} {served:?}"), &missing),
     };
     let fixture = Fixture::start();
+    let binding = format!("    url: {}\n", fixture.url());
     // The suite cannot send credentials, so its scope admits anonymous callers to everything.
-    let gateway = scenes::open(&fixture.url()).start();
+    let gateway = scenes::open_federation(&[("fixture", &binding)], "federation: { naming: bare }\n").start();
+    let path = match served {
+        Served::Alone => "/bindings/fixture/mcp",
+        Served::Federated => "/mcp",
+    };
     let direct = suite.run(&fixture.url(), revision);
-    let through = suite.run(&gateway.url("/mcp"), revision);
-    eprintln!("{revision}: {} direct, {} through the gateway", score(&direct), score(&through));
+    let through = suite.run(&gateway.url(path), revision);
+    eprintln!("{revision} {served:?}: {} direct, {} through the gateway", score(&direct), score(&through));
     assert_eq!(score(&direct), format!("{passing} passed, 0 failed"), "directly");
     let differences = differences(&direct, &through);
-    assert!(differences.is_empty(), "{revision}: the gateway changes\n{}", differences.join("\n"));
+    assert!(differences.is_empty(), "{revision} {served:?}: the gateway changes\n{}", differences.join("\n"));
 }
 
 /// Every check by scenario, id and occurrence, with its status.
