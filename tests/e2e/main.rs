@@ -38,6 +38,7 @@ mod redaction;
 mod reload;
 mod sealed_sessions;
 mod sessions;
+mod stdio;
 mod support;
 mod tls;
 mod tool_pinning;
