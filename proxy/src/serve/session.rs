@@ -2,7 +2,6 @@
 //!
 //! Sources: MCP 2025-11-25 `basic/lifecycle`, `basic/utilities/ping`, `server/utilities/logging`.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;

@@ -17,7 +17,6 @@ use crate::pipeline::{Ask, Authorized};
 use crate::refusal::Refusal;
 use crate::response::Rewrite;
 use crate::revision::{Revision, Route};
-use crate::sessions::{SessionToken, caller_digest, client_info};
 use crate::upstream::{OnBehalf, UpstreamError};
 
 /// Which way a request takes.
