@@ -52,7 +52,7 @@ pub(crate) fn callers_with_equal_ids(gateway: &Gateway) {
 fn answers_out_of_turn_reach_whom_they_are_for() {
     // The first call is answered last, and each answer says whose it is.
     let calls = AtomicUsize::new(0);
-    let upstream = RawUpstream::start(move |seen| {
+    let upstream = RawUpstream::unaided(move |seen| {
         let body = seen.json();
         let answer = answer(&body["id"], body["params"]["arguments"]["who"].as_str().unwrap_or_default());
         if body["method"] != "tools/call" {
@@ -85,7 +85,7 @@ fn an_answer_under_anothers_id_is_no_answer() {
     // By the gateway's own hands, so that it reads the answer: a modern server, and a client with a session.
     for wrong in [json!("nobody"), json!(987_654_321), Value::Null, json!({ "a": 1 })] {
         let sent = wrong.clone();
-        let upstream = RawUpstream::start(move |seen| {
+        let upstream = RawUpstream::unaided(move |seen| {
             let body = seen.json();
             match body["method"].as_str() {
                 Some("tools/call") => vec![Step::Send(answer(&sent, "of another"))],
@@ -110,7 +110,7 @@ fn an_answer_under_anothers_id_is_no_answer() {
 #[test]
 fn two_messages_in_a_body_are_no_answer() {
     for glue in ["", "\n", ",", " "] {
-        let upstream = RawUpstream::start(move |seen| {
+        let upstream = RawUpstream::unaided(move |seen| {
             let body = seen.json();
             match body["method"].as_str() {
                 Some("tools/call") => {

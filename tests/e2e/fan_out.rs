@@ -47,7 +47,7 @@ fn a_call_waits_for_its_turn_no_longer_than_configured() {
 
 #[test]
 fn a_client_that_leaves_makes_room() {
-    let upstream = RawUpstream::start(|_| vec![Step::Stall]);
+    let upstream = RawUpstream::unaided(|_| vec![Step::Stall]);
     let gateway = gateway(&upstream, "concurrency_max: 1, queue_max: 0");
     let client = Client::modern(gateway.address(), "/mcp");
     for round in 1..=3 {
@@ -91,7 +91,7 @@ fn an_upstream_that_fails_is_left_alone_for_a_while() {
 
 #[test]
 fn an_answer_is_no_failure_even_if_it_is_an_error() {
-    let upstream = RawUpstream::start(|seen| {
+    let upstream = RawUpstream::unaided(|seen| {
         let error = json!({ "jsonrpc": "2.0", "id": seen.json()["id"], "error": { "code": -32602, "message": "no" } });
         let body = error.to_string();
         let head = format!(
@@ -110,7 +110,7 @@ fn an_answer_is_no_failure_even_if_it_is_an_error() {
 #[test]
 fn only_what_is_safe_is_sent_again() {
     // Every first request on a connection is read and not answered.
-    let upstream = RawUpstream::start(|_| vec![Step::Close]);
+    let upstream = RawUpstream::unaided(|_| vec![Step::Close]);
     let gateway = gateway(&upstream, "retries_max: 2, breaker: off");
     assert_eq!(call(&gateway).status, 502);
     assert_eq!(upstream.requests().len(), 1, "a call may have had an effect");
@@ -122,7 +122,7 @@ fn only_what_is_safe_is_sent_again() {
 
 /// Answers each call once the test says so.
 fn waiting() -> RawUpstream {
-    RawUpstream::start(|seen| {
+    RawUpstream::unaided(|seen| {
         let result: Value = json!({ "resultType": "complete", "content": [] });
         let body = json!({ "jsonrpc": "2.0", "id": seen.json()["id"], "result": result }).to_string();
         let head = format!(

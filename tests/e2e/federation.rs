@@ -248,7 +248,7 @@ fn a_change_is_seen() {
 
 #[test]
 fn a_server_that_is_down_or_silent_is_left_out() {
-    let silent = RawUpstream::start(|_| vec![Step::Stall]);
+    let silent = RawUpstream::unaided(|_| vec![Step::Stall]);
     let fixture = Fixture::start();
     let port = mcpg_tests::free_port();
     let bindings = [

@@ -187,7 +187,7 @@ fn a_session_that_the_upstream_has_forgotten_is_begun_anew_or_refused() {
 
 #[test]
 fn sessions_of_a_server_that_gives_everybody_the_same_are_apart_here() {
-    let upstream = RawUpstream::start(|seen| {
+    let upstream = RawUpstream::unaided(|seen| {
         let message: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
         let id = &message["id"];
         match message["method"].as_str() {
@@ -235,7 +235,7 @@ struct Bench {
 impl Bench {
     /// `answer` gets the request and its id.
     fn start(more: &str, answer: impl Fn(&Seen, &Value) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        let bad = RawUpstream::start(move |seen| {
+        let bad = RawUpstream::unaided(move |seen| {
             let id = serde_json::from_slice::<Value>(&seen.body).unwrap_or_default()["id"].clone();
             answer(seen, &id)
         });

@@ -14,7 +14,9 @@ const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 #[test]
 fn nginx_sees_as_many_requests_as_were_answered() {
     let Some(nginx) = Nginx::start() else { return };
-    let gateway = scenes::open(&format!("http://127.0.0.1:{}/mcp", nginx.port)).start();
+    // It speaks no MCP, so the gateway is told what to take it for.
+    let upstream = format!("http://127.0.0.1:{}/mcp", nginx.port);
+    let gateway = scenes::open_with(&upstream, "", "    protocol: 2025-03-26\n").start();
     let smuggled = "GET /smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
     let in_body = r#"{"jsonrpc":"2.0","id":"\r\n\r\nGET /smuggled HTTP/1.1\r\n","method":"ping"}"#;
     let check = |case: &str, request: String, answers: usize| nginx.check(&gateway, case, &request, answers);

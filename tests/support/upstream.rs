@@ -63,6 +63,10 @@ struct Shared {
     open: AtomicU64,
     released: AtomicBool,
     stopped: AtomicBool,
+    /// Whether the gateway's questions about what the upstream speaks are answered without the script.
+    aided: bool,
+    /// A session that the gateway began to find out is not confirmed yet.
+    probed: AtomicBool,
 }
 
 /// A scripted upstream on a free port.
@@ -72,8 +76,18 @@ pub struct RawUpstream {
 }
 
 impl RawUpstream {
-    /// Answers each request with the steps that `script` gives for it.
+    /// Answers each request with the steps that `script` gives for it. What the gateway asks on its own account, to find out what
+    /// the upstream speaks, is answered without it and not remembered: it speaks both eras.
     pub fn start(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::begin(script, true)
+    }
+
+    /// Answers each request with the steps that `script` gives for it, whoever asks.
+    pub fn unaided(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::begin(script, false)
+    }
+
+    fn begin(script: impl Fn(&Seen) -> Vec<Step> + Send + Sync + 'static, aided: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("cannot listen");
         let address = listener.local_addr().expect("the socket is bound");
         let shared = Arc::new(Shared {
@@ -85,6 +99,8 @@ impl RawUpstream {
             open: AtomicU64::new(0),
             released: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            aided,
+            probed: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -182,6 +198,12 @@ impl Shared {
         stream.set_read_timeout(Some(2 * DEADLINE)).expect("the deadline is not zero");
         let mut unread = Vec::new();
         'connection: while let Some(seen) = self.request(&mut stream, &mut unread) {
+            if let Some(answer) = self.aided.then(|| self.aid(&seen)).flatten() {
+                if stream.write_all(&answer).is_err() {
+                    break;
+                }
+                continue;
+            }
             let steps = (self.script)(&seen);
             self.requests.lock().expect("no holder panics").push(seen);
             for step in steps {
@@ -191,6 +213,35 @@ impl Shared {
             }
         }
         self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// The answer to a question of the gateway's own.
+    fn aid(&self, seen: &Seen) -> Option<Vec<u8>> {
+        let message: Value = serde_json::from_slice(&seen.body).ok()?;
+        let method = message["method"].as_str()?;
+        if method == "notifications/initialized" {
+            return self.probed.swap(false, Ordering::SeqCst).then(|| ACCEPTED.to_vec());
+        }
+        let params = &message["params"];
+        let asks = [&params["clientInfo"], &params["_meta"]["io.modelcontextprotocol/clientInfo"]];
+        if !asks.iter().any(|client| client["name"] == "mcpg") {
+            return None;
+        }
+        let about = serde_json::json!({ "name": "scripted", "version": "1" });
+        let result = match method {
+            "server/discover" => serde_json::json!({
+                "resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": { "tools": {} },
+                "serverInfo": about, "ttlMs": 60_000, "cacheScope": "public",
+            }),
+            "initialize" => {
+                self.probed.store(true, Ordering::SeqCst);
+                let version = &params["protocolVersion"];
+                serde_json::json!({ "protocolVersion": version, "capabilities": { "tools": {} }, "serverInfo": about })
+            }
+            _ => return None,
+        };
+        let body = serde_json::json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+        Some(json_response(&body.to_string()))
     }
 
     /// Plays one step; false when the connection is at its end.

@@ -151,7 +151,7 @@ impl Call {
                 },
                 message = self.aside.next() => (true, message),
             };
-            if let Some(event) = self.hear(beside, message) {
+            if let Some(event) = self.hear(beside, &message) {
                 return event;
             }
         }
@@ -234,14 +234,14 @@ impl Call {
         Event::Ended
     }
 
-    fn hear(&mut self, beside: bool, message: Message) -> Option<Event> {
+    fn hear(&mut self, beside: bool, message: &Message) -> Option<Event> {
         let packet = match Packet::parse(&message.json, &self.limits) {
             Ok(packet) => packet,
             Err(_) if beside => return None,
             Err(error) => return Some(self.ended(End::Failed(error.into()))),
         };
         match &packet {
-            Packet::Result { .. } | Packet::Error { .. } => self.response(beside, &packet, &message),
+            Packet::Result { .. } | Packet::Error { .. } => self.response(beside, &packet, message),
             Packet::Request { id, method, params } => self.request(*id, method, params),
             Packet::Notification { method, params } => {
                 let own = self.token.as_deref().and_then(|raw| Json::parse(raw, &self.limits).ok());

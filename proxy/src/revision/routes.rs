@@ -64,6 +64,7 @@ pub struct Origin {
 }
 
 /// How an upstream is reached.
+#[allow(clippy::large_enum_variant, reason = "there are few, and each is in a place of its own")]
 pub enum Transport {
     /// MCP over Streamable HTTP.
     Http(HttpUpstream),

@@ -13,6 +13,7 @@ use super::connect::Http2Share;
 use crate::dispatch::Target;
 
 /// The body of an answer. Dropped before its end, it closes the connection, or resets the stream of an HTTP/2 one.
+#[allow(clippy::large_enum_variant, reason = "there are few, and each is in a place of its own")]
 pub(super) enum Body {
     /// Over HTTP/1.1.
     Http1 {

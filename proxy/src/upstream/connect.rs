@@ -21,6 +21,7 @@ pub struct Connectors {
 }
 
 /// A connection, or a share in one.
+#[allow(clippy::large_enum_variant, reason = "there are few, and each is in a place of its own")]
 pub(super) enum Connection {
     /// HTTP/1.1: nobody else uses it.
     Http1 {

@@ -72,15 +72,6 @@ impl Upstream {
         Self { address, seen, accepting }
     }
 
-    /// Serves answers of JSON-RPC by method: the status and body for it, `$id` standing for the id.
-    pub(crate) async fn json(answer: impl Fn(&Seen) -> (u16, String) + Send + Sync + 'static) -> Self {
-        Self::serve(move |seen| {
-            let (status, body) = answer(seen);
-            Act::Send(json(status, &body.replace("$id", &seen.id())))
-        })
-        .await
-    }
-
     /// A route to it, with further keys of the binding in YAML.
     pub(crate) async fn route(&self, more: &str) -> Arc<Route> {
         route(self.address, more).await

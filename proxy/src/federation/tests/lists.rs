@@ -103,6 +103,7 @@ async fn a_withheld_tool_is_not_listed_until_it_is_approved() {
     let world = World::new(&[("f", &fake)]).with_pins(pins);
     assert_eq!(world.all("a").await, "f.good");
     assert_eq!(world.all("a").await, "f.good");
+    world.pins.save();
     let rows = survey(&lock, &state, |_| mcpg_config::PinRules::default()).unwrap();
     let pending = rows.into_iter().filter_map(|row| Some((row.key, row.pending?.digest)));
     let chosen: Vec<_> = pending.collect();

@@ -110,7 +110,7 @@ fn without_a_folder_the_key_is_nobody_elses() {
 #[test]
 fn configured_keys_make_no_file_and_are_never_repeated_in_errors() {
     let base = tempfile::tempdir().unwrap();
-    let other = "ff".to_owned() + &HEX[2..];
+    let other = "ff".to_owned() + HEX.get(2..).unwrap();
     for (name, contents) in [("one", HEX), ("two", &other), ("bad", "hunter2hunter2")] {
         fs::write(base.path().join(name), contents).unwrap();
     }

@@ -218,7 +218,7 @@ async fn what_did_not_go_out_or_does_no_harm_is_sent_again() {
         let caller = caller("user:a");
         let outcome = route.exchange(&on_behalf(&caller), Outgoing { repeatable, ..request() }).await;
         assert!(matches!(outcome, Err(UpstreamError::Unavailable { sent: true, .. })));
-        assert_eq!(route.gate.metrics().retries.get() as usize, upstream.seen().len() - 1);
+        assert_eq!(route.gate.metrics().retries.get(), upstream.seen().len() as u64 - 1);
         upstream.seen().len()
     }
     assert_eq!(tries(true, 2).await, 3);

@@ -20,6 +20,7 @@ const TOTAL_MAX: usize = 4096;
 pub(super) struct Key([u8; 32]);
 
 /// The sessions of one upstream.
+#[derive(Default)]
 pub struct Leases {
     book: Arc<Mutex<Book>>,
 }
@@ -72,12 +73,6 @@ impl Key {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
         }
         Self(*hasher.finalize().as_bytes())
-    }
-}
-
-impl Default for Leases {
-    fn default() -> Self {
-        Self { book: Arc::default() }
     }
 }
 
