@@ -12,7 +12,7 @@ use mcpg_tests::client::{Client, capabilities};
 #[test]
 fn a_process_serves_clients_of_either_era() {
     for era in ["", "--only legacy", "--only modern"] {
-        for sessions in ["per_session"] {
+        for sessions in ["shared", "per_session"] {
             let gateway = bench(era, &format!("    sessions: {sessions}\n")).start();
             for (client_era, client) in Client::both(gateway.address(), "/mcp") {
                 let case = format!("{client_era} client, {era} {sessions} process");
@@ -119,7 +119,7 @@ fn a_program_that_is_not_there_is_found_out_before_anything_is_served() {
 
 #[test]
 fn sessions_share_a_process_only_where_configured() {
-    for (sessions, more) in [("per_session", 3)] {
+    for (sessions, more) in [("shared", 1), ("per_session", 3)] {
         let gateway = bench_script("--only legacy", &format!("    sessions: {sessions}\n"), NOTE_PID).start();
         let open = || Session::open_with(gateway.address(), "/mcp", None, capabilities());
         let all: Vec<Session> = (0..3).map(|_| open()).collect();
@@ -152,7 +152,7 @@ fn callers_that_share_a_process_get_their_own_answers() {
 
 #[test]
 fn a_cancelled_call_is_cancelled_in_the_process() {
-    let mut gateway = bench("--only legacy", "    sessions: per_session\n").start();
+    let mut gateway = bench("--only legacy", "    sessions: shared\n").start();
     let client = Client::modern(gateway.address(), "/mcp");
     let params = json!({ "name": "slow", "arguments": { "ms": 60_000 }, "_meta": { "progressToken": 1 } });
     let mut stream = client.begin("tools/call", params);

@@ -112,12 +112,18 @@ fn initialize_request(revision: Revision) -> String {
 /// Whether the answer to `server/discover` is that of a modern server: a result, or an error that only a modern one gives.
 fn is_modern(answer: &[u8], limits: &Limits) -> bool {
     let text = str::from_utf8(answer).unwrap_or_default();
-    let paths: [&[&str]; 2] = [&["result", "supportedVersions"], &["error", "code"]];
-    let Ok([versions, code]) = raw::find(text, paths, limits) else { return false };
-    let modern = [RpcError::UnsupportedVersion, RpcError::MissingClientCapability];
-    let is_modern_error = |code: &str| modern.iter().any(|error| error.code().to_string() == code);
-    versions.is_some_and(|versions| versions.is_array())
-        || code.is_some_and(|code| is_modern_error(code.text))
+    let paths: [&[&str]; 3] =
+        [&["result", "supportedVersions"], &["error", "code"], &["error", "data", "supported"]];
+    let Ok([versions, code, supported]) = raw::find(text, paths, limits) else { return false };
+    let lists = |versions: &raw::Raw<'_>| {
+        let versions = versions.as_strings(limits).unwrap_or_default();
+        versions.iter().any(|version| version == Revision::V2026_07_28.as_str())
+    };
+    let is = |error: RpcError| code.as_ref().is_some_and(|code| code.text == error.code().to_string());
+    versions.is_some_and(|versions| lists(&versions))
+        || is(RpcError::MissingClientCapability)
+        // A server that knows the error and says that it has sessions only is of their era.
+        || is(RpcError::UnsupportedVersion) && supported.is_none_or(|supported| lists(&supported))
 }
 
 /// The result of `initialize` without what only one caller can have.
