@@ -1,3 +1,5 @@
+//! Errors of one era as the other has them.
+
 use serde_json::{Value, json as j};
 
 use super::{json, object};

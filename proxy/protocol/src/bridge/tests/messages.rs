@@ -1,3 +1,5 @@
+//! Notifications and what may travel on which stream.
+
 use serde_json::json as j;
 
 use super::{json, limits, object, packet, value};

@@ -1,3 +1,5 @@
+//! What translation keeps, whatever the message.
+
 use proptest::prelude::*;
 use serde_json::{Value, json as j};
 

@@ -1,3 +1,5 @@
+//! What servers ask of clients, in both eras.
+
 use serde_json::{Value, json as j};
 
 use super::{json, limits, object, packet, value};

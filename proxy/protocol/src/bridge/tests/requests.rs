@@ -1,3 +1,5 @@
+//! Requests of one era as the other has them.
+
 use serde_json::json as j;
 
 use super::{json, request};

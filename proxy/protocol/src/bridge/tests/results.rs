@@ -1,3 +1,5 @@
+//! Results of one era as the other has them.
+
 use serde_json::{Value, json as j};
 
 use super::{json, limits, object};
