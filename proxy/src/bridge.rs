@@ -4,9 +4,9 @@
 //! | --- | --- | --- |
 //! | modern | legacy | [`modern_to_legacy`]: a leased session; what the upstream asks becomes `input_required`, and the call waits in it |
 //! | legacy | modern | [`legacy_to_modern`]: what the upstream requires is asked on the client's stream, and the call is repeated with it |
-//! | either | the same era, a process | [`same_era`]: messages pass as they are |
+//! | either | the same era, a process | [`same_era()`]: messages pass as they are |
 //!
-//! What a client says on its own (responses, notifications) finds its way by [`client_message`].
+//! What a client says on its own (responses, notifications) finds its way by [`client_message()`].
 //!
 //! Invariants:
 //! - A client is never asked for what it did not declare.

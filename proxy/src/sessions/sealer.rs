@@ -2,7 +2,9 @@
 //!
 //! A sealed value is base64url text (RFC 4648 section 5, no padding) of
 //!
-//!     version (1) | key id (4) | salt (24) | ciphertext | tag (16)
+//! ```text
+//! version (1) | key id (4) | salt (24) | ciphertext | tag (16)
+//! ```
 //!
 //! The salt is random. A keyed BLAKE3 of it and of everything else that is public gives a key and a nonce for AES-256-GCM that
 //! are used once, so however many values one key seals, no nonce is ever used twice. Version, key id and purpose are

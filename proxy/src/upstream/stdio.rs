@@ -9,8 +9,8 @@
 //! | `per_session` | a process for each session | a process for each caller |
 //! | `shared` | one process, one session of the gateway's own | one process |
 //!
-//! INVARIANT: an answer reaches the request that it is of, or nobody ([`mux`]). INVARIANT: a process ends with the binding
-//! ([`keeper`]), and nothing of it is left.
+//! INVARIANT: an answer reaches the request that it is of, or nobody (`mux`). INVARIANT: a process ends with the binding
+//! (`keeper`), and nothing of it is left.
 //!
 //! Sources: MCP 2026-07-28 and 2025-11-25 `basic/transports/stdio`.
 

@@ -117,7 +117,8 @@ fn is_modern(answer: &[u8], limits: &Limits) -> bool {
     let Ok([versions, code, supported]) = raw::find(text, paths, limits) else { return false };
     let lists = |versions: &raw::Raw<'_>| {
         let versions = versions.as_strings(limits).unwrap_or_default();
-        versions.iter().any(|version| version == Revision::V2026_07_28.as_str())
+        // Revisions are dates: later ones are of the modern era too, if none that is spoken here.
+        versions.iter().any(|version| **version >= *Revision::V2026_07_28.as_str())
     };
     let is = |error: RpcError| code.as_ref().is_some_and(|code| code.text == error.code().to_string());
     versions.is_some_and(|versions| lists(&versions))
@@ -142,6 +143,7 @@ mod tests {
         for (answer, modern) in [
             (r#"{"id":0,"result":{"supportedVersions":["2026-07-28"],"capabilities":{}}}"#, true),
             (r#"{"id":0,"error":{"code":-32022,"message":"","data":{"supported":["2027-01-01"]}}}"#, true),
+            (r#"{"id":0,"error":{"code":-32022,"message":"","data":{"supported":["2025-11-25"]}}}"#, false),
             (r#"{"id":0,"error":{"code":-32601,"message":"method not found"}}"#, false),
             (r#"{"id":0,"error":{"code":-32602,"message":"before initialize"}}"#, false),
             (r#"{"id":0,"result":{}}"#, false),
