@@ -33,6 +33,7 @@ mod limits;
 mod next_hop;
 mod pinning;
 mod policy;
+mod processes;
 mod rate_limit;
 mod redaction;
 mod reload;

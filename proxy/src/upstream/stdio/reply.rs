@@ -7,12 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use mcpg_protocol::streams::Change;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::{Message, MessageStream, Reply, UpstreamError};
 use super::outlet::{Inlet, Piece};
 use super::process::{Process, gone};
+
+/// Messages of an answer that is read as a whole, and their bytes.
+const COLLECTED_MAX: usize = 256;
+const COLLECTED_BYTES_MAX: usize = 16 << 20;
 
 /// The messages of one request. Dropped before its end, it gives the request up.
 pub(super) struct Answer {
@@ -55,13 +60,18 @@ impl Answer {
         }
     }
 
-    /// All messages to the end.
+    /// All messages to the end, which must be near.
     pub(super) async fn collect(mut self, patience: Duration) -> Result<Vec<Bytes>, UpstreamError> {
         let mut messages = Vec::new();
+        let mut bytes = 0_usize;
         loop {
             match timeout(patience, self.piece(None)).await {
                 Ok(Ok(Some(piece))) => {
+                    bytes = bytes.saturating_add(piece.message.len());
                     messages.push(piece.message);
+                    if messages.len() > COLLECTED_MAX || bytes > COLLECTED_BYTES_MAX {
+                        return Err(UpstreamError::TooLarge);
+                    }
                     if piece.last {
                         return Ok(messages);
                     }
@@ -130,16 +140,31 @@ impl MessageStream for Listened {
 }
 
 /// What a process says to everybody.
-pub(super) struct Overheard(pub(super) broadcast::Receiver<Bytes>);
+pub(super) struct Overheard {
+    events: broadcast::Receiver<Bytes>,
+    /// To be said first.
+    owed: VecDeque<Bytes>,
+}
+
+impl Overheard {
+    pub(super) fn new(events: broadcast::Receiver<Bytes>) -> Self {
+        Self { events, owed: VecDeque::new() }
+    }
+}
 
 #[async_trait]
 impl MessageStream for Overheard {
     async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
         loop {
-            match self.0.recv().await {
+            if let Some(text) = self.owed.pop_front() {
+                return Ok(Some(message(text)));
+            }
+            match self.events.recv().await {
                 Ok(text) => return Ok(Some(message(text))),
-                // They say that something changed: a later one says it too.
-                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                // What was missed may have been that a list changed: whoever looks again has missed nothing.
+                Err(broadcast::error::RecvError::Lagged(_)) => {
+                    self.owed = Change::ALL.map(|change| change.message(None).into()).into();
+                }
                 Err(broadcast::error::RecvError::Closed) => return Ok(None),
             }
         }
