@@ -48,7 +48,7 @@ pub use modern::ModernRequest;
 pub use response::{Incoming, RpcFailure};
 pub(crate) use session::refused;
 pub use session::{Initialized, UpstreamSession};
-pub use standing::{Discovered, Eras, LegacyStanding, Standing};
+pub use standing::{Eras, LegacyStanding, Standing};
 
 /// For whom the gateway speaks to an upstream.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
-//! Which eras an upstream speaks, and what it says of itself in each.
+//! Which eras an upstream speaks.
 //!
 //! It is asked once and remembered: the era is a property of the server, not of a request. After [`FRESH`], or when an answer
 //! raises doubt, it is asked again in the background while the old answer serves. However many want to know at a time, one
-//! asks.
+//! asks. Only the era is kept: what an upstream says of itself may be for the caller who asked.
 //!
 //! Sources: MCP 2026-07-28 `basic/versioning` ("Backward Compatibility") and `basic/transports/streamable-http` (likewise).
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use mcpg_protocol::{Era, Revision};
 
 use self::remembered::Remembered;
-use super::{Initialized, OnBehalf, UpstreamError};
+use super::{OnBehalf, UpstreamError};
 use crate::revision::Route;
 
 /// How long an answer serves before it is asked for again.
@@ -24,26 +24,19 @@ const FRESH: Duration = Duration::from_secs(10 * 60);
 const DOUBT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What an upstream speaks. At least one era; both are known only of one that was asked for both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
-    /// What it says to `server/discover`, if it speaks 2026-07-28.
-    pub modern: Option<Discovered>,
-    /// What it says to `initialize`, if it was asked and speaks a revision with sessions.
+    /// Whether it speaks 2026-07-28.
+    pub modern: bool,
+    /// How it begins sessions, if it was asked and does.
     pub legacy: Option<LegacyStanding>,
 }
 
-/// What an upstream of the modern era says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Discovered {
-    /// The raw text of the result of `server/discover`.
-    pub result: Box<str>,
-}
-
-/// What an upstream of the legacy era says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How an upstream begins sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LegacyStanding {
-    /// What it agreed to, and the raw text of the result of `initialize`.
-    pub initialized: Initialized,
+    /// The revision that it agrees to.
+    pub protocol: Revision,
     /// Whether it gives sessions an id.
     pub has_session_ids: bool,
 }
@@ -69,15 +62,13 @@ impl Route {
     ///
     /// # Errors
     /// When it does not say: it cannot be reached, wants other credentials, or speaks no revision that is known here.
-    pub async fn standing(
-        self: &Arc<Self>,
-        on_behalf: &OnBehalf<'_>,
-    ) -> Result<Arc<Standing>, UpstreamError> {
+    pub async fn standing(self: &Arc<Self>, on_behalf: &OnBehalf<'_>) -> Result<Standing, UpstreamError> {
         let (route, behalf) = (Arc::clone(self), on_behalf.to_owned());
-        self.eras.standing.known_or(move || async move { route.detect(&behalf.borrow()).await }).await
+        let ask = move || async move { route.detect(&behalf.borrow()).await };
+        Ok(*self.eras.standing.known_or(ask).await?)
     }
 
-    /// What the upstream says to `initialize`; none if it speaks the modern era only.
+    /// How the upstream begins sessions; none if it speaks the modern era only.
     ///
     /// # Errors
     /// As [`Route::standing`].
@@ -86,12 +77,12 @@ impl Route {
         on_behalf: &OnBehalf<'_>,
     ) -> Result<Option<LegacyStanding>, UpstreamError> {
         let standing = self.standing(on_behalf).await?;
-        if standing.legacy.is_some() || standing.modern.is_none() {
-            return Ok(standing.legacy.clone());
+        if standing.legacy.is_some() || !standing.modern {
+            return Ok(standing.legacy);
         }
         let (route, behalf) = (Arc::clone(self), on_behalf.to_owned());
         let ask = move || async move { route.detect_legacy_beside_modern(&behalf.borrow()).await };
-        Ok((*self.eras.legacy.known_or(ask).await?).clone())
+        Ok(*self.eras.legacy.known_or(ask).await?)
     }
 
     /// The era in which the upstream is spoken to for a client of `client`: the client's own, if the upstream speaks it.
@@ -107,7 +98,7 @@ impl Route {
             return Ok(era);
         }
         Ok(match client {
-            Era::Modern if self.standing(on_behalf).await?.modern.is_some() => Era::Modern,
+            Era::Modern if self.standing(on_behalf).await?.modern => Era::Modern,
             Era::Legacy if self.legacy_standing(on_behalf).await?.is_none() => Era::Modern,
             Era::Modern | Era::Legacy => Era::Legacy,
         })
@@ -120,7 +111,7 @@ impl Route {
         }
         let standing = self.eras.standing.fresh()?;
         match client {
-            _ if standing.modern.is_none() => Some(Era::Legacy),
+            _ if !standing.modern => Some(Era::Legacy),
             Era::Modern => Some(Era::Modern),
             Era::Legacy => {
                 let legacy = self.eras.legacy.fresh()?;

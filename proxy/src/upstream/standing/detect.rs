@@ -3,14 +3,14 @@
 //! | answer to `server/discover` | means |
 //! | --- | --- |
 //! | a result whose `supportedVersions` name 2026-07-28 | modern |
-//! | -32020, -32021, or -32022 that supports 2026-07-28 | modern, though it says nothing of itself |
+//! | -32020, -32021, or -32022 that supports 2026-07-28 | modern |
 //! | 401, 403, 429, 502 to 504, no connection | nothing: an error |
 //! | anything else, nothing at all in time | not known: `initialize` is tried |
 //!
 //! | answer to `initialize` | means |
 //! | --- | --- |
 //! | a result with a revision known here | legacy |
-//! | one of the modern errors above | modern, though it says nothing of itself |
+//! | one of the modern errors above | modern |
 //! | anything else | an error |
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use mcpg_protocol::{Era, Revision};
 use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::{Discovered, LegacyStanding, Standing};
+use super::{LegacyStanding, Standing};
 use crate::revision::{Route, Transport};
 use crate::upstream::session::refused;
 use crate::upstream::{ClientProfile, ModernRequest, OnBehalf, UpstreamError, UpstreamSession};
@@ -33,12 +33,12 @@ const INITIALIZE_TIME_MAX: Duration = Duration::from_secs(10);
 /// Some processes load themselves over the network when they are started.
 const PROCESS_START_TIME: Duration = Duration::from_secs(30);
 const DISCOVER_ID: &str = r#""mcpg-discover""#;
-/// What is known of a modern upstream that does not answer `server/discover` with a result.
-const SILENT: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{}}"#;
+const MODERN: Standing = Standing { modern: true, legacy: None };
 
 /// What an answer to `server/discover` tells.
+#[derive(Clone, Copy)]
 enum Told {
-    Modern(Discovered),
+    Modern,
     /// Nothing for sure.
     Unclear,
 }
@@ -52,21 +52,19 @@ impl Route {
         let asks_modern = self.eras.pinned.is_none_or(|pinned| pinned.era() == Era::Modern);
         if asks_modern {
             match timeout(self.patience(DISCOVER_TIME_MAX), self.discover(on_behalf)).await {
-                Ok(Ok(Told::Modern(discovered))) => return Ok(modern(discovered)),
+                Ok(Ok(Told::Modern)) => return Ok(MODERN),
                 Ok(Err(error)) if !matches!(error, UpstreamError::Timeout { sent: true }) => {
                     return Err(error);
                 }
                 Ok(Ok(Told::Unclear)) | Ok(Err(_)) | Err(_) => {}
             }
             if self.eras.pinned.is_some() {
-                return Ok(modern(Discovered { result: SILENT.into() }));
+                return Ok(MODERN);
             }
         }
         match self.initialize(on_behalf).await {
-            Ok(legacy) => Ok(Standing { modern: None, legacy: Some(legacy) }),
-            Err(UpstreamError::Refused(failure)) if failure.is_modern() => {
-                Ok(modern(Discovered { result: SILENT.into() }))
-            }
+            Ok(legacy) => Ok(Standing { modern: false, legacy: Some(legacy) }),
+            Err(UpstreamError::Refused(failure)) if failure.is_modern() => Ok(MODERN),
             Err(error) => Err(error),
         }
     }
@@ -121,11 +119,10 @@ impl Route {
         let incoming = message.incoming()?;
         if let Some(result) = incoming.result {
             let is_modern = supported(result.get()).iter().any(|text| text == Revision::V2026_07_28.as_str());
-            let told = Told::Modern(Discovered { result: result.get().into() });
-            return Ok(if is_modern { told } else { Told::Unclear });
+            return Ok(if is_modern { Told::Modern } else { Told::Unclear });
         }
         Ok(match incoming.failure() {
-            Some(failure) if failure.is_modern() => Told::Modern(Discovered { result: SILENT.into() }),
+            Some(failure) if failure.is_modern() => Told::Modern,
             _ => Told::Unclear,
         })
     }
@@ -139,21 +136,17 @@ impl Route {
             if let Err(error) = session.close(on_behalf).await {
                 tracing::debug!(binding = self.id, %error, "a session was not ended");
             }
-            Ok(LegacyStanding { initialized, has_session_ids })
+            Ok(LegacyStanding { protocol: initialized.protocol, has_session_ids })
         };
         let standing = timeout(self.patience(INITIALIZE_TIME_MAX), ask).await;
         let standing = standing.unwrap_or(Err(UpstreamError::Timeout { sent: true }))?;
         match self.eras.pinned {
-            Some(pinned) if pinned != standing.initialized.protocol => Err(UpstreamError::Invalid(
-                format!("`protocol` says {pinned}, the upstream {}", standing.initialized.protocol).into(),
+            Some(pinned) if pinned != standing.protocol => Err(UpstreamError::Invalid(
+                format!("`protocol` says {pinned}, the upstream {}", standing.protocol).into(),
             )),
             _ => Ok(standing),
         }
     }
-}
-
-fn modern(discovered: Discovered) -> Standing {
-    Standing { modern: Some(discovered), legacy: None }
 }
 
 /// Whether a status says nothing of the era.

@@ -50,7 +50,7 @@ async fn check(discover: Told, initialize: Told, expected: Result<Era, &str>, wh
     let standing = route.standing(&on_behalf(&caller)).await;
     match (standing, expected) {
         (Ok(standing), Ok(era)) => {
-            let found = if standing.modern.is_some() { Era::Modern } else { Era::Legacy };
+            let found = if standing.modern { Era::Modern } else { Era::Legacy };
             assert_eq!(found, era, "{what}");
             assert_eq!(standing.legacy.is_some(), era == Era::Legacy, "{what}");
             assert_eq!(route.known_era_for(Era::Modern), Some(era), "{what}");
@@ -133,7 +133,7 @@ async fn an_upstream_that_leaves_the_question_open_is_asked_the_other() {
     let route = upstream.route("").await;
     let caller = caller("user:a");
     let standing = route.standing(&on_behalf(&caller)).await.unwrap();
-    assert!(standing.modern.is_none() && standing.legacy.is_some());
+    assert!(!standing.modern && standing.legacy.is_some());
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn the_operator_has_the_last_word() {
     let caller = caller("user:a");
     assert_eq!(route.known_era_for(Era::Modern), Some(Era::Legacy));
     let standing = route.standing(&on_behalf(&caller)).await.unwrap();
-    assert_eq!(standing.legacy.as_ref().unwrap().initialized.protocol, Revision::V2025_11_25);
+    assert_eq!(standing.legacy.unwrap().protocol, Revision::V2025_11_25);
     assert!(!legacy.asked().contains(&"server/discover".to_owned()));
 
     let route = legacy.route("protocol: 2025-06-18").await;
@@ -174,7 +174,7 @@ async fn the_operator_has_the_last_word() {
     let silent = upstream(Empty(404), Json(200, INITIALIZED)).await;
     let route = silent.route("protocol: 2026-07-28").await;
     assert_eq!(route.known_era_for(Era::Legacy), Some(Era::Modern));
-    assert!(route.standing(&on_behalf(&caller)).await.unwrap().modern.is_some());
+    assert!(route.standing(&on_behalf(&caller)).await.unwrap().modern);
     assert_eq!(silent.asked(), ["server/discover"]);
 }
 
