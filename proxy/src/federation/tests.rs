@@ -4,6 +4,7 @@ mod fetching;
 mod lists;
 mod names;
 mod privacy;
+mod served;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
