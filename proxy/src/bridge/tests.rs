@@ -1,1 +1,9 @@
+//! Bridged calls against scripted upstreams and clients.
 
+mod messages;
+mod parked;
+mod relayed;
+mod stage;
+mod state;
+mod to_legacy;
+mod to_modern;

@@ -107,7 +107,9 @@ impl Shared {
     pub(super) async fn listen(&self, common: &Arc<Common>) -> Result<Reply, UpstreamError> {
         let live = self.live(common).await?;
         match live.handshake {
-            Handshake::Sessions { .. } => Ok(reply(true, Box::new(Overheard::new(common.events.subscribe())))),
+            Handshake::Sessions { .. } => {
+                Ok(reply(true, Box::new(Overheard::new(common.events.subscribe()))))
+            }
             Handshake::Stateless => Ok(super::silent(StatusCode::METHOD_NOT_ALLOWED)),
         }
     }
