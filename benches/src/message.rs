@@ -49,6 +49,21 @@ pub fn request(path: &str, index: usize, bytes: usize, key: Option<&str>) -> Vec
     .into_bytes()
 }
 
+/// A whole HTTP/1.1 request to `path` that listens for changes of tools.
+pub fn listen(path: &str) -> Vec<u8> {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{{META},"notifications":{{"toolsListChanged":true}}}}}}"#
+    );
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench/1.0\r\n\
+         Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n\
+         MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 fn compose(tool: &str, filler: &str) -> String {
     format!(
         concat!(

@@ -73,7 +73,7 @@ fn measure(rung: &Rung, options: &Options, connections: usize) -> anyhow::Result
 }
 
 /// Raises the limit of descriptors as far as it goes; programs started from here inherit it.
-fn allowed(wanted: usize) -> anyhow::Result<usize> {
+pub(crate) fn allowed(wanted: usize) -> anyhow::Result<usize> {
     let limit = getrlimit(Resource::Nofile);
     let hard = limit.maximum.unwrap_or(u64::MAX);
     setrlimit(Resource::Nofile, Rlimit { current: Some(hard), maximum: limit.maximum })?;

@@ -13,6 +13,7 @@ mod gate;
 mod idle;
 mod ladder;
 mod load;
+mod streams;
 mod upstream;
 
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Ladder(ladder::Options),
     /// Resident memory of idle keep-alive connections.
     Idle(idle::Options),
+    /// Memory of open subscription streams.
+    Streams(streams::Options),
     /// Instruction counts against their budgets.
     Gate(gate::Options),
     /// Load on one address, by hand.
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Ladder(options) => ladder::run(&options),
         Command::Idle(options) => idle::run(&options),
+        Command::Streams(options) => streams::run(&options),
         Command::Gate(options) => gate::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Bare(options) => bare::run(&options),
