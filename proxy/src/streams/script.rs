@@ -69,6 +69,8 @@ impl MessageStream for Heard {
     async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
         self.0.recv().await.transpose()
     }
+
+    fn outlast(&mut self) {}
 }
 
 /// A message of a stream.

@@ -60,7 +60,7 @@ pub trait MessageStream: Send {
     async fn next(&mut self) -> Result<Option<Message>, UpstreamError>;
 
     /// From now on it may last, like a stream that was asked for as lasting: it has no deadline, and takes no place from calls.
-    fn outlast(&mut self) {}
+    fn outlast(&mut self);
 }
 
 /// One message.
@@ -156,6 +156,10 @@ impl MessageStream for Preceded {
             Some(first) => Ok(Some(first)),
             None => self.rest.next().await,
         }
+    }
+
+    fn outlast(&mut self) {
+        self.rest.outlast();
     }
 }
 

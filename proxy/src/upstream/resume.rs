@@ -24,7 +24,8 @@ struct Resuming {
     behalf: Behalf,
     /// The raw id of the request.
     id: Box<str>,
-    deadline: Instant,
+    /// None once it may last.
+    deadline: Option<Instant>,
     state: State,
     answered: bool,
     last_event_id: Option<Box<str>>,
@@ -52,7 +53,7 @@ impl Reply {
             session: session.clone(),
             behalf: on_behalf.to_owned(),
             id,
-            deadline,
+            deadline: Some(deadline),
             state: State::Reading(messages),
             answered: false,
             last_event_id: None,
@@ -77,13 +78,26 @@ impl MessageStream for Resuming {
                 },
                 State::Waiting(until) => {
                     let until = *until;
-                    let resumed = timeout_at(self.deadline, self.resume(until)).await;
-                    match resumed.unwrap_or(Err(UpstreamError::Timeout { sent: true }))? {
+                    let resumed = match self.deadline {
+                        Some(deadline) => {
+                            let late = Err(UpstreamError::Timeout { sent: true });
+                            timeout_at(deadline, self.resume(until)).await.unwrap_or(late)
+                        }
+                        None => self.resume(until).await,
+                    };
+                    match resumed? {
                         Some(reply) => self.state = State::Reading(reply.messages),
                         None => return Ok(None),
                     }
                 }
             }
+        }
+    }
+
+    fn outlast(&mut self) {
+        self.deadline = None;
+        if let State::Reading(messages) = &mut self.state {
+            messages.outlast();
         }
     }
 }

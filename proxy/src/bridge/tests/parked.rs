@@ -32,6 +32,8 @@ impl MessageStream for Said {
         let said = self.0.recv().await;
         Ok(said.map(|said| Message { json: Bytes::from(said.to_string()), ..Message::default() }))
     }
+
+    fn outlast(&mut self) {}
 }
 
 #[async_trait]

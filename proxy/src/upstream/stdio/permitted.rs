@@ -64,4 +64,11 @@ impl MessageStream for Permitted {
         }
         next
     }
+
+    fn outlast(&mut self) {
+        self.messages.outlast();
+        if let Some(permit) = self.permit.take() {
+            permit.outcome(Outcome::Answered);
+        }
+    }
 }

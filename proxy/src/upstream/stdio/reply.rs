@@ -123,6 +123,11 @@ impl MessageStream for Answer {
         };
         Ok(piece.map(|piece| message(piece.message)))
     }
+
+    fn outlast(&mut self) {
+        self.manner.deadline = None;
+        self.manner.patience = None;
+    }
 }
 
 /// What a process says outside of requests, for as long as somebody listens.
@@ -137,6 +142,9 @@ impl MessageStream for Listened {
     async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
         Ok(self.inlet.next().await?.map(|piece| message(piece.message)))
     }
+
+    /// It lasts anyway, and takes no place.
+    fn outlast(&mut self) {}
 }
 
 /// What a process says to everybody.
@@ -169,6 +177,9 @@ impl MessageStream for Overheard {
             }
         }
     }
+
+    /// It lasts anyway, and takes no place.
+    fn outlast(&mut self) {}
 }
 
 /// Messages that are there already.
@@ -180,6 +191,8 @@ impl MessageStream for Said {
     async fn next(&mut self) -> Result<Option<Message>, UpstreamError> {
         Ok(self.0.pop_front().map(message))
     }
+
+    fn outlast(&mut self) {}
 }
 
 /// A reply of these messages.
