@@ -13,7 +13,8 @@ use crate::sessions::{Sealer, SessionKey};
 const BOUND: Bound = Bound { caller: [1; 32], subject: [2; 32], instance: [3; 16] };
 
 fn sealer(digit: char) -> Sealer {
-    let key: String = format!("{digit}1").repeat(32);
+    // Of more than one byte: a repeated one is refused as no key.
+    let key: String = format!("{digit}1{digit}2").repeat(16);
     Sealer::new(vec![SessionKey::parse(key.as_bytes()).unwrap()]).unwrap()
 }
 

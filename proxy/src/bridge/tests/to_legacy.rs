@@ -599,10 +599,8 @@ async fn calls_that_wait_are_bounded() {
     let stage = Stage::with(&legacy.upstream, "calls: {concurrency_max: 2}").await;
     // Twice what runs at a time: those that wait take no place.
     for _ in 0..8 {
-        assert_eq!(
-            answered(&stage, &call("c", &elicits())).await.answer()["result"]["resultType"],
-            "input_required"
-        );
+        let client = answered(&stage, &call("c", &elicits())).await;
+        assert_eq!(client.answer()["result"]["resultType"], "input_required", "{}", client.answer());
     }
     let refused = answered(&stage, &call("c", &elicits())).await;
     assert_eq!(refused.json.as_ref().map(|(status, _)| *status), Some(503));

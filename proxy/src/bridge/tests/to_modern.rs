@@ -153,7 +153,7 @@ async fn a_call_says_who_asks_and_is_answered_in_the_legacy_form() {
 async fn what_an_upstream_requires_is_asked_and_the_call_repeated() {
     let url = json!({"method": "elicitation/create", "params": {"mode": "url", "message": "m", "url": "https://x.test/"}});
     let upstream = upstream(vec![
-        requires(&json!({"b": form(), "a": {"method": "roots/list"}}), "state-1"),
+        requires(&json!({"a": {"method": "roots/list"}, "b": form()}), "state-1"),
         requires(&json!({"page": url}), "state-2"),
         done("at last"),
     ])
@@ -163,7 +163,7 @@ async fn what_an_upstream_requires_is_asked_and_the_call_repeated() {
     let mut client = answering(
         &stage,
         vec![
-            // In the order of the upstream's map, which is by key for this one.
+            // In the order of the upstream's map.
             json!({"result": {"roots": []}}),
             json!({"result": name}),
             json!({"result": {"action": "accept"}}),
@@ -415,7 +415,8 @@ async fn a_client_that_cancels_closes_the_upstreams_stream() {
     let stage = Stage::new(&upstream).await;
     let mut client = Recorder::default();
     let request = call();
-    let (served, ()) = tokio::join!(serve(&stage, LEGACY, &json!({}), &request, &mut client), async {
+    let nothing = json!({});
+    let (served, ()) = tokio::join!(serve(&stage, LEGACY, &nothing, &request, &mut client), async {
         let (_, to) = begun.recv().await.unwrap();
         assert_eq!(local(&stage).cancel("7"), Some(Some("files".into())));
         // The upstream sees its connection close.
@@ -433,7 +434,8 @@ async fn a_client_that_loses_its_connection_has_not_cancelled() {
     let (leave, leaves) = watch::channel(false);
     let mut client = Recorder::default().leaving(leaves);
     let request = call();
-    let (served, ()) = tokio::join!(serve(&stage, LEGACY, &json!({}), &request, &mut client), async {
+    let nothing = json!({});
+    let (served, ()) = tokio::join!(serve(&stage, LEGACY, &nothing, &request, &mut client), async {
         let (id, to) = begun.recv().await.unwrap();
         leave.send(true).unwrap();
         let mut result = done("for nobody");
