@@ -59,7 +59,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let after = gateway.resident_kib()?;
     let counted = streams.saturating_sub(WARM_UP).max(1);
     let each = after.saturating_sub(before) as f64 / counted as f64;
-    println!("{:<12}{:>10}{:>14}{:>14}{:>12}{:>12}", "streams", "open", "MiB in all", "KiB/stream", "upstream", "told in ms");
+    println!(
+        "{:<12}{:>10}{:>14}{:>14}{:>12}{:>12}",
+        "streams", "open", "MiB in all", "KiB/stream", "upstream", "told in ms"
+    );
     let upstream_streams = upstream.streams();
     let told = tell(&upstream, &mut open)?;
     println!(
@@ -136,7 +139,9 @@ impl Upstream {
 
     fn say(&self, message: &'static str) {
         if let Ok(listeners) = self.listeners.lock() {
-            listeners.iter().for_each(|listener| drop(listener.send(message)));
+            for listener in listeners.iter() {
+                let _ = listener.send(message);
+            }
         }
     }
 }
@@ -149,7 +154,9 @@ fn serve(mut stream: TcpStream, listeners: &Mutex<Vec<mpsc::Sender<&'static str>
             if let Ok(mut listeners) = listeners.lock() {
                 listeners.push(sender);
             }
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            stream.write_all(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+            )?;
             let acknowledged = r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":"x"},"notifications":{"toolsListChanged":true}}}"#;
             for message in std::iter::once(acknowledged).chain(said) {
                 let event = format!("data: {message}\n\n");
@@ -158,9 +165,14 @@ fn serve(mut stream: TcpStream, listeners: &Mutex<Vec<mpsc::Sender<&'static str>
             return Ok(());
         }
         let result = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{"listChanged":true}},"serverInfo":{"name":"bench","version":"1"},"ttlMs":60000,"cacheScope":"public"}"#;
-        let id = request.split_once("\"id\":").map_or("null", |(_, rest)| rest.split([',', '}']).next().unwrap_or("null"));
+        let id = request
+            .split_once("\"id\":")
+            .map_or("null", |(_, rest)| rest.split([',', '}']).next().unwrap_or("null"));
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#);
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         stream.write_all((head + &body).as_bytes())?;
     }
     Ok(())

@@ -121,6 +121,8 @@ pub(super) fn modern(id: &str, method: &str, params: Value, capabilities: &Value
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
 }
 
+type Reaction = Box<dyn FnMut(&Value) + Send>;
+
 /// A client that notes what it gets, and may react to it.
 #[derive(Default)]
 pub(super) struct Recorder {
@@ -132,7 +134,7 @@ pub(super) struct Recorder {
     pub(super) empty: Option<u16>,
     pub(super) finished: bool,
     streaming: bool,
-    on_event: Option<Box<dyn FnMut(&Value) + Send>>,
+    on_event: Option<Reaction>,
     leaves: Option<watch::Receiver<bool>>,
 }
 

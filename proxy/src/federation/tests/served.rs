@@ -127,7 +127,7 @@ impl Bench {
     }
 
     /// A request of the legacy era.
-    fn legacy(&self, method: &str, params: Value) -> Admitted {
+    fn legacy(&self, method: &str, params: &Value) -> Admitted {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.admitted(Protocol::V2025_11_25, &body)
     }
@@ -239,7 +239,7 @@ async fn a_modern_client_lists_upstreams_of_both_eras() {
 async fn a_legacy_client_gets_no_member_of_another_era() {
     let (new, old) = (modern().await, legacy(&Arc::default()).await);
     let bench = Bench::new(&[("new", &new), ("old", &old)], "").await;
-    let (status, answer) = bench.list(&bench.legacy("tools/list", json!({}))).await;
+    let (status, answer) = bench.list(&bench.legacy("tools/list", &json!({}))).await;
     assert_eq!(status, 200);
     let expected = json!([{"name": "new.new", "inputSchema": {"type": "object"}}, {"name": "old.old"}]);
     assert_eq!(answer, json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": expected}}));
@@ -310,7 +310,7 @@ async fn a_cursor_that_leads_nowhere_is_a_fault_of_the_client() {
         let (status, answer) =
             bench.list(&bench.modern("tools/list", json!({"cursor": cursor}), &json!({}))).await;
         assert_eq!((status, &answer["error"]["code"]), (400, &json!(-32602)));
-        let (status, answer) = bench.list(&bench.legacy("tools/list", json!({"cursor": cursor}))).await;
+        let (status, answer) = bench.list(&bench.legacy("tools/list", &json!({"cursor": cursor}))).await;
         assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32602)));
     }
 }
@@ -363,7 +363,7 @@ async fn an_endpoint_says_what_its_bindings_say() {
 async fn a_session_begins_with_those_behind_it() {
     let (new, old) = (modern().await, legacy(&Arc::default()).await);
     let bench = Bench::new(&[("new", &new), ("old", &old)], "").await;
-    let admitted = bench.legacy("initialize", json!({}));
+    let admitted = bench.legacy("initialize", &json!({}));
     let client = ClientProfile {
         protocol: Protocol::V2025_11_25,
         capabilities: r#"{"roots":{}}"#.into(),
