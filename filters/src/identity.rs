@@ -7,6 +7,7 @@
 
 pub mod anonymous;
 pub mod api_key;
+pub mod jwt;
 
 use std::sync::Arc;
 use std::time::SystemTime;
