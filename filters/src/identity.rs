@@ -7,116 +7,18 @@
 
 pub mod anonymous;
 pub mod api_key;
+pub mod certificate;
+mod credentials;
 pub mod jwt;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::HeaderMap;
-use http::header::{AUTHORIZATION, HeaderName};
 use mcpg_sdk::{AuthMethod, Caller};
 
 use anonymous::Anonymous;
 use api_key::ApiKeys;
-
-const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-
-/// What a request presents to prove its caller, borrowed from it.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct Credentials<'a> {
-    /// The values of `Authorization`.
-    pub authorization: Presented<'a>,
-    /// The values of `X-API-Key`.
-    pub api_key: Presented<'a>,
-}
-
-impl<'a> Credentials<'a> {
-    /// Reads them from a request's headers.
-    pub fn from_headers(headers: &'a HeaderMap) -> Self {
-        let values = |name| headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes);
-        Self { authorization: values(AUTHORIZATION).collect(), api_key: values(X_API_KEY).collect() }
-    }
-
-    /// Whether the request presents any credential at all.
-    pub fn is_empty(&self) -> bool {
-        matches!((self.authorization, self.api_key), (Presented::Nothing, Presented::Nothing))
-    }
-}
-
-/// [`Credentials`] of their own, for a request that lasts and is identified again.
-#[derive(Clone, Default)]
-pub struct KeptCredentials {
-    authorization: Kept,
-    api_key: Kept,
-}
-
-#[derive(Clone, Default)]
-enum Kept {
-    #[default]
-    Nothing,
-    Once(mcpg_sdk::Secret),
-    Repeated,
-}
-
-impl Credentials<'_> {
-    /// The same, of their own.
-    pub fn to_kept(&self) -> KeptCredentials {
-        let keep = |presented| match presented {
-            Presented::Nothing => Kept::Nothing,
-            Presented::Once(value) => Kept::Once(mcpg_sdk::Secret::new(value.to_vec())),
-            Presented::Repeated => Kept::Repeated,
-        };
-        KeptCredentials { authorization: keep(self.authorization), api_key: keep(self.api_key) }
-    }
-}
-
-impl KeptCredentials {
-    /// The same, borrowed.
-    pub fn borrow(&self) -> Credentials<'_> {
-        fn presented(kept: &Kept) -> Presented<'_> {
-            match kept {
-                Kept::Nothing => Presented::Nothing,
-                Kept::Once(value) => Presented::Once(value.expose()),
-                Kept::Repeated => Presented::Repeated,
-            }
-        }
-        Credentials { authorization: presented(&self.authorization), api_key: presented(&self.api_key) }
-    }
-}
-
-/// The values of one header that may be there once.
-#[derive(Clone, Copy, Default)]
-pub enum Presented<'a> {
-    /// The header is not there.
-    #[default]
-    Nothing,
-    /// Its one value.
-    Once(&'a [u8]),
-    /// More than one value: which of them an upstream or a log would read is unknown.
-    Repeated,
-}
-
-impl<'a> FromIterator<&'a [u8]> for Presented<'a> {
-    fn from_iter<I: IntoIterator<Item = &'a [u8]>>(values: I) -> Self {
-        let mut values = values.into_iter();
-        match (values.next(), values.next()) {
-            (None, _) => Self::Nothing,
-            (Some(value), None) => Self::Once(value),
-            (Some(_), Some(_)) => Self::Repeated,
-        }
-    }
-}
-
-impl std::fmt::Debug for Presented<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::Once(_) => "Once(..)",
-            Self::Repeated => "Repeated",
-        })
-    }
-}
+pub use credentials::{Credentials, Forwarded, KeptCredentials, Presented, Resource};
 
 /// The providers of one scope, in order.
 #[derive(Debug, Default)]
@@ -138,11 +40,26 @@ impl IdentityChain {
         }
     }
 
-    /// Finds the caller.
+    /// Begins what the providers do in the background: in force is what they belong to. It takes a runtime that lasts as long as the
+    /// process; it may be called again.
+    pub fn start(&self) {
+        for provider in &self.providers {
+            match provider {
+                IdentityProvider::ApiKey(_) | IdentityProvider::Anonymous(_) => {}
+            }
+        }
+    }
+
+    /// Finds the caller. What is known already is answered without waiting.
     ///
     /// # Errors
-    /// When nobody vouches for one. The request gets 401; the code is for the operator.
-    pub fn identify(&self, credentials: &Credentials<'_>, now: SystemTime) -> Result<Identified, Refusal> {
+    /// When nobody vouches for one. The client is told no more than the kind of the refusal; the code is for the operator.
+    #[allow(clippy::unused_async, reason = "providers that have to ask somebody wait")]
+    pub async fn identify(
+        &self,
+        credentials: &Credentials<'_>,
+        now: SystemTime,
+    ) -> Result<Identified, Refusal> {
         let alone = self.providers.len() == 1;
         for provider in &self.providers {
             let outcome = match provider {
@@ -156,8 +73,16 @@ impl IdentityChain {
                 Outcome::Resolved { caller, credential } => {
                     return Ok(Identified { caller, credential, provider: provider.id() });
                 }
-                Outcome::Invalid(code) => return Err(Refusal::Invalid { provider: provider.id(), code }),
                 Outcome::Absent => {}
+                Outcome::Invalid(code) => return Err(Refusal::Invalid { provider: provider.id(), code }),
+                Outcome::Malformed(code) => return Err(Refusal::Malformed { provider: provider.id(), code }),
+                Outcome::Insufficient { scope } => {
+                    return Err(Refusal::Insufficient { provider: provider.id(), scope });
+                }
+                Outcome::Foreign(code) => return Err(Refusal::Foreign { provider: provider.id(), code }),
+                Outcome::Unavailable(code) => {
+                    return Err(Refusal::Unavailable { provider: provider.id(), code });
+                }
             }
         }
         if credentials.is_empty() {
@@ -207,6 +132,17 @@ pub enum Outcome {
     Absent,
     /// A credential for this provider that does not hold: the chain stops. A stable word, for the operator.
     Invalid(&'static str),
+    /// What is presented has no form that any provider could judge (RFC 6750 section 3.1, `invalid_request`).
+    Malformed(&'static str),
+    /// The credential holds, but carries too small a scope.
+    Insufficient {
+        /// What it takes: scope tokens, separated by spaces.
+        scope: Arc<str>,
+    },
+    /// The credential holds, but is another tenant's.
+    Foreign(&'static str),
+    /// The credential cannot be judged now.
+    Unavailable(&'static str),
 }
 
 /// A caller whom a provider has vouched for. Only a chain makes one.
@@ -239,18 +175,50 @@ impl Identified {
     }
 }
 
-/// Why a request has no caller. The client gets 401 either way, and never the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a request has no caller. The client never gets the code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// No credential was presented, and the scope is not public.
+    /// No credential was presented, and the scope is not public: 401.
     #[error("the request presents no credential")]
     Missing,
-    /// A credential was presented that does not hold.
+    /// A credential was presented that does not hold: 401.
     #[error("`{provider}` refused the credential: {code}")]
     Invalid {
         /// Who refused: a provider's id, or `identity` when none recognised the credential.
         provider: &'static str,
         /// A stable word for logs, metrics and audit rows.
+        code: &'static str,
+    },
+    /// What was presented is no credential: 400.
+    #[error("`{provider}` cannot read the credential: {code}")]
+    Malformed {
+        /// Who refused.
+        provider: &'static str,
+        /// A stable word.
+        code: &'static str,
+    },
+    /// The credential holds, but a wider scope is needed: 403.
+    #[error("`{provider}` needs the scope `{scope}`")]
+    Insufficient {
+        /// Who refused.
+        provider: &'static str,
+        /// What it takes: scope tokens, separated by spaces.
+        scope: Arc<str>,
+    },
+    /// The credential is another tenant's: 403.
+    #[error("`{provider}` refused the credential of another tenant: {code}")]
+    Foreign {
+        /// Who refused.
+        provider: &'static str,
+        /// A stable word.
+        code: &'static str,
+    },
+    /// The credential cannot be judged now: 503.
+    #[error("`{provider}` cannot judge the credential now: {code}")]
+    Unavailable {
+        /// Who cannot.
+        provider: &'static str,
+        /// A stable word.
         code: &'static str,
     },
 }
@@ -260,7 +228,11 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Missing => "missing",
-            Self::Invalid { code, .. } => code,
+            Self::Insufficient { .. } => "insufficient_scope",
+            Self::Invalid { code, .. }
+            | Self::Malformed { code, .. }
+            | Self::Foreign { code, .. }
+            | Self::Unavailable { code, .. } => code,
         }
     }
 }

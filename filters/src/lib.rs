@@ -10,4 +10,5 @@ pub mod policy;
 pub mod registry;
 pub mod reliability;
 pub mod secret;
+pub mod shared;
 pub mod transform;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mcpg_sdk::policy::PolicyEngine;
-use mcpg_sdk::{Settings, SettingsError};
+use mcpg_sdk::{Scope, Settings, SettingsError};
 use schemars::{Schema, schema_for};
 
 use crate::identity::IdentityProvider;
@@ -20,6 +20,7 @@ use crate::observability::traces::{self, TracesSettings};
 use crate::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use crate::reliability::rate_limit::{self, RateLimit, RateLimitSettings};
 use crate::secret::{self, SecretResolver, SecretSettings};
+use crate::shared::Shared;
 use crate::transform::redact::{self, RedactSettings, Redactor};
 
 /// The ids of the built-ins, in the order of the pipeline's stages.
@@ -66,6 +67,10 @@ pub struct BuildContext<'a> {
     pub secrets: &'a SecretResolver,
     /// The ids of the configured bindings.
     pub bindings: &'a [&'a str],
+    /// The scope that it is built for.
+    pub scope: &'a Scope,
+    /// What it has of the process.
+    pub shared: &'a Arc<Shared>,
     /// When the revision is built.
     pub now: SystemTime,
 }
@@ -161,7 +166,15 @@ mod tests {
     fn build_in(folder: &Path, id: &str, settings: Value) -> Result<Filter, SettingsError> {
         let secrets = SecretResolver::new(folder);
         let now = SystemTime::UNIX_EPOCH;
-        let context = BuildContext { base_dir: folder, secrets: &secrets, bindings: &["files"], now };
+        let (scope, shared) = (Scope::default(), Arc::default());
+        let context = BuildContext {
+            base_dir: folder,
+            secrets: &secrets,
+            bindings: &["files"],
+            scope: &scope,
+            shared: &shared,
+            now,
+        };
         build(id, &Settings(settings), &context)
     }
 

@@ -21,6 +21,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
 
+pub(crate) use body::connection;
 pub use context::{Beginning, Context, Direct};
 
 use crate::audit::AuditLog;

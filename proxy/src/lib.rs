@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod audit;
 pub mod bridge;
+pub mod connection;
 pub mod dispatch;
 pub mod drain;
 pub mod federation;

@@ -21,7 +21,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
-use mcpg_filters::identity::{Credentials, Identified};
+use mcpg_filters::identity::{Credentials, Identified, Resource};
 use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_filters::transform::redact::Redactor;
@@ -34,6 +34,7 @@ pub use gate::Gates;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
 
+use crate::connection::Connection;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::revision::{Endpoint, Revision, Route, ScopeState};
@@ -44,12 +45,17 @@ use address::Addressed;
 const WHOLE_ENDPOINT: &str = "*";
 
 /// The request as the network has it.
-pub trait Exchange: Send {
+pub trait Exchange: Send + Sync {
     /// Its head.
     fn head(&self) -> &Parts;
 
     /// Who sent it.
     fn source(&self) -> IpAddr;
+
+    /// The connection that it came on.
+    fn connection(&self) -> Connection<'_> {
+        Connection { peer: self.source(), tls: None }
+    }
 
     /// Its body, whole.
     fn body(
@@ -201,7 +207,7 @@ pub async fn admit<E: Exchange>(
     arrival: Arrival,
 ) -> Result<Authorized, Refusal> {
     let (scope, endpoint) = tenant::resolve(revision, exchange.head())?;
-    let identified = identify(scope, exchange.head(), arrival)?;
+    let identified = identify(scope, exchange, arrival).await?;
     let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &received, revision)?;
     let session = session(revision, gateway, endpoint, exchange.head(), &identified, &spoken, arrival)?;
@@ -263,12 +269,25 @@ pub async fn admit<E: Exchange>(
 }
 
 /// Stage 3.
-fn identify(scope: &ScopeState, head: &Parts, arrival: Arrival) -> Result<Identified, Refusal> {
-    let credentials = Credentials::from_headers(&head.headers);
-    scope
-        .identity
-        .identify(&credentials, arrival.wall)
-        .map_err(|refusal| Refusal::new(RpcError::Unauthenticated, None, refusal.to_string()).closing())
+async fn identify<E: Exchange>(
+    scope: &ScopeState,
+    exchange: &E,
+    arrival: Arrival,
+) -> Result<Identified, Refusal> {
+    let credentials = credentials(exchange.head(), exchange.connection());
+    let identified = scope.identity.identify(&credentials, arrival.wall).await;
+    identified.map_err(|refusal| Refusal::identity(&refusal))
+}
+
+/// What a request presents, on its connection, for what it names.
+pub(crate) fn credentials<'a>(head: &'a Parts, connection: Connection<'a>) -> Credentials<'a> {
+    let resource = Resource {
+        scheme: if connection.tls.is_some() { "https" } else { "http" },
+        authority: tenant::host(head).unwrap_or_default(),
+        path: head.uri.path(),
+    };
+    let certificate = connection.tls.and_then(|tls| tls.certificate.as_ref());
+    Credentials::from_headers(&head.headers).from_peer(connection.peer, certificate).to_resource(resource)
 }
 
 /// The legacy session that a request belongs to. The modern era has none: what a client sends of one means nothing there.

@@ -6,10 +6,14 @@
 
 use std::borrow::Cow;
 
+use mcpg_filters::identity;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_protocol::{Datum, EnvelopeError, HeaderError, Revision, RpcError, write_error};
 
 use crate::guard::HeadError;
+
+/// When to try again where credentials cannot be judged.
+const IDENTITY_RETRY_SECONDS: u64 = 5;
 
 /// A request that goes no further.
 #[derive(Debug, Clone)]
@@ -49,6 +53,30 @@ impl Refusal {
         let data = if reason == error.reason() { &[][..] } else { &data[..] };
         write_error(&mut body, id, error, message, data);
         Self { error, status: None, reason, detail: detail.into(), body, retry_after: None, close: false }
+    }
+
+    /// No caller.
+    pub fn identity(refusal: &identity::Refusal) -> Self {
+        use identity::Refusal as Why;
+        let detail = refusal.to_string();
+        let this = match refusal {
+            Why::Missing | Why::Invalid { .. } => Self::new(RpcError::Unauthenticated, None, detail),
+            Why::Malformed { .. } => {
+                let message = "the request's credentials are malformed";
+                Self::worded(RpcError::InvalidRequest, None, "malformed_credentials", message, detail)
+            }
+            Why::Insufficient { .. } => Self::new(RpcError::InsufficientScope, None, detail),
+            Why::Foreign { .. } => {
+                let message = "the credentials are not for this tenant";
+                Self::worded(RpcError::Denied, None, "foreign_tenant", message, detail)
+            }
+            Why::Unavailable { .. } => {
+                let mut this = Self::new(RpcError::IdentityUnavailable, None, detail);
+                this.retry_after = Some(IDENTITY_RETRY_SECONDS);
+                this
+            }
+        };
+        this.closing()
     }
 
     /// A body that is no message.

@@ -142,6 +142,7 @@ impl Reloader {
         let built = self.builder.build(&loaded.config, loaded.digest, number, Some(&current), now).await;
         let revision = built.map_err(|error| error.problems)?;
         self.gateway.revisions.swap(revision);
+        self.gateway.revisions.peek(Revision::start);
         Ok(Applied::Swapped { number })
     }
 

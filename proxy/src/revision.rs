@@ -61,6 +61,13 @@ pub struct Revision {
     pub scope: ScopeState,
 }
 
+impl Revision {
+    /// Begins what a revision in force does in the background. It takes a runtime that lasts as long as the process.
+    pub fn start(&self) {
+        self.scope.identity.start();
+    }
+}
+
 /// What belongs to one scope.
 pub struct ScopeState {
     /// Which one.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
 use mcpg_sdk::{Secret, SecretRef, Settings};
 use serde_json::json;
@@ -10,6 +11,7 @@ use super::*;
 use crate::registry::BuildContext;
 use crate::secret::SecretResolver;
 
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// A provider with one key, and its token.
@@ -19,7 +21,15 @@ fn api_keys(subject: &str) -> (IdentityProvider, String) {
     let hash_key = api_key::HashKey::new(&Secret::new(vec![7; 32])).unwrap();
     let new = api_key::generate("test", subject, &hash_key).unwrap();
     let secrets = SecretResolver::new(folder.path());
-    let context = BuildContext { base_dir: folder.path(), secrets: &secrets, bindings: &[], now: NOW };
+    let (scope, shared) = (mcpg_sdk::Scope::default(), Arc::default());
+    let context = BuildContext {
+        base_dir: folder.path(),
+        secrets: &secrets,
+        bindings: &[],
+        scope: &scope,
+        shared: &shared,
+        now: NOW,
+    };
     let hash_key = SecretRef::File("key".to_owned());
     let settings = Settings(json!({"hash_key": hash_key, "keys": [new.record]}));
     let keys = ApiKeys::build(&settings, &context).unwrap();
@@ -30,14 +40,24 @@ fn anonymous() -> IdentityProvider {
     IdentityProvider::Anonymous(Anonymous::build(&Settings::default()).unwrap())
 }
 
-fn check(chain: &IdentityChain, headers: &[(&'static str, &str)], expected: Result<(&str, &str), Refusal>) {
+/// These providers have nobody to wait for.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    let waiting = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(waiting) {
+        std::task::Poll::Ready(value) => value,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
+
+fn check(chain: &IdentityChain, headers: &[(&'static str, &str)], expected: Result<(&str, &str), &Refusal>) {
     let mut map = HeaderMap::new();
     for (name, value) in headers {
         map.append(*name, HeaderValue::from_str(value).unwrap());
     }
-    let identified = chain.identify(&Credentials::from_headers(&map), NOW + Duration::from_secs(1));
+    let credentials = Credentials::from_headers(&map);
+    let identified = now(chain.identify(&credentials, NOW + Duration::from_secs(1)));
     let answer = identified.as_ref().map(|identified| (identified.provider(), &*identified.caller().subject));
-    assert_eq!(answer.map_err(|refusal| *refusal), expected, "{headers:?}");
+    assert_eq!(answer, expected, "{headers:?}");
 }
 
 fn invalid(provider: &'static str, code: &'static str) -> Refusal {
@@ -48,20 +68,20 @@ fn invalid(provider: &'static str, code: &'static str) -> Refusal {
 fn an_empty_chain_refuses_everyone() {
     let chain = IdentityChain::default();
     assert!(chain.is_empty());
-    check(&chain, &[], Err(Refusal::Missing));
-    check(&chain, &[("authorization", "Bearer x")], Err(invalid("identity", "unrecognized")));
+    check(&chain, &[], Err(&Refusal::Missing));
+    check(&chain, &[("authorization", "Bearer x")], Err(&invalid("identity", "unrecognized")));
 }
 
 #[test]
 fn a_key_is_asked_for_and_accepted() {
     let (keys, token) = api_keys("user:alice@acme.com");
     let chain = IdentityChain::new(vec![keys]).unwrap();
-    check(&chain, &[], Err(Refusal::Missing));
+    check(&chain, &[], Err(&Refusal::Missing));
     let bearer = format!("Bearer {token}");
     check(&chain, &[("authorization", &bearer)], Ok(("identity.api-key", "user:alice@acme.com")));
-    check(&chain, &[("authorization", "Basic YTpi")], Err(invalid("identity", "unrecognized")));
-    check(&chain, &[("authorization", "")], Err(invalid("identity", "unrecognized")));
-    check(&chain, &[("cookie", &token), ("x-forwarded-user", "root")], Err(Refusal::Missing));
+    check(&chain, &[("authorization", "Basic YTpi")], Err(&invalid("identity", "unrecognized")));
+    check(&chain, &[("authorization", "")], Err(&invalid("identity", "unrecognized")));
+    check(&chain, &[("cookie", &token), ("x-forwarded-user", "root")], Err(&Refusal::Missing));
 }
 
 #[test]
@@ -70,7 +90,7 @@ fn the_first_provider_that_knows_a_credential_decides() {
     // The first provider takes every MCPG key for its own: one it does not know is refused, not passed on.
     let chain = IdentityChain::new(vec![first, second]).unwrap();
     let bearer = format!("Bearer {token}");
-    check(&chain, &[("authorization", &bearer)], Err(invalid("identity.api-key", "unknown")));
+    check(&chain, &[("authorization", &bearer)], Err(&invalid("identity.api-key", "unknown")));
 }
 
 #[test]
@@ -80,11 +100,11 @@ fn a_presented_credential_never_becomes_anonymous() {
     check(&chain, &[], Ok(("identity.anonymous", "anonymous")));
     check(&chain, &[("x-api-key", &token)], Ok(("identity.api-key", "user:alice@acme.com")));
     let mistyped = token.replace("mcpg_test_", "mcpg_live_");
-    check(&chain, &[("x-api-key", &mistyped)], Err(invalid("identity.api-key", "checksum")));
-    check(&chain, &[("authorization", "Bearer eyJ.e.s")], Err(invalid("identity", "unrecognized")));
-    check(&chain, &[("authorization", "Basic YTpi")], Err(invalid("identity", "unrecognized")));
+    check(&chain, &[("x-api-key", &mistyped)], Err(&invalid("identity.api-key", "checksum")));
+    check(&chain, &[("authorization", "Bearer eyJ.e.s")], Err(&invalid("identity", "unrecognized")));
+    check(&chain, &[("authorization", "Basic YTpi")], Err(&invalid("identity", "unrecognized")));
     let twice = [("authorization", "Basic YTpi"), ("authorization", "Basic YTpi")];
-    check(&chain, &twice, Err(invalid("identity.api-key", "repeated")));
+    check(&chain, &twice, Err(&invalid("identity.api-key", "repeated")));
 }
 
 #[test]

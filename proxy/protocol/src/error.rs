@@ -64,6 +64,8 @@ pub enum RpcError {
     Draining,
     /// The gateway is at its limit.
     Overloaded,
+    /// The credentials cannot be judged now.
+    IdentityUnavailable,
     /// The upstream took too long.
     UpstreamTimeout,
     /// What is asked or answered has no form in the other protocol revision.
@@ -119,6 +121,7 @@ impl RpcError {
         Self::AuditUnavailable,
         Self::Draining,
         Self::Overloaded,
+        Self::IdentityUnavailable,
         Self::UpstreamTimeout,
         Self::BridgeImpossible,
         Self::InputStateUnknown,
@@ -192,6 +195,9 @@ impl RpcError {
             Self::RequestTimeout => (40801, 408, "request_timeout", "the request did not arrive in time"),
             Self::Misdirected => (42101, 421, "misdirected", "the host is not served here"),
             Self::Overloaded => (50303, 503, "overloaded", "the gateway is at its limit"),
+            Self::IdentityUnavailable => {
+                (50304, 503, "identity_unavailable", "the credentials cannot be judged at present")
+            }
             Self::UpstreamTimeout => (50401, 504, "upstream_timeout", "the upstream server took too long"),
             Self::BridgeImpossible => (
                 50101,

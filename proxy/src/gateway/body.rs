@@ -13,6 +13,7 @@ use http::request::Parts;
 use pingora_proxy::Session;
 use tokio::time::timeout;
 
+use crate::connection::{ClientTls, Connection};
 use crate::pipeline::{BodyError, Exchange};
 use crate::revision::{Endpoint, Revision};
 
@@ -84,8 +85,11 @@ impl Exchange for SessionExchange<'_> {
     }
 
     fn source(&self) -> IpAddr {
-        let address = self.session.client_addr().and_then(|address| address.as_inet());
-        address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
+        self.connection().peer
+    }
+
+    fn connection(&self) -> Connection<'_> {
+        connection(self.session)
     }
 
     async fn body(&mut self, revision: &Revision, endpoint: &Endpoint) -> Result<Bytes, BodyError> {
@@ -95,6 +99,15 @@ impl Exchange for SessionExchange<'_> {
             .await
             .unwrap_or(Err(BodyError::Timeout))
     }
+}
+
+/// The connection of a session.
+pub(crate) fn connection(session: &Session) -> Connection<'_> {
+    let address = session.client_addr().and_then(|address| address.as_inet());
+    let peer = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical());
+    let tls = session.as_downstream().digest().and_then(|digest| digest.ssl_digest.as_deref());
+    let tls = tls.map(|tls| tls.extension.get::<ClientTls>().unwrap_or(ClientTls::UNKNOWN));
+    Connection { peer, tls }
 }
 
 /// Reads the rest of a small refused request away. False if the connection cannot be kept.

@@ -38,7 +38,7 @@ pub(super) fn resolve<'a>(
 }
 
 /// The authority that the client asked for: `Host`, or `:authority` in HTTP/2. Both at once must agree.
-fn host(head: &Parts) -> Result<&str, Refusal> {
+pub(super) fn host(head: &Parts) -> Result<&str, Refusal> {
     let malformed = || {
         let message = "the request needs exactly one `Host` that agrees with its target";
         Refusal::worded(RpcError::InvalidRequest, None, "host", message, message).closing()

@@ -11,6 +11,7 @@ use mcpg_filters::identity::IdentityChain;
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_filters::registry::{self, BuildContext, Filter};
 use mcpg_filters::secret::SecretResolver;
+use mcpg_filters::shared::Shared;
 use mcpg_filters::transform::redact::{RedactLimits, Redactor};
 use mcpg_sdk::SettingsError;
 use mcpg_sdk::policy::PolicyEngine;
@@ -41,6 +42,7 @@ pub struct Builder {
     keeps_state: bool,
     connectors: Arc<Connectors>,
     processes: Arc<Processes>,
+    filters: Arc<Shared>,
 }
 
 /// The filters of a scope, sorted by stage.
@@ -57,7 +59,14 @@ impl Builder {
     /// A builder that counts in `metrics`, and leaves the state folder alone: what its revisions pin is kept in memory only.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         let pins = Pins::in_memory(Arc::clone(&metrics));
-        Self { metrics, pins, keeps_state: false, connectors: Arc::default(), processes: Arc::default() }
+        Self {
+            metrics,
+            pins,
+            keeps_state: false,
+            connectors: Arc::default(),
+            processes: Arc::default(),
+            filters: Arc::default(),
+        }
     }
 
     /// Where the processes of its revisions run. None runs before a revision is served.
@@ -88,7 +97,7 @@ impl Builder {
         now: SystemTime,
     ) -> Result<Revision, BuildError> {
         let secrets = SecretResolver::new(config.base_dir());
-        let mut filters = filters(config, &secrets, now);
+        let mut filters = filters(config, &secrets, &self.filters, now);
         inherit(&mut filters, previous);
         let identity = IdentityChain::new(std::mem::take(&mut filters.identity));
         let identity = identity.map_err(|error| filters.problems.push(error.to_string()));
@@ -203,9 +212,11 @@ fn hash_path(hasher: &mut blake3::Hasher, path: &Path) {
     }
 }
 
-fn filters(config: &Config, secrets: &SecretResolver, now: SystemTime) -> Filters {
+fn filters(config: &Config, secrets: &SecretResolver, shared: &Arc<Shared>, now: SystemTime) -> Filters {
     let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
-    let context = BuildContext { base_dir: config.base_dir(), secrets, bindings: &bindings, now };
+    let scope = &config.tenancy.scope;
+    let context =
+        BuildContext { base_dir: config.base_dir(), secrets, bindings: &bindings, scope, shared, now };
     let mut filters = Filters::default();
     for (index, plugin) in config.plugins.load.iter().enumerate() {
         if let Err(error) = filters.add(plugin, &context) {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
-use mcpg_filters::identity::Credentials;
 use mcpg_ledger::Completion;
 use mcpg_protocol::{Era, RpcError, raw};
 use pingora_core::{Error, ErrorType, Result};
@@ -15,8 +14,8 @@ use super::wire::SessionClient;
 use super::{Admitted, Client, ClientError, session};
 use crate::bridge;
 use crate::federation;
-use crate::gateway::{Context, Gateway};
-use crate::pipeline::{Ask, Authorized};
+use crate::gateway::{Context, Gateway, connection};
+use crate::pipeline::{Ask, Authorized, credentials};
 use crate::refusal::Refusal;
 use crate::streams;
 use crate::trace_context::Hex;
@@ -59,13 +58,14 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         .get(LAST_EVENT_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| (1..=EVENT_ID_BYTES_MAX).contains(&id.len()));
+    let credentials = credentials(session.req_header(), connection(session));
     Admitted {
         shared: Arc::clone(&gateway.shared),
         revision: Arc::clone(&context.revision),
         endpoint: Arc::clone(authorized.endpoint()),
         routes: authorized.routes().to_vec(),
         caller: Arc::clone(authorized.caller()),
-        credentials: Arc::new(Credentials::from_headers(headers).to_kept()),
+        credentials: Arc::new(credentials.to_kept()),
         source: authorized.source(),
         bearer: bearer(session.req_header()).map(Bytes::copy_from_slice),
         body: authorized.received().clone(),

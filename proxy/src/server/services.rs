@@ -29,7 +29,7 @@ use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard};
 use crate::reload::Reloader;
-use crate::revision::Route;
+use crate::revision::{Revision, Route};
 use crate::upstream::HttpUpstream;
 
 /// Client sockets are read into buffers of the request at hand, so the connection holds none. An answer's head and a
@@ -138,6 +138,7 @@ pub(super) struct Background {
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let Some(requests) = self.requests.lock().take() else { return };
+        self.gateway.revisions.peek(Revision::start);
         tokio::select! {
             () = self.reloader.run(requests) => {}
             () = self.keep_resolving() => {}

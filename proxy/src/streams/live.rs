@@ -127,10 +127,10 @@ impl Live {
     }
 
     /// Judges it again.
-    pub(super) fn judge(&mut self, now: SystemTime) -> Judged {
+    pub(super) async fn judge(&mut self, now: SystemTime) -> Judged {
         self.judged_at = Instant::now() + JUDGED_INTERVAL;
         self.revisions.borrow_and_update();
-        let Some(admitted) = recheck(&self.admitted, self.method, now) else {
+        let Some(admitted) = recheck(&self.admitted, self.method, now).await else {
             tracing::info!(
                 request_id = %crate::trace_context::Hex(&self.admitted.request_id),
                 "a stream ends: its caller may not have it any more"

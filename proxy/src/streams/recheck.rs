@@ -15,10 +15,10 @@ use crate::serve::Admitted;
 use crate::sessions::caller_digest;
 
 /// The same request under the revision in force; none if it would not be admitted, or not as what it is.
-pub(super) fn recheck(admitted: &Admitted, method: &str, now: SystemTime) -> Option<Admitted> {
+pub(super) async fn recheck(admitted: &Admitted, method: &str, now: SystemTime) -> Option<Admitted> {
     let revision = admitted.shared.revisions.load();
     let scope = &revision.scope;
-    let identified = scope.identity.identify(&admitted.credentials.borrow(), now).ok()?;
+    let identified = scope.identity.identify(&admitted.credentials.borrow(), now).await.ok()?;
     let before = caller_digest(&admitted.revision.scope.scope, &admitted.caller);
     if caller_digest(&scope.scope, identified.caller()) != before {
         return None;

@@ -96,7 +96,7 @@ impl SessionStream {
         mut replaced: oneshot::Receiver<()>,
         client: &mut dyn Client,
     ) -> Result<(), ClientError> {
-        if self.live.is_outdated() && self.judge() == Judged::Over {
+        if self.live.is_outdated() && self.judge().await == Judged::Over {
             return self.voice.end(client).await;
         }
         loop {
@@ -108,7 +108,7 @@ impl SessionStream {
                 () = self.local.changed() => self.follow(),
                 wake = self.live.wake() => match wake {
                     Wake::Leaving => return self.voice.end(client).await,
-                    Wake::Judge if self.judge() == Judged::Over => return self.voice.end(client).await,
+                    Wake::Judge if self.judge().await == Judged::Over => return self.voice.end(client).await,
                     Wake::Judge => {}
                     Wake::News => {
                         let news = self.live.news();
@@ -128,8 +128,8 @@ impl SessionStream {
         }
     }
 
-    fn judge(&mut self) -> Judged {
-        let judged = self.live.judge(SystemTime::now());
+    async fn judge(&mut self) -> Judged {
+        let judged = self.live.judge(SystemTime::now()).await;
         if judged == Judged::Renewed {
             self.follow();
         }

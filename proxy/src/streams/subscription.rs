@@ -127,7 +127,7 @@ impl Subscribed {
             client.event(&voice.message(acknowledged(id, &honoured))).await?;
         }
         drop(honoured);
-        if self.live.is_outdated() && self.judge() == Judged::Over {
+        if self.live.is_outdated() && self.judge().await == Judged::Over {
             return voice.end(client).await;
         }
         loop {
@@ -136,7 +136,7 @@ impl Subscribed {
                 () = client.gone() => return Err(ClientError::Gone),
                 wake = self.live.wake() => match wake {
                     Wake::Leaving => return voice.end(client).await,
-                    Wake::Judge if self.judge() == Judged::Over => return voice.end(client).await,
+                    Wake::Judge if self.judge().await == Judged::Over => return voice.end(client).await,
                     Wake::Judge => {}
                     Wake::News => {
                         let news = self.live.news();
@@ -155,8 +155,8 @@ impl Subscribed {
         self.live.listen_to(wanted);
     }
 
-    fn judge(&mut self) -> Judged {
-        let judged = self.live.judge(SystemTime::now());
+    async fn judge(&mut self) -> Judged {
+        let judged = self.live.judge(SystemTime::now()).await;
         // Policies may read the clock, so what may be read is looked at even where the revision is the same.
         if judged != Judged::Over {
             self.follow();

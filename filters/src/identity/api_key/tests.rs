@@ -30,7 +30,15 @@ impl Folder {
 
     fn build(&self, settings: Value) -> Result<ApiKeys, (String, String)> {
         let secrets = SecretResolver::new(self.0.path());
-        let context = BuildContext { base_dir: self.0.path(), secrets: &secrets, bindings: &[], now: EPOCH };
+        let (scope, shared) = (mcpg_sdk::Scope::default(), Arc::default());
+        let context = BuildContext {
+            base_dir: self.0.path(),
+            secrets: &secrets,
+            bindings: &[],
+            scope: &scope,
+            shared: &shared,
+            now: EPOCH,
+        };
         ApiKeys::build(&Settings(settings), &context).map_err(|error| (error.pointer, error.message))
     }
 }
@@ -63,6 +71,7 @@ fn outcome_at(keys: &ApiKeys, credentials: &Credentials<'_>, now: SystemTime) ->
         Outcome::Resolved { caller, .. } => caller.subject.clone(),
         Outcome::Absent => "absent".to_owned(),
         Outcome::Invalid(code) => code.to_owned(),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -91,6 +100,7 @@ fn headers() {
         let credentials = Credentials {
             authorization: authorization.iter().map(|value| value.as_bytes()).collect(),
             api_key: api_key.iter().map(|value| value.as_bytes()).collect(),
+            ..Credentials::default()
         };
         assert_eq!(outcome(&keys, &credentials), expected, "{credentials:?}");
     };

@@ -13,10 +13,13 @@ const SECOND: u64 = 1_000_000_000;
 
 fn build(settings: Value) -> Result<RateLimit, SettingsError> {
     let secrets = SecretResolver::new(".");
+    let (scope, shared) = (Scope::default(), Arc::default());
     let context = BuildContext {
         base_dir: Path::new("."),
         secrets: &secrets,
         bindings: &["files", "files.v2"],
+        scope: &scope,
+        shared: &shared,
         now: SystemTime::UNIX_EPOCH,
     };
     RateLimit::build(&Settings(settings), &context)

@@ -228,7 +228,14 @@ impl Bench {
         let revision = self.gateway.revisions.load();
         let endpoint = Arc::clone(revision.scope.routes.find("/mcp").unwrap());
         let credentials = KeptCredentials::default();
-        let identified = revision.scope.identity.identify(&credentials.borrow(), SystemTime::now()).unwrap();
+        let identified = {
+            let borrowed = credentials.borrow();
+            let identifying = std::pin::pin!(revision.scope.identity.identify(&borrowed, SystemTime::now()));
+            match identifying.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+                std::task::Poll::Ready(identified) => identified.unwrap(),
+                std::task::Poll::Pending => panic!("everybody is known without waiting"),
+            }
+        };
         Admitted {
             shared: Arc::clone(&self.gateway.shared),
             routes: endpoint.routes.clone(),
