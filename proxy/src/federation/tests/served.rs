@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::revision::{Builder, RevisionStore, effective_digest};
 use crate::serve::{Admitted, Client, ClientError};
 use crate::sessions::SessionToken;
-use crate::upstream::testing::{Act, Seen, Upstream, answer, empty};
+use crate::upstream::testing::{Act, Seen, Upstream, answer, at_once, empty};
 use crate::upstream::{ClientProfile, Message};
 
 /// A gateway without its listeners.
@@ -96,7 +96,8 @@ impl Bench {
         let revision = self.gateway.revisions.load();
         let endpoint = Arc::clone(revision.scope.routes.find("/mcp").unwrap());
         let credentials = KeptCredentials::default();
-        let identified = revision.scope.identity.identify(&credentials.borrow(), SystemTime::now()).unwrap();
+        let identity = &revision.scope.identity;
+        let identified = at_once(identity.identify(&credentials.borrow(), SystemTime::now())).unwrap();
         Admitted {
             shared: Arc::clone(&self.gateway.shared),
             routes: endpoint.routes.clone(),

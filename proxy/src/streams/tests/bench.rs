@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::revision::{Builder, Revision, RevisionStore, effective_digest};
 use crate::serve::{Admitted, Client, ClientError};
 use crate::sessions::{SessionToken, UpstreamRef, caller_digest};
-use crate::upstream::testing::{Act, Seen, Upstream, chunk, empty, endless_head, json as answer};
+use crate::upstream::testing::{Act, Seen, Upstream, at_once, chunk, empty, endless_head, json as answer};
 use crate::upstream::{ClientProfile, Message};
 
 /// Nothing in a test takes so long.
@@ -228,14 +228,8 @@ impl Bench {
         let revision = self.gateway.revisions.load();
         let endpoint = Arc::clone(revision.scope.routes.find("/mcp").unwrap());
         let credentials = KeptCredentials::default();
-        let identified = {
-            let borrowed = credentials.borrow();
-            let identifying = std::pin::pin!(revision.scope.identity.identify(&borrowed, SystemTime::now()));
-            match identifying.poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
-                std::task::Poll::Ready(identified) => identified.unwrap(),
-                std::task::Poll::Pending => panic!("everybody is known without waiting"),
-            }
-        };
+        let identity = &revision.scope.identity;
+        let identified = at_once(identity.identify(&credentials.borrow(), SystemTime::now())).unwrap();
         Admitted {
             shared: Arc::clone(&self.gateway.shared),
             routes: endpoint.routes.clone(),
