@@ -1,5 +1,10 @@
 //! What filters have of the process: it outlives the revisions that they are built for.
 
+use crate::net::HttpClient;
+
 /// The filters' part of the process. One for all revisions and scopes.
 #[derive(Debug, Default)]
-pub struct Shared {}
+pub struct Shared {
+    /// Fetches what filters need from elsewhere, through the sole dialer.
+    pub http: HttpClient,
+}

@@ -6,6 +6,7 @@
 mod call;
 mod caller;
 mod capability;
+mod cidr;
 mod decision;
 pub mod policy;
 mod scope;
@@ -14,6 +15,7 @@ mod settings;
 pub use call::{Call, Target};
 pub use caller::{AuthMethod, Caller};
 pub use capability::Capability;
+pub use cidr::{Cidr, CidrError};
 pub use decision::{Decision, DenyReason, Obligation, RedactMode};
 pub use scope::{Scope, ScopeError};
 pub use settings::{Secret, SecretRef, SecretRefError, Settings, SettingsError};

@@ -190,7 +190,7 @@ impl Background {
 
 async fn resolve_again(binding: &str, http: &HttpUpstream) {
     let Some((host, port)) = &http.resolve else { return };
-    match timeout(RESOLVE_TIME_MAX, resolve(host, *port, AddressPolicy::operator())).await {
+    match timeout(RESOLVE_TIME_MAX, resolve(host, *port, &AddressPolicy::operator())).await {
         Ok(Ok(addresses)) => http.set_addresses(&addresses),
         // The addresses known so far stay: a resolver's outage is no reason to stop.
         Ok(Err(error)) => tracing::warn!(binding, host, %error, "upstream name not resolved"),

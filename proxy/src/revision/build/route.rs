@@ -97,7 +97,7 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
 async fn resolved(id: &str, parts: HttpParts, url: &Endpoint) -> HttpUpstream {
     let host = url.host.to_string();
     let policy = AddressPolicy::operator();
-    let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, url.port, policy)).await {
+    let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, url.port, &policy)).await {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
             tracing::warn!(binding = id, host, %error, "upstream name not resolved");

@@ -1,0 +1,76 @@
+//! Connections to addresses that were checked.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::FetchProblem;
+
+/// Addresses of one name that are tried.
+const TRIED_MAX: usize = 4;
+
+/// Connects to the first address that answers, all of them within `within`. Families take turns, so that one of them being
+/// down costs one attempt (a lighter form of RFC 8305).
+pub(super) async fn connect(addresses: &[SocketAddr], within: Duration) -> Result<TcpStream, FetchProblem> {
+    let end = Instant::now() + within;
+    let tried = in_turns(addresses);
+    let mut failure = None;
+    for (index, address) in tried.iter().enumerate() {
+        let left = end.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(tried.len() - index).unwrap_or(1);
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Small messages, each awaited: nothing to gain from holding them back.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(reason)) => failure = Some((*address, reason)),
+            Err(_) => failure = Some((*address, io::Error::from(io::ErrorKind::TimedOut))),
+        }
+    }
+    let unknown = || (SocketAddr::from(([0, 0, 0, 0], 0)), io::Error::from(io::ErrorKind::AddrNotAvailable));
+    let (address, reason) = failure.unwrap_or_else(unknown);
+    Err(FetchProblem::Connect { address, reason })
+}
+
+/// The first addresses, one of a family and one of the other in turns, in their order otherwise.
+fn in_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (mut first, mut second): (Vec<_>, Vec<_>) =
+        addresses.iter().copied().partition(|address| address.is_ipv6() == first_is_v6);
+    (first, second) = (first.into_iter().rev().collect(), second.into_iter().rev().collect());
+    let mut turns = Vec::with_capacity(TRIED_MAX);
+    while turns.len() < TRIED_MAX {
+        let both = [first.pop(), second.pop()];
+        if both.iter().all(Option::is_none) {
+            break;
+        }
+        turns.extend(both.into_iter().flatten());
+    }
+    turns.truncate(TRIED_MAX);
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns() {
+        let check = |addresses: &[&str], expected: &[&str]| {
+            let read = |texts: &[&str]| -> Vec<SocketAddr> {
+                texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 443)).collect()
+            };
+            assert_eq!(in_turns(&read(addresses)), read(expected));
+        };
+        check(&[], &[]);
+        check(&["1.1.1.1"], &["1.1.1.1"]);
+        check(&["2600::1", "2600::2", "2600::3", "1.1.1.1"], &["2600::1", "1.1.1.1", "2600::2", "2600::3"]);
+        check(&["1.1.1.1", "1.1.1.2", "2600::1"], &["1.1.1.1", "2600::1", "1.1.1.2"]);
+        let many = ["1.1.1.1", "1.1.1.2", "1.1.1.3", "1.1.1.4", "1.1.1.5"];
+        check(&many, &many[..TRIED_MAX]);
+    }
+}
