@@ -11,7 +11,6 @@
 
 mod client_info;
 mod key;
-mod level;
 mod local;
 mod payload;
 mod sealer;
@@ -25,7 +24,6 @@ use mcpg_sdk::{Caller, Scope};
 
 pub use client_info::client_info;
 pub use key::{InvalidKey, KEY_FILE, KeyError, SessionKey, load};
-pub use level::{LoggingLevel, UnknownLevel};
 pub use local::{Asked, LocalSession, LocalSessions, NotBegun, Running, TooMany};
 pub use sealer::{OpenError, Purpose, RingError, SealError, Sealer};
 

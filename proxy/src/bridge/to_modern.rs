@@ -144,7 +144,7 @@ impl<'a> Prepared<'a> {
         } else {
             Capabilities::default()
         };
-        let level = local.log_level().and_then(|level| level.as_str().parse().ok()).unwrap_or(DEFAULT_LEVEL);
+        let level = local.log_level().unwrap_or(DEFAULT_LEVEL);
         Ok(Self {
             route,
             local,

@@ -5,6 +5,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use mcpg_protocol::bridge::LogLevel;
 use mcpg_protocol::{Era, Revision as Protocol, RpcError, raw};
 use mcpg_sdk::Caller;
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use super::run::{id, refuse};
 use super::{Admitted, Client, ClientError};
 use crate::refusal::Refusal;
 use crate::revision::{Endpoint, Revision};
-use crate::sessions::{LoggingLevel, SESSION_ID, SessionToken, caller_digest};
+use crate::sessions::{SESSION_ID, SessionToken, caller_digest};
 use crate::upstream::{ClientProfile, UpstreamSession};
 
 /// How long an upstream may take to note a level.
@@ -146,7 +147,7 @@ pub(super) async fn set_level(admitted: &Admitted, client: &mut dyn Client) -> R
     client.json(200, &[], result(id(admitted), "{}")).await
 }
 
-fn level(admitted: &Admitted) -> Option<LoggingLevel> {
+fn level(admitted: &Admitted) -> Option<LogLevel> {
     let text = std::str::from_utf8(&admitted.body).ok()?;
     let [level] = raw::find(text, [&["params", "level"]], &admitted.revision.message).ok()?;
     level?.as_str()?.parse().ok()

@@ -70,3 +70,19 @@ impl fmt::Display for LogLevel {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_as_written_and_ordered_by_severity() {
+        assert!(LogLevel::ALL.is_sorted());
+        for level in LogLevel::ALL {
+            assert_eq!(level.as_str().parse(), Ok(level));
+        }
+        for text in ["", "Debug", "warn", "debug "] {
+            assert_eq!(text.parse::<LogLevel>(), Err(UnknownLogLevel), "{text:?}");
+        }
+    }
+}

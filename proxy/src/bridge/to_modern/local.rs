@@ -5,7 +5,6 @@ use mcpg_protocol::{Method, Revision as Protocol, RpcError};
 
 use super::Prepared;
 use crate::bridge::failure::Failure;
-use crate::sessions::LoggingLevel;
 
 /// The answer, if it is the gateway's to give.
 pub(super) fn answer(prepared: &Prepared<'_>, request: &Request<'_>) -> Option<Result<Vec<u8>, Failure>> {
@@ -27,7 +26,7 @@ pub(super) fn answer(prepared: &Prepared<'_>, request: &Request<'_>) -> Option<R
 
 fn set_level(prepared: &Prepared<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let level = request.param("level").and_then(Json::text);
-    let level = level.and_then(|level| level.parse::<LoggingLevel>().ok());
+    let level = level.and_then(|level| level.parse::<mcpg_protocol::bridge::LogLevel>().ok());
     let level = level.ok_or_else(|| invalid("`level` is none of the specification's"))?;
     prepared.local.set_log_level(level);
     Ok(())

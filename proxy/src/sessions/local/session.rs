@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use mcpg_protocol::bridge::LogLevel;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use crate::sessions::{LoggingLevel, UpstreamRef};
+use crate::sessions::UpstreamRef;
 
 /// Resources that a session may subscribe to.
 const SUBSCRIPTIONS_MAX: usize = 1000;
@@ -30,7 +31,7 @@ pub struct LocalSession {
 
 #[derive(Default)]
 struct State {
-    log_level: Option<LoggingLevel>,
+    log_level: Option<LogLevel>,
     subscriptions: BTreeSet<(Box<str>, Box<str>)>,
     subscription_bytes: usize,
     running: BTreeMap<Box<str>, InFlight>,
@@ -63,12 +64,12 @@ pub struct TooMany;
 
 impl LocalSession {
     /// The log level that the client asked for.
-    pub fn log_level(&self) -> Option<LoggingLevel> {
+    pub fn log_level(&self) -> Option<LogLevel> {
         self.state.lock().log_level
     }
 
     /// Remembers the log level that the client asked for.
-    pub fn set_log_level(&self, level: LoggingLevel) {
+    pub fn set_log_level(&self, level: LogLevel) {
         self.state.lock().log_level = Some(level);
     }
 

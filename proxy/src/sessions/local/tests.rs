@@ -1,8 +1,9 @@
 use bytes::Bytes;
 use mcpg_protocol::Revision;
+use mcpg_protocol::bridge::LogLevel;
 
 use super::*;
-use crate::sessions::{LoggingLevel, UpstreamRef};
+use crate::sessions::UpstreamRef;
 use crate::upstream::ClientProfile;
 
 const NOW: u64 = 1_790_000_000;
@@ -35,10 +36,10 @@ fn upstream(binding: &str, id: &str) -> UpstreamRef {
 #[test]
 fn a_session_is_remembered_apart_from_others() {
     let sessions = LocalSessions::new(10);
-    sessions.session(&token(1), at(0)).set_log_level(LoggingLevel::Error);
-    sessions.session(&token(2), at(0)).set_log_level(LoggingLevel::Debug);
+    sessions.session(&token(1), at(0)).set_log_level(LogLevel::Error);
+    sessions.session(&token(2), at(0)).set_log_level(LogLevel::Debug);
     let level = |nonce| sessions.session(&token(nonce), at(1)).log_level();
-    assert_eq!((level(1), level(2), level(3)), (Some(LoggingLevel::Error), Some(LoggingLevel::Debug), None));
+    assert_eq!((level(1), level(2), level(3)), (Some(LogLevel::Error), Some(LogLevel::Debug), None));
     assert!(sessions.find(&token(4).nonce).is_none());
     assert_eq!(sessions.len(), 3);
 }
@@ -60,7 +61,7 @@ fn the_least_recently_used_makes_room_but_not_while_it_is_waited_for() {
 fn many_sessions_stay_within_the_bound() {
     let sessions = LocalSessions::new(2000);
     for nonce in 0..10_000 {
-        sessions.session(&token(nonce), at(0)).set_log_level(LoggingLevel::Info);
+        sessions.session(&token(nonce), at(0)).set_log_level(LogLevel::Info);
     }
     assert!((1000..=2000).contains(&sessions.len()), "{}", sessions.len());
 }
@@ -69,7 +70,7 @@ fn many_sessions_stay_within_the_bound() {
 fn what_has_expired_or_says_nothing_is_swept() {
     let sessions = LocalSessions::new(10);
     sessions.session(&token(1), at(0));
-    sessions.session(&token(2), at(0)).set_log_level(LoggingLevel::Info);
+    sessions.session(&token(2), at(0)).set_log_level(LogLevel::Info);
     let held = sessions.session(&token(3), at(0));
     sessions.sweep(at(59));
     assert_eq!(sessions.len(), 3);
