@@ -26,6 +26,7 @@ use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
+use mcpg_protocol::catalogue::inward;
 use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
 use mcpg_sdk::{Call, Caller, Decision};
 
@@ -242,14 +243,14 @@ pub async fn admit<E: Exchange>(
         Addressed::All => None,
     };
     let body = match (own_name, spoken.envelope()) {
-        (Some(own_name), Some(envelope)) => address::with_own_name(&received, envelope, own_name),
-        _ => received.clone(),
+        (Some(own_name), Some(envelope)) => inward(&received, envelope, own_name).map(Bytes::from),
+        _ => None,
     };
     Ok(Authorized {
         endpoint: Arc::clone(endpoint),
         reach,
         ask: spoken.ask(),
-        body,
+        body: body.unwrap_or_else(|| received.clone()),
         own_name: own_name.map(Box::from),
         source,
         now: arrival.wall,

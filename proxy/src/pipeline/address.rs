@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use mcpg_protocol::catalogue::ClientClass;
-use mcpg_protocol::{Envelope, RpcError, TargetKind, write_string};
+use mcpg_protocol::{Envelope, RpcError, TargetKind};
 use mcpg_sdk::Caller;
 
 use super::{Ask, Spoken};
@@ -91,19 +91,6 @@ impl Search<'_> {
         };
         self.revision.federation.locate(endpoint, &requester, &scope.policy, kind, name).await
     }
-}
-
-/// The message as the upstream knows its target.
-pub(super) fn with_own_name(body: &Bytes, envelope: &Envelope<'_>, own_name: &str) -> Bytes {
-    let Some(span) = envelope.spans.name.clone() else { return body.clone() };
-    let (Some(before), Some(after)) = (body.get(..span.start), body.get(span.end..)) else {
-        return body.clone();
-    };
-    let mut spliced = Vec::with_capacity(body.len());
-    spliced.extend_from_slice(before);
-    write_string(&mut spliced, own_name);
-    spliced.extend_from_slice(after);
-    Bytes::from(spliced)
 }
 
 /// MCP `server/tools`, "Error Handling": what does not exist is -32602. Legacy transports know no HTTP status for it.
