@@ -2,9 +2,9 @@
 //!
 //! | client | upstream | what happens |
 //! | --- | --- | --- |
-//! | modern | legacy | [`modern_to_legacy`]: a leased session; what the upstream asks becomes `input_required`, and the call waits in it |
-//! | legacy | modern | [`legacy_to_modern`]: what the upstream requires is asked on the client's stream, and the call is repeated with it |
-//! | either | the same era, a process | [`same_era()`]: messages pass as they are |
+//! | modern | legacy | [`to_legacy`]: a leased session; what the upstream asks becomes `input_required`, and the call waits in it |
+//! | legacy | modern | [`to_modern`]: what the upstream requires is asked on the client's stream, and the call is repeated with it |
+//! | either | the same era, a process | [`same_era`]: messages pass as they are |
 //!
 //! What a client says on its own (responses, notifications) finds its way by [`client_message()`].
 //!
@@ -36,11 +36,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use client_message::client_message;
 pub use parked::Parked;
-pub use same_era::same_era;
-pub use to_legacy::modern_to_legacy;
-pub use to_modern::legacy_to_modern;
 
-use crate::serve::Admitted;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcpg_protocol::bridge::Request;
+use mcpg_protocol::{Era, RpcError};
+
+use self::outlet::Outlet;
+use crate::revision::Route;
+use crate::serve::{Admitted, Client, ClientError};
 
 /// What bridged calls have in common: it lives as long as the process.
 pub struct Bridge {
@@ -57,6 +62,32 @@ impl Bridge {
         // Where there is no randomness nothing can be sealed either, and so nothing waits.
         let _ = getrandom::fill(&mut instance);
         Self { parked: Parked::new(parked_max), instance }
+    }
+}
+
+/// Serves a request by way of a binding, message by message. `there` is the era in which its upstream is spoken to; `body` is the
+/// request as the upstream shall read it: its names are the upstream's own.
+///
+/// # Errors
+/// When the client is gone.
+pub async fn call(
+    admitted: &Admitted,
+    route: &Arc<Route>,
+    there: Era,
+    body: &Bytes,
+    client: &mut dyn Client,
+) -> Result<(), ClientError> {
+    let Ok(request) = Request::parse(body, &admitted.revision.message) else {
+        // INVARIANT: the pipeline has read the message. What came of it is a request, too.
+        return client.empty(RpcError::InvalidRequest.status(), &[]).await;
+    };
+    let mut outlet = Outlet::new(client, admitted, route, request.id().raw());
+    match (admitted.protocol.era(), there) {
+        (Era::Modern, Era::Legacy) => to_legacy::serve(admitted, route, &request, &mut outlet).await,
+        (Era::Legacy, Era::Modern) => to_modern::serve(admitted, route, &request, &mut outlet).await,
+        (Era::Modern, Era::Modern) | (Era::Legacy, Era::Legacy) => {
+            same_era::serve(admitted, route, &request, body, &mut outlet).await
+        }
     }
 }
 

@@ -357,7 +357,7 @@ fn permitted(
     // What nobody permits and no revision knows does not exist (MCP "Error Handling": 404, -32601).
     let unknown = reason.code == "not_permitted" && spoken.is_unknown_method();
     let error = if unknown { RpcError::MethodNotFound } else { RpcError::Denied };
-    Err(Refusal::new(error, spoken.id(), detail))
+    Err(Refusal::new(error, spoken.id(), detail).in_era(spoken.protocol().era()))
 }
 
 /// Stage 10, compiled before the call has any effect: an obligation that cannot be met stops it here. What may bring the results of

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use mcpg_filters::identity;
 use mcpg_filters::reliability::rate_limit;
-use mcpg_protocol::{Datum, EnvelopeError, HeaderError, Revision, RpcError, write_error};
+use mcpg_protocol::{Datum, EnvelopeError, Era, HeaderError, Revision, RpcError, write_error};
 
 use crate::guard::HeadError;
 
@@ -85,6 +85,13 @@ impl Refusal {
         Self::worded(kind.rpc_error(), error.id, kind.word(), &error.to_string(), error.to_string())
     }
 
+    /// A method that says nothing of which of several bindings it is for.
+    pub fn for_one_binding(era: Era, id: Option<&str>) -> Self {
+        let message = "this endpoint has several servers, and the method says nothing of which it is for: \
+                       ask at `/bindings/<binding>/mcp`";
+        Self::worded(RpcError::MethodNotFound, id, "one_binding_only", message, message).in_era(era)
+    }
+
     /// Headers that do not agree with the body.
     pub fn headers(error: &HeaderError, id: Option<&str>, served: &[Revision]) -> Self {
         let mut refusal = Self::new(error.rpc_error(), id, error.to_string());
@@ -114,6 +121,15 @@ impl Refusal {
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
+    }
+
+    /// The same refusal as a client of this era understands it: among sessions 404 says that the session is gone, and a client
+    /// that asks for what does not exist would begin another (MCP 2025-11-25 `basic/transports`, "Session Management").
+    pub fn in_era(self, era: Era) -> Self {
+        match (self.error, era) {
+            (RpcError::MethodNotFound, Era::Legacy) => self.with_status(200),
+            _ => self,
+        }
     }
 
     /// The same refusal, closing the connection.

@@ -5,6 +5,7 @@ use mcpg_tests::mcp::Session;
 use mcpg_tests::{Fixture, Gateway, RawUpstream, Step, scenes, until};
 use serde_json::{Value, json};
 
+use crate::expect::refused;
 use mcpg_tests::client::{Client, capabilities};
 
 const LISTS: &[&str] = &["tools/list", "prompts/list", "resources/list", "resources/templates/list"];
@@ -147,6 +148,26 @@ fn what_no_binding_has_is_a_defined_error() {
 }
 
 #[test]
+fn a_method_that_names_no_binding_is_for_a_lone_one() {
+    // Policy leaves one binding of three: that does not say that it was meant.
+    let bench = Bench::governed("permit (principal, action, resource in Binding::\"new\");\n");
+    let address = bench.gateway.address();
+    let alice = |path: &str| Client::modern(address, path).with_key(&key("alice"));
+    let several = alice("/mcp").send("com.example/x", json!({}));
+    refused(404, -32601, "one_binding_only").check("modern", &several);
+    // The fixture knows no such method, and says so itself.
+    let alone = alice("/bindings/new/mcp").send("com.example/x", json!({}));
+    assert_eq!(alone.json()["error"]["code"], -32601, "{}", alone.text());
+    assert!(!alone.text().contains("one_binding_only"), "{}", alone.text());
+    // With a session 404 would say that it is gone.
+    let open = Bench::start("");
+    for method in ["tasks/list", "com.example/x"] {
+        let several = Client::legacy(open.gateway.address(), "/mcp").send(method, json!({}));
+        refused(200, -32601, "one_binding_only").check(method, &several);
+    }
+}
+
+#[test]
 fn a_list_shows_what_its_reader_may_use() {
     let bench = Bench::governed(
         r#"
@@ -217,6 +238,7 @@ fn names_that_collide_are_prefixed_and_others_are_bare() {
         let names = client.names("tools/list");
         let has = |name: &str| names.iter().any(|known| known == name);
         assert!(has("tool_of_one") && !has("a.tool_of_one"), "{era}: {names:?}");
+        assert_eq!(client.call("tool_of_one", json!({ "text": "z" }))["content"][0]["text"], "z", "{era}");
         assert!(has("a.echo") && has("b.echo") && !has("echo"), "{era}: {names:?}");
         assert_eq!(client.call("b.echo", json!({ "text": "y" }))["content"][0]["text"], "y", "{era}");
         let ambiguous = client.ask("tools/call", json!({ "name": "echo", "arguments": { "text": "x" } }));

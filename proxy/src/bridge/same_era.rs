@@ -15,32 +15,25 @@ use super::failure::Failure;
 use super::outlet::Outlet;
 use super::to_modern::name_of;
 use crate::revision::Route;
-use crate::serve::{Admitted, Client, ClientError};
+use crate::serve::{Admitted, ClientError};
 use crate::sessions::Running;
 use crate::upstream::{Message, ModernRequest, Reply, UpstreamError, UpstreamSession};
 
-/// Serves a request to an upstream of the client's own era, message by message. `body` is the request as the upstream shall
-/// read it: its names are the upstream's own.
+/// Serves a request to an upstream of the client's own era.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn same_era(
+pub(super) async fn serve(
     admitted: &Admitted,
     route: &Arc<Route>,
+    request: &Request<'_>,
     body: &Bytes,
-    client: &mut dyn Client,
+    outlet: &mut Outlet<'_>,
 ) -> Result<(), ClientError> {
-    let limits = admitted.revision.message;
-    let Ok(request) = Request::parse(body, &limits) else {
-        // INVARIANT: the pipeline has read the message. What came of it is a request, too.
-        return client.empty(RpcError::InvalidRequest.status(), &[]).await;
-    };
-    let mut outlet = Outlet::new(client, admitted, route, request.id().raw());
-    let relay = match begin(admitted, route, &request, body).await {
-        Ok(relay) => relay,
-        Err(failure) => return outlet.fail(&failure).await,
-    };
-    relay.run(&mut outlet).await
+    match begin(admitted, route, request, body).await {
+        Ok(relay) => relay.run(outlet).await,
+        Err(failure) => outlet.fail(&failure).await,
+    }
 }
 
 /// The session of a client's session with a binding: as it was sealed, or as this instance has replaced it.

@@ -11,7 +11,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mcpg_protocol::bridge::{
     Ask, Capabilities, Capability, Json, Object, Packet, Request, URL_ELICITATION_REQUIRED,
     capabilities_to_legacy, error_to_modern, input_response_to_answer, modern_status, result_to_modern,
@@ -27,34 +26,26 @@ use super::outlet::Outlet;
 use super::peer::{Leased, Peer};
 use super::state::{self, Bound, State};
 use crate::revision::Route;
-use crate::serve::{Admitted, Client, ClientError};
+use crate::serve::{Admitted, ClientError};
 use crate::upstream::{ClientProfile, UpstreamError};
 
 /// How long further questions are waited for once there is one: an upstream may ask several things at once.
 const GATHER_TIME: Duration = Duration::from_millis(25);
 
-/// Serves a request of a modern client to a legacy upstream. `body` is the request as the upstream shall read it: its names
-/// are the upstream's own.
+/// Serves a request of a modern client to a legacy upstream.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn modern_to_legacy(
+pub(super) async fn serve(
     admitted: &Admitted,
     route: &Arc<Route>,
-    body: &Bytes,
-    client: &mut dyn Client,
+    request: &Request<'_>,
+    outlet: &mut Outlet<'_>,
 ) -> Result<(), ClientError> {
-    let limits = admitted.revision.message;
-    let Ok(request) = Request::parse(body, &limits) else {
-        // INVARIANT: the pipeline has read the message. What came of it is a request, too.
-        return client.empty(RpcError::InvalidRequest.status(), &[]).await;
-    };
-    let mut outlet = Outlet::new(client, admitted, route, request.id().raw());
-    let attended = match prepare(admitted, route, &request).await {
-        Ok(prepared) => prepared,
-        Err(failure) => return outlet.fail(&failure).await,
-    };
-    attended.serve(&mut outlet).await
+    match prepare(admitted, route, request).await {
+        Ok(attended) => attended.serve(outlet).await,
+        Err(failure) => outlet.fail(&failure).await,
+    }
 }
 
 /// A request with the call that it waits for.

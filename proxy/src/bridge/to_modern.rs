@@ -9,8 +9,7 @@
 //! 2026-07-28 `basic/patterns/mrtr`.
 
 mod input;
-mod local;
-mod peer;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +22,13 @@ use mcpg_protocol::bridge::{
 use mcpg_protocol::{Limits, Method, Revision as Protocol, RpcError};
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub(super) use self::peer::{ModernPeer, Single, name_of};
+use self::upstream::Upstream;
+pub(super) use self::upstream::name_of;
 use super::failure::Failure;
 use super::fresh_id;
 use super::outlet::Outlet;
 use crate::revision::Route;
-use crate::serve::{Admitted, Client, ClientError};
+use crate::serve::{Admitted, ClientError};
 use crate::sessions::{LocalSession, Running};
 use crate::upstream::{Message, Reply};
 
@@ -42,51 +42,31 @@ const ORPHAN_TIME_MAX: Duration = Duration::from_secs(60);
 /// What a client that never said gets to hear.
 const DEFAULT_LEVEL: LogLevel = LogLevel::Info;
 
-/// Serves a request of a legacy client to a modern upstream. `body` is the request as the upstream shall read it: its names
-/// are the upstream's own.
+/// Serves a request of a legacy client to a modern upstream.
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn legacy_to_modern(
-    admitted: &Admitted,
-    route: &Arc<Route>,
-    body: &Bytes,
-    client: &mut dyn Client,
-) -> Result<(), ClientError> {
-    serve(admitted, route, &Single::new(admitted, route), body, client).await
-}
-
-/// The same, over anything that takes modern requests.
 pub(super) async fn serve(
     admitted: &Admitted,
     route: &Arc<Route>,
-    peer: &dyn ModernPeer,
-    body: &Bytes,
-    client: &mut dyn Client,
+    request: &Request<'_>,
+    outlet: &mut Outlet<'_>,
 ) -> Result<(), ClientError> {
-    let limits = admitted.revision.message;
-    let Ok(request) = Request::parse(body, &limits) else {
-        // INVARIANT: the pipeline has read the message. What came of it is a request, too.
-        return client.empty(RpcError::InvalidRequest.status(), &[]).await;
-    };
-    let mut outlet = Outlet::new(client, admitted, route, request.id().raw());
-    let prepared = match Prepared::new(admitted, route, &request) {
+    let bridged = request.is_bridged(Protocol::V2026_07_28).map_err(Failure::Impossible);
+    let prepared = match bridged.and_then(|()| Prepared::new(admitted, route, request)) {
         Ok(prepared) => prepared,
         Err(failure) => return outlet.fail(&failure).await,
     };
-    match local::answer(&prepared, &request) {
-        Some(Ok(json)) => return outlet.answer(200, json).await,
-        Some(Err(failure)) => return outlet.fail(&failure).await,
-        None => {}
-    }
     let Ok(running) = prepared.local.begin(request.id().raw(), Some(&route.id)) else {
         let message = "a request with this id is still served";
         return outlet.fail(&Failure::said(RpcError::InvalidRequest, "id_in_use", message)).await;
     };
-    let mut conversation = Conversation { prepared, request: &request, peer, running, orphaned_at: None };
-    match conversation.run(&mut outlet).await {
-        Ok(end) => conversation.deliver(end, &mut outlet).await,
-        Err(stop) => stop.tell(&mut outlet).await,
+    let upstream = Upstream::new(admitted, route);
+    let mut conversation =
+        Conversation { prepared, request, upstream: &upstream, running, orphaned_at: None };
+    match conversation.run(outlet).await {
+        Ok(end) => conversation.deliver(end, outlet).await,
+        Err(stop) => stop.tell(outlet).await,
     }
 }
 
@@ -107,7 +87,7 @@ pub(super) struct Prepared<'a> {
 struct Conversation<'a> {
     prepared: Prepared<'a>,
     request: &'a Request<'a>,
-    peer: &'a dyn ModernPeer,
+    upstream: &'a Upstream,
     running: Running,
     /// When the client was last there, once it is not any more.
     orphaned_at: Option<Instant>,
@@ -169,7 +149,7 @@ impl Conversation<'_> {
                 .then_some(Retry { input_responses: responses.as_deref(), request_state: state.as_deref() });
             let mut message = self.round(retry, outlet).await?;
             let limits = self.prepared.limits;
-            if is_header_mismatch(&message, &limits) && self.peer.refresh(self.request) {
+            if is_header_mismatch(&message, &limits) && self.upstream.refresh(self.request) {
                 // The tool's definition may have changed, and with it the headers that a call must have.
                 message = self.round(retry, outlet).await?;
             }
@@ -199,8 +179,8 @@ impl Conversation<'_> {
         };
         let body = self.request.to_modern(&id, about, retry);
         let first = retry.is_none();
-        let (peer, request) = (self.peer, self.request);
-        let call = peer.call(request, Bytes::from(body), first && is_repeatable(request.method()));
+        let (upstream, request) = (self.upstream, self.request);
+        let call = upstream.call(request, Bytes::from(body), first && is_repeatable(request.method()));
         tokio::pin!(call);
         let mut reply: Reply = loop {
             tokio::select! {

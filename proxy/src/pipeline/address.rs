@@ -52,8 +52,8 @@ pub(super) async fn resolve<'a>(
     let targeted = matches!(spoken.ask(), Ask::Target | Ask::Subscription);
     let Some(envelope) = spoken.envelope().filter(|_| targeted) else { return Ok(Addressed::All) };
     let Some(target) = &envelope.target else {
-        let detail = "this method has no meaning for several bindings at once";
-        return Err(Refusal::new(RpcError::MethodNotFound, spoken.id(), detail));
+        // `tasks/list`: which task is whose cannot be told once the lists are cut into pages of their own.
+        return Err(Refusal::for_one_binding(spoken.protocol().era(), spoken.id()));
     };
     if let Some((route, own_name)) = endpoint.split(target.kind, &target.name) {
         return Ok(Addressed::One { route, own_name: Some(own_name) });

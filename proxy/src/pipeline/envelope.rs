@@ -106,7 +106,8 @@ impl<'a> Spoken<'a> {
             && !method.is_client_method(agreement.revision)
         {
             let detail = format!("`{method}` is no method of {}", agreement.revision);
-            return Err(Refusal::new(RpcError::MethodNotFound, Some(id), detail));
+            let refusal = Refusal::new(RpcError::MethodNotFound, Some(id), detail);
+            return Err(refusal.in_era(agreement.revision.era()));
         }
         Ok(Self::Message { envelope: Box::new(envelope), agreement })
     }

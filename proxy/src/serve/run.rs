@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use mcpg_ledger::Completion;
-use mcpg_protocol::{Era, RpcError, raw};
+use mcpg_protocol::{RpcError, raw};
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -118,11 +118,12 @@ async fn call(
     own: &Bytes,
     client: &mut dyn Client,
 ) -> Result<(), ClientError> {
-    let [route] = admitted.routes.as_slice() else {
-        let detail = "a method that no revision knows says nothing of which binding it is for";
-        return refuse(admitted, &Refusal::new(RpcError::MethodNotFound, id(admitted), detail), client).await;
-    };
     let here = admitted.protocol.era();
+    // What policy leaves of several does not say which of them was meant.
+    let told_apart = ask != Ask::Extension || admitted.endpoint.only().is_some();
+    let (true, [route]) = (told_apart, admitted.routes.as_slice()) else {
+        return refuse(admitted, &Refusal::for_one_binding(here, id(admitted)), client).await;
+    };
     let there = match route.known_era_for(here) {
         Some(era) => Ok(era),
         None => route.era_for(&admitted.on_behalf(), here).await,
@@ -135,13 +136,10 @@ async fn call(
         // What a method of an extension means in the other era, nobody here could say.
         (here, Ok(there)) if here != there && ask == Ask::Extension => {
             let detail = "a method of an extension, and the upstream speaks another era than the client";
-            refuse(admitted, &Refusal::new(RpcError::MethodNotFound, id(admitted), detail), client).await
+            let refusal = Refusal::new(RpcError::MethodNotFound, id(admitted), detail);
+            refuse(admitted, &refusal.in_era(here), client).await
         }
-        (Era::Modern, Ok(Era::Legacy)) => bridge::modern_to_legacy(admitted, route, own, client).await,
-        (Era::Legacy, Ok(Era::Modern)) => bridge::legacy_to_modern(admitted, route, own, client).await,
-        (Era::Modern, Ok(Era::Modern)) | (Era::Legacy, Ok(Era::Legacy)) => {
-            bridge::same_era(admitted, route, own, client).await
-        }
+        (_, Ok(there)) => bridge::call(admitted, route, there, own, client).await,
     }
 }
 

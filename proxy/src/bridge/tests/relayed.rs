@@ -5,13 +5,19 @@ use mcpg_protocol::Revision as Protocol;
 use serde_json::{Value, json};
 
 use super::stage::{Legacy, Recorder, Stage, answer, modern};
-use crate::bridge::same_era;
+use crate::bridge;
+use crate::serve::Admitted;
 use crate::upstream::testing::{self, Act, Upstream};
 
 const LEGACY: Protocol = Protocol::V2025_11_25;
 
 fn call() -> Value {
     json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "t", "arguments": {}}})
+}
+
+async fn relayed(stage: &Stage, admitted: &Admitted, request: &Value, client: &mut Recorder) {
+    let body = Bytes::from(request.to_string());
+    bridge::call(admitted, &stage.route, admitted.protocol.era(), &body, client).await.unwrap();
 }
 
 #[tokio::test]
@@ -30,7 +36,7 @@ async fn messages_of_a_session_pass_as_they_are() {
         }
         let admitted = stage.in_session(LEGACY, &json!({"roots": {}}), &call());
         let mut client = Recorder::default();
-        same_era(&admitted, &stage.route, &Bytes::from(call().to_string()), &mut client).await.unwrap();
+        relayed(&stage, &admitted, &call(), &mut client).await;
         let mut expected = messages.to_vec();
         if prefixed {
             expected[0]["id"] = json!("files:41");
@@ -55,7 +61,7 @@ async fn a_modern_call_passes_with_its_headers() {
         let request = modern("c", method, json!({"name": "t"}), &json!({}));
         let admitted = stage.admitted(Protocol::V2026_07_28, &request);
         let mut client = Recorder::default();
-        same_era(&admitted, &stage.route, &Bytes::from(request.to_string()), &mut client).await.unwrap();
+        relayed(&stage, &admitted, &request, &mut client).await;
         assert_eq!(client.json.as_ref().unwrap().0, status, "{method}");
         if method == "tools/call" {
             assert_eq!(client.answer()["result"]["requestState"], "theirs");
@@ -78,7 +84,7 @@ async fn another_requests_answer_reaches_nobody() {
         let stage = Stage::new(&legacy.upstream).await;
         let admitted = stage.in_session(LEGACY, &json!({}), &call());
         let mut client = Recorder::default();
-        same_era(&admitted, &stage.route, &Bytes::from(call().to_string()), &mut client).await.unwrap();
+        relayed(&stage, &admitted, &call(), &mut client).await;
         assert_eq!(client.json.as_ref().unwrap().0, 502, "{message}");
         assert!(!client.answer().to_string().contains("secret"));
     }
@@ -93,7 +99,7 @@ async fn a_binding_that_the_session_does_not_have_is_unavailable() {
     token.upstreams.clear();
     admitted.session = Some(std::sync::Arc::new(token));
     let mut client = Recorder::default();
-    same_era(&admitted, &stage.route, &Bytes::from(call().to_string()), &mut client).await.unwrap();
+    relayed(&stage, &admitted, &call(), &mut client).await;
     assert_eq!(client.json.unwrap().0, 502);
     assert!(legacy.upstream.asked().is_empty());
 }

@@ -3,19 +3,19 @@
 mod asks;
 
 use bytes::Bytes;
-use mcpg_protocol::{Accept, Revision as Protocol};
+use mcpg_protocol::{Accept, Era, Revision as Protocol};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::stage::{Cue, Legacy, Recorder, Stage, answer, end, event, modern};
-use crate::bridge::modern_to_legacy;
+use crate::bridge;
 use crate::serve::ClientError;
 use crate::upstream::testing::{self, Act};
 
 async fn ask(stage: &Stage, request: &Value, client: &mut Recorder) -> Result<(), ClientError> {
     let admitted = stage.admitted(Protocol::V2026_07_28, request);
     let body = Bytes::from(request.to_string());
-    modern_to_legacy(&admitted, &stage.route, &body, client).await
+    bridge::call(&admitted, &stage.route, Era::Legacy, &body, client).await
 }
 
 async fn answered(stage: &Stage, request: &Value) -> Recorder {
@@ -148,7 +148,7 @@ async fn progress_and_wanted_log_messages_come_before_the_answer() {
     let mut admitted = stage.admitted(Protocol::V2026_07_28, &request);
     admitted.accept = Accept { json: true, event_stream: false };
     let body = Bytes::from(request.to_string());
-    modern_to_legacy(&admitted, &stage.route, &body, &mut client).await.unwrap();
+    bridge::call(&admitted, &stage.route, Era::Legacy, &body, &mut client).await.unwrap();
     assert_eq!(client.json.map(|(status, _)| status), Some(200));
 }
 

@@ -1,13 +1,13 @@
 //! What a legacy upstream asks of a modern client while its call waits.
 
 use bytes::Bytes;
-use mcpg_protocol::Revision as Protocol;
+use mcpg_protocol::{Era, Revision as Protocol};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::super::stage::{Cue, Legacy, Recorder, Stage};
 use super::{Begun, accepted, again, answered, beginning, call, elicits, form, result};
-use crate::bridge::modern_to_legacy;
+use crate::bridge;
 use crate::upstream::testing;
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_state_is_good_once_for_its_caller_and_its_request() {
     let mut admitted = stage.admitted(Protocol::V2026_07_28, &repeated);
     admitted.caller = testing::caller("user:mallory");
     let body = Bytes::from(repeated.to_string());
-    modern_to_legacy(&admitted, &stage.route, &body, &mut mallory).await.unwrap();
+    bridge::call(&admitted, &stage.route, Era::Legacy, &body, &mut mallory).await.unwrap();
     assert_eq!(code(&mallory), -32602);
 
     let other = Stage::new(&legacy.upstream).await;
@@ -124,7 +124,8 @@ async fn a_state_of_another_instance_or_time_is_told_apart() {
     let mut admitted = stage.admitted(Protocol::V2026_07_28, &repeated);
     admitted.now += stage.revision.input_timeout + std::time::Duration::from_secs(2);
     let mut late = Recorder::default();
-    modern_to_legacy(&admitted, &stage.route, &Bytes::from(repeated.to_string()), &mut late).await.unwrap();
+    let body = Bytes::from(repeated.to_string());
+    bridge::call(&admitted, &stage.route, Era::Legacy, &body, &mut late).await.unwrap();
     assert_eq!(late.answer()["error"]["code"], 40901);
 }
 

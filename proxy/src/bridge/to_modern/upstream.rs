@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use mcpg_protocol::bridge::{Json, Object, Request, param_headers};
@@ -16,28 +15,15 @@ use crate::revision::{Revision, Route};
 use crate::serve::Admitted;
 use crate::upstream::{ModernRequest, Reply};
 
-/// Something that takes modern requests.
-#[async_trait]
-pub(in crate::bridge) trait ModernPeer: Send + Sync {
-    /// Sends what became of a client's request.
-    async fn call(&self, request: &Request<'_>, body: Bytes, repeatable: bool) -> Result<Reply, Failure>;
-
-    /// The upstream missed headers, or found too many: whether it is worth another try after the definitions that say which
-    /// there must be have been asked for again.
-    fn refresh(&self, _request: &Request<'_>) -> bool {
-        false
-    }
-}
-
 /// The upstream of a binding.
-pub(in crate::bridge) struct Single {
+pub(super) struct Upstream {
     route: Arc<Route>,
     revision: Arc<Revision>,
     requester: Requester,
 }
 
-impl Single {
-    pub(in crate::bridge) fn new(admitted: &Admitted, route: &Arc<Route>) -> Self {
+impl Upstream {
+    pub(super) fn new(admitted: &Admitted, route: &Arc<Route>) -> Self {
         let limits = &admitted.revision.message;
         let declared = admitted.session.as_ref().map_or("{}", |token| &*token.client.capabilities);
         Self {
@@ -59,11 +45,14 @@ impl Single {
             None => Ok(Vec::new()),
         }
     }
-}
 
-#[async_trait]
-impl ModernPeer for Single {
-    async fn call(&self, request: &Request<'_>, body: Bytes, repeatable: bool) -> Result<Reply, Failure> {
+    /// Sends what became of a client's request.
+    pub(super) async fn call(
+        &self,
+        request: &Request<'_>,
+        body: Bytes,
+        repeatable: bool,
+    ) -> Result<Reply, Failure> {
         let headers = self.mirrored(request).await?;
         let name = name_of(request);
         let asked = ModernRequest {
@@ -76,7 +65,9 @@ impl ModernPeer for Single {
         Ok(self.route.modern(&self.requester.on_behalf(), asked).await?)
     }
 
-    fn refresh(&self, request: &Request<'_>) -> bool {
+    /// The upstream missed headers, or found too many: whether it is worth another try after the definitions that say which
+    /// there must be have been asked for again.
+    pub(super) fn refresh(&self, request: &Request<'_>) -> bool {
         self.route.catalogues.changed(ListKind::Tools);
         *request.method() == Method::ToolsCall && self.route.http().is_some()
     }
@@ -96,7 +87,7 @@ pub(in crate::bridge) fn name_of<'a>(request: &Request<'a>) -> Option<Cow<'a, st
 }
 
 /// The headers for a call of a tool of this definition.
-pub(super) fn mirrored(
+fn mirrored(
     definition: &str,
     request: &Request<'_>,
     limits: &Limits,
