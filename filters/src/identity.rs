@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod certificate;
 mod credentials;
 pub mod jwt;
+pub mod oidc;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,6 +20,7 @@ use mcpg_sdk::{AuthMethod, Caller};
 use anonymous::Anonymous;
 use api_key::ApiKeys;
 pub use credentials::{Credentials, Forwarded, KeptCredentials, Presented, Resource};
+use oidc::Oidc;
 
 /// The providers of one scope, in order.
 #[derive(Debug, Default)]
@@ -45,6 +47,7 @@ impl IdentityChain {
     pub fn start(&self) {
         for provider in &self.providers {
             match provider {
+                IdentityProvider::Oidc(oidc) => oidc.start(),
                 IdentityProvider::ApiKey(_) | IdentityProvider::Anonymous(_) => {}
             }
         }
@@ -54,16 +57,21 @@ impl IdentityChain {
     ///
     /// # Errors
     /// When nobody vouches for one. The client is told no more than the kind of the refusal; the code is for the operator.
-    #[allow(clippy::unused_async, reason = "providers that have to ask somebody wait")]
+
     pub async fn identify(
         &self,
         credentials: &Credentials<'_>,
         now: SystemTime,
     ) -> Result<Identified, Refusal> {
+        // RFC 6750 section 3.1: more than one method, or one of them twice, is a malformed request.
+        if matches!(credentials.authorization, Presented::Repeated) && self.oidc().next().is_some() {
+            return Err(Refusal::Malformed { provider: oidc::ID, code: "repeated" });
+        }
         let alone = self.providers.len() == 1;
         for provider in &self.providers {
             let outcome = match provider {
                 IdentityProvider::ApiKey(keys) => keys.resolve(credentials, now),
+                IdentityProvider::Oidc(oidc) => oidc.resolve(credentials, now).await,
                 IdentityProvider::Anonymous(anonymous) if alone || credentials.is_empty() => {
                     anonymous.resolve()
                 }
@@ -92,6 +100,14 @@ impl IdentityChain {
         }
     }
 
+    /// The providers that make its endpoints OAuth resources.
+    pub fn oidc(&self) -> impl Iterator<Item = &Oidc> {
+        self.providers.iter().filter_map(|provider| match provider {
+            IdentityProvider::Oidc(oidc) => Some(oidc),
+            _ => None,
+        })
+    }
+
     /// Whether the chain has no provider, and so refuses everyone.
     pub fn is_empty(&self) -> bool {
         self.providers.is_empty()
@@ -104,6 +120,8 @@ impl IdentityChain {
 pub enum IdentityProvider {
     /// `identity.api-key`.
     ApiKey(ApiKeys),
+    /// `identity.oidc`.
+    Oidc(Oidc),
     /// `identity.anonymous`.
     Anonymous(Anonymous),
 }
@@ -113,6 +131,7 @@ impl IdentityProvider {
     pub fn id(&self) -> &'static str {
         match self {
             Self::ApiKey(_) => api_key::ID,
+            Self::Oidc(_) => oidc::ID,
             Self::Anonymous(_) => anonymous::ID,
         }
     }

@@ -14,6 +14,7 @@ use schemars::{Schema, schema_for};
 use crate::identity::IdentityProvider;
 use crate::identity::anonymous::{self, Anonymous, AnonymousSettings};
 use crate::identity::api_key::{self, ApiKeySettings, ApiKeys};
+use crate::identity::oidc::{self, Oidc, OidcSettings};
 use crate::observability::audit::{self, AuditSettings};
 use crate::observability::metrics::{self, MetricsSettings};
 use crate::observability::traces::{self, TracesSettings};
@@ -26,6 +27,7 @@ use crate::transform::redact::{self, RedactSettings, Redactor};
 /// The ids of the built-ins, in the order of the pipeline's stages.
 pub const IDS: &[&str] = &[
     api_key::ID,
+    oidc::ID,
     anonymous::ID,
     rate_limit::ID,
     CedarEngine::ID,
@@ -44,7 +46,6 @@ pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
 const NOT_IN_THIS_BUILD: &[&str] = &[
     "identity.basic",
     "identity.mtls",
-    "identity.oidc",
     "identity.workload",
     "policy.opa",
     "policy.casbin",
@@ -111,6 +112,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         Some(api_key::ID) => {
             ApiKeys::build(settings, context).map(IdentityProvider::ApiKey).map(Filter::Identity)
         }
+        Some(oidc::ID) => Oidc::build(settings, context).map(IdentityProvider::Oidc).map(Filter::Identity),
         Some(anonymous::ID) => {
             Anonymous::build(settings).map(IdentityProvider::Anonymous).map(Filter::Identity)
         }
@@ -132,6 +134,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
 pub fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         (api_key::ID, schema_for!(ApiKeySettings)),
+        (oidc::ID, schema_for!(OidcSettings)),
         (anonymous::ID, schema_for!(AnonymousSettings)),
         (rate_limit::ID, schema_for!(RateLimitSettings)),
         (CedarEngine::ID, schema_for!(CedarSettings)),
@@ -210,8 +213,8 @@ mod tests {
 
     #[test]
     fn what_is_not_here_says_so() {
-        let message = "`identity.oidc` is not in this build".to_owned();
-        assert_eq!(error("identity.oidc", Value::Null), (String::new(), message));
+        let message = "`gate.slack-approval` is not in this build".to_owned();
+        assert_eq!(error("gate.slack-approval", Value::Null), (String::new(), message));
         let message = "no built-in filter is called `redact-emails`".to_owned();
         assert_eq!(error("redact-emails", Value::Null), (String::new(), message));
     }

@@ -1,5 +1,6 @@
 //! What filters have of the process: it outlives the revisions that they are built for.
 
+use crate::identity::oidc::Issuers;
 use crate::net::HttpClient;
 
 /// The filters' part of the process. One for all revisions and scopes.
@@ -7,4 +8,6 @@ use crate::net::HttpClient;
 pub struct Shared {
     /// Fetches what filters need from elsewhere, through the sole dialer.
     pub http: HttpClient,
+    /// What is known of the issuers of tokens.
+    pub issuers: Issuers,
 }

@@ -19,6 +19,7 @@ use mcpg_sdk::Caller;
 use subtle::ConstantTimeEq;
 
 pub use issue::{GenerateError, NewKey, generate};
+pub(super) use settings::check_subject;
 pub use settings::{ApiKeySettings, KeyRecord, TokenEntry, TokenRecord};
 pub use token::{HASH_KEY_BYTES_MIN, HashKey, HashKeyError};
 

@@ -237,7 +237,7 @@ impl TokenEntry {
 }
 
 /// A subject is `<kind>:<name>`, as `user:alice@acme.com`: a bare word would be no principal of any policy.
-pub(super) fn check_subject(subject: &str) -> Result<(), String> {
+pub(in crate::identity) fn check_subject(subject: &str) -> Result<(), String> {
     let kind = subject.split_once(':').map(|(kind, name)| (kind, !name.is_empty()));
     let is_kind = |kind: &str| {
         kind.starts_with(|first: char| first.is_ascii_lowercase())
