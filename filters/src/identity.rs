@@ -57,7 +57,6 @@ impl IdentityChain {
     ///
     /// # Errors
     /// When nobody vouches for one. The client is told no more than the kind of the refusal; the code is for the operator.
-
     pub async fn identify(
         &self,
         credentials: &Credentials<'_>,

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Algorithm, Jwks, KeyUse};
 
 /// A key pair for one algorithm.
+#[derive(Clone)]
 pub(crate) struct SigningKey {
     pub(crate) id: String,
     algorithm: Algorithm,

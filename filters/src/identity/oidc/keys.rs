@@ -103,6 +103,26 @@ impl KeySource {
         self.origin.target.naming(url)
     }
 
+    /// As if the time in which tokens cause no fetch were over.
+    #[cfg(test)]
+    pub(super) fn cooled_down(&self) {
+        self.fetching.lock().allowed_at = None;
+    }
+
+    /// As if the last fetch had been so much earlier.
+    #[cfg(test)]
+    pub(super) fn aged(&self, by: Duration) {
+        self.known.rcu(|known| {
+            let known = known.as_ref()?;
+            let jwks = Jwks::default();
+            Some(Arc::new(Known {
+                jwks,
+                metadata: known.metadata.clone(),
+                fetched_at: known.fetched_at - by,
+            }))
+        });
+    }
+
     fn fetch_for_a_token(self: &Arc<Self>, now: Instant) -> Option<watch::Receiver<()>> {
         let mut fetching = self.fetching.lock();
         if let Some(running) = fetching.running() {

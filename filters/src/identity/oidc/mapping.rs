@@ -183,19 +183,20 @@ mod tests {
 
     use super::*;
 
-    fn mapping(settings: Value) -> Result<Mapping, (String, String)> {
-        Mapping::new(&serde_json::from_value(settings).unwrap())
+    fn mapping(settings: &Value) -> Result<Mapping, (String, String)> {
+        Mapping::new(&serde_json::from_value(settings.clone()).unwrap())
     }
 
-    fn caller(settings: Value, claims: &Value) -> Result<Caller, &'static str> {
+    fn caller(settings: &Value, claims: &Value) -> Result<Caller, &'static str> {
         let claims = claims.as_object().unwrap();
         let scopes = scopes(claims)?;
         let caller = mapping(settings).unwrap().caller(claims, "https://issuer", Some("aud".into()), scopes);
         caller.map(|caller| (*caller).clone())
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
     fn check(settings: Value, claims: Value, expected: Result<&str, &str>) {
-        let found = caller(settings, &claims).map(|caller| caller.subject);
+        let found = caller(&settings, &claims).map(|caller| caller.subject);
         assert_eq!(found.as_deref().map_err(|code| *code), expected, "{claims}");
     }
 
@@ -245,7 +246,7 @@ mod tests {
             "sub": "alice", "groups": "eng", "realm_access": {"roles": ["admin", "dev"]}, "azp": "cli",
             "acme": {"team": "platform"}, "lvl": null, "scope": "a  b", "unmapped": "x",
         });
-        let found = caller(settings, &claims).unwrap();
+        let found = caller(&settings, &claims).unwrap();
         let expected = json!({
             "groups": ["eng"], "roles": ["admin", "dev"], "team": "platform", "client_id": "cli",
             "scope": ["a", "b"], "issuer": "https://issuer",
@@ -296,7 +297,7 @@ mod tests {
             (json!({"attributes": {"groups": "x"}}), "/attributes/groups"),
             (json!({"attributes": {"team": ""}}), "/attributes/team"),
         ] {
-            assert_eq!(mapping(settings).unwrap_err().0, pointer);
+            assert_eq!(mapping(&settings).unwrap_err().0, pointer);
         }
     }
 }
