@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mcpg_sdk::Cidr;
+
 use crate::{Calls, Credentials, PinRules, StdioTransport, Text};
 
 pub(crate) mod calls;
@@ -87,6 +89,8 @@ pub struct HttpTransport {
     pub http2: Http2,
     /// How the gateway gets a token for it; none to send none.
     pub credentials: Option<Box<Credentials>>,
+    /// Addresses that its name may have although they are not public.
+    pub allow_addresses: Vec<Cidr>,
 }
 
 /// Which revision of MCP an upstream speaks.

@@ -10,6 +10,7 @@
 
 mod audit;
 mod binding;
+mod cidr;
 mod config;
 mod diagnostic;
 mod federation;

@@ -242,6 +242,24 @@ fn processes() {
 }
 
 #[test]
+fn addresses_that_are_dialled() {
+    check_bindings(
+        "addresses_that_are_dialled",
+        &[
+            "url: https://tools.internal/\nallow_addresses: [10.20.0.0/16, fd00::/8, 192.0.2.7]",
+            "url: https://tools.internal/\nallow_addresses: 10.20.0.0/16",
+            "url: https://tools.internal/\nallow_addresses: []",
+            "url: https://tools.internal/\nallow_addresses: [10.20.3.4/16, 10.0.0.0/33, tools.internal, 10.0.0.1:443]",
+            "url: https://tools.internal/\nallow_addresses: [private, localhost, '*', 10.0.0.1-10.0.0.9]",
+            "url: https://tools.internal/\nallow_addresses: true",
+            "url: https://tools.internal/\nallow_private: true\nallowed_cidrs: [10.0.0.0/8]",
+            "url: http://a/\ncredentials:\n  type: client_credentials\n  token_url: https://a/\n  client_id: a\n  client_secret: $secret://env/A\n  allow_addresses: [internal]",
+            "command: x\nallow_addresses: [10.0.0.0/8]",
+        ],
+    );
+}
+
+#[test]
 fn other_tools_spellings_of_bindings() {
     check_bindings(
         "spellings_of_bindings",

@@ -36,7 +36,7 @@ use mcpg_sdk::Caller;
 
 use crate::revision::Route;
 
-pub use self::http::{HttpParts, HttpUpstream};
+pub use self::http::{HostAndPort, HttpParts, HttpUpstream};
 pub use answer::ReplyLimits;
 pub use connect::Connectors;
 pub use error::UpstreamError;

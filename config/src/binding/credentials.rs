@@ -1,6 +1,6 @@
 //! `credentials:` of a binding: how the gateway gets the token that it sends to the upstream.
 
-use mcpg_sdk::SecretRef;
+use mcpg_sdk::{Cidr, SecretRef};
 
 use crate::{Endpoint, Text, UpstreamTls};
 
@@ -15,6 +15,8 @@ pub struct Credentials {
     pub token_url: Endpoint,
     /// Exactly when that is `https`.
     pub tls: Option<UpstreamTls>,
+    /// Addresses that its name may have although they are not public.
+    pub allow_addresses: Vec<Cidr>,
     /// The gateway's id there.
     pub client_id: Text,
     /// Its secret there.

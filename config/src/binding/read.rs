@@ -11,7 +11,7 @@ use crate::binding::{
 use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::slug::{SLUG, is_slug};
-use crate::{PinRules, pinning, wire};
+use crate::{PinRules, cidr, pinning, wire};
 use wire::binding as w;
 
 pub(super) mod tls;
@@ -19,6 +19,7 @@ pub(super) mod tls;
 /// Keys that say something of a connection, each with what to do about it beside `command`.
 const HTTP_ONLY: &[(&str, &str)] = &[
     ("tls", "remove it"),
+    ("allow_addresses", "remove it"),
     ("headers", "give the process what it needs in `env`"),
     ("pool", "remove it"),
     ("http2", "remove it"),
@@ -157,6 +158,7 @@ fn http(
         }
     };
     let tls = tls::read(read.tls.take(), &url, &tls::At { of: place, url: "url" }, base_dir, report);
+    let allow_addresses = cidr::read(read.allow_addresses.take(), &place.child("allow_addresses"), report);
     Some(HttpTransport {
         url,
         tls,
@@ -169,6 +171,7 @@ fn http(
             w::Http2::Off => Http2::Off,
         },
         credentials,
+        allow_addresses,
     })
 }
 

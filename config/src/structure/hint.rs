@@ -28,6 +28,9 @@ pub(super) fn for_type(branches: &[&Value], place: &Place<'_>) -> Option<String>
         {
             None
         }
+        Kind::Bool(_) if place.path.ends_with("allow_addresses") => {
+            Some("name the blocks that may be dialled: `[10.20.0.0/16]`".to_owned())
+        }
         Kind::Number(_) | Kind::Bool(_) if expects("string") => Some("put it in quotes".to_owned()),
         Kind::Map(_) | Kind::Text(_) if expects("array") => Some("begin each item with `- `".to_owned()),
         _ => None,

@@ -77,7 +77,25 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
         "a message's length is bounded for all bindings by `server.limits.response_bytes_max`",
         "remove the key",
     ),
+    ("bindings[]", "allow_private", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "allow_private_ips", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "allow_private_networks", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "allow_internal", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "allow_local", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "allow_loopback", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "allow_metadata", NOT_PUBLIC, ALLOW),
+    ("bindings[]", "ssrf_protection", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_private", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_private_ips", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_private_networks", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_internal", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_local", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_loopback", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "allow_metadata", NOT_PUBLIC, ALLOW),
+    ("bindings[].credentials", "ssrf_protection", NOT_PUBLIC, ALLOW),
 ];
+const NOT_PUBLIC: &str = "addresses that are not public are allowed block by block";
+const ALLOW: &str = "write `allow_addresses: [10.20.0.0/16]`, with the blocks that are meant";
 const MCP_SERVERS: &str = "MCP servers stand in `bindings`, which is a list";
 const A_BINDING: &str =
     "write `bindings: [{ id: NAME, type: mcp, command: [PROGRAM, ARGUMENT] }]`, or `url` for one that runs";
@@ -119,6 +137,30 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("bindings[].credentials", "grant_type", "type"),
     ("bindings[].tls", "sni", "server_name"),
     ("bindings[].tls", "ca_file", "ca"),
+    ("bindings[]", "allowed_addresses", "allow_addresses"),
+    ("bindings[]", "allow_address", "allow_addresses"),
+    ("bindings[]", "allow_cidr", "allow_addresses"),
+    ("bindings[]", "allow_cidrs", "allow_addresses"),
+    ("bindings[]", "allowed_cidrs", "allow_addresses"),
+    ("bindings[]", "allow_ips", "allow_addresses"),
+    ("bindings[]", "allowed_ips", "allow_addresses"),
+    ("bindings[]", "allow_networks", "allow_addresses"),
+    ("bindings[]", "allowed_networks", "allow_addresses"),
+    ("bindings[]", "address_allowlist", "allow_addresses"),
+    ("bindings[]", "ip_allowlist", "allow_addresses"),
+    ("bindings[]", "cidrs", "allow_addresses"),
+    ("bindings[].credentials", "allowed_addresses", "allow_addresses"),
+    ("bindings[].credentials", "allow_address", "allow_addresses"),
+    ("bindings[].credentials", "allow_cidr", "allow_addresses"),
+    ("bindings[].credentials", "allow_cidrs", "allow_addresses"),
+    ("bindings[].credentials", "allowed_cidrs", "allow_addresses"),
+    ("bindings[].credentials", "allow_ips", "allow_addresses"),
+    ("bindings[].credentials", "allowed_ips", "allow_addresses"),
+    ("bindings[].credentials", "allow_networks", "allow_addresses"),
+    ("bindings[].credentials", "allowed_networks", "allow_addresses"),
+    ("bindings[].credentials", "address_allowlist", "allow_addresses"),
+    ("bindings[].credentials", "ip_allowlist", "allow_addresses"),
+    ("bindings[].credentials", "cidrs", "allow_addresses"),
     ("server", "bind", "listen"),
     ("server", "address", "listen"),
     ("server", "workers", "threads"),
@@ -174,6 +216,14 @@ fn without_indices(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_spellings_lead_to_the_blocks() {
+        for place in ["bindings[3]", "bindings[3].credentials"] {
+            assert_eq!(renamed_key(place, "allowed_cidrs"), Some("allow_addresses"));
+            assert_eq!(planned_key(place, "allow_private"), Some((NOT_PUBLIC, ALLOW)));
+        }
+    }
 
     #[test]
     fn indices_do_not_count() {

@@ -27,6 +27,9 @@ pub(crate) struct Binding {
     pub(crate) url: Option<String>,
     /// How the upstream's certificate is judged. Only with `https://`.
     pub(crate) tls: Option<Tls>,
+    /// Blocks of addresses (CIDR), one or a list, that the URL's name may have although they are not public. Default: none. An IP
+    /// address or `localhost` in the URL needs none.
+    pub(crate) allow_addresses: Option<OneOrMany>,
     /// How long the upstream may take.
     #[serde(default)]
     pub(crate) timeouts: Timeouts,

@@ -187,3 +187,6 @@ impl Deadline {
         timeout_at(self.at, step).await.map_err(|_| FetchProblem::Timeout { phase, after: self.total })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,15 +37,6 @@ impl AddressPolicy {
         Self { written: None, allowed: allowed.clone() }
     }
 
-    /// For bindings: everything but the metadata services of clouds.
-    pub fn operator() -> Self {
-        let all = ["0.0.0.0/0", "::/0"].map(str::parse);
-        Self {
-            written: None,
-            allowed: AllowAddresses::from(all.into_iter().flatten().collect::<Vec<_>>().as_slice()),
-        }
-    }
-
     /// For a target in the operator's own configuration. An IP address or `localhost` says which machine is meant, so
     /// exactly that is allowed. A name does not: whoever answers for it chooses the address.
     pub fn configured(host: &str, allowed: &AllowAddresses) -> Self {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use mcpg_config::{Config, KeySource, ListenerTls};
-use mcpg_filters::net::{AddressPolicy, resolve};
+use mcpg_filters::net::NetError;
 use mcpg_filters::secret::SecretResolver;
 use parking_lot::Mutex;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
@@ -189,9 +189,17 @@ impl Background {
 }
 
 async fn resolve_again(binding: &str, http: &HttpUpstream) {
-    let Some((host, port)) = &http.resolve else { return };
-    match timeout(RESOLVE_TIME_MAX, resolve(host, *port, &AddressPolicy::operator())).await {
+    if !http.place.is_name() {
+        return;
+    }
+    let host = http.place.host.as_str();
+    match timeout(RESOLVE_TIME_MAX, http.place.addresses()).await {
         Ok(Ok(addresses)) => http.set_addresses(&addresses),
+        // Where the name leads now it may not lead: nothing is sent there, nor where it led before.
+        Ok(Err(error @ NetError::Refused { .. })) => {
+            tracing::error!(binding, host, %error, "upstream address refused");
+            http.set_addresses(&[]);
+        }
         // The addresses known so far stay: a resolver's outage is no reason to stop.
         Ok(Err(error)) => tracing::warn!(binding, host, %error, "upstream name not resolved"),
         Err(_) => tracing::warn!(binding, host, "upstream name not resolved in time"),

@@ -1,12 +1,13 @@
 //! An upstream's HTTP endpoint, with the addresses that are in force and the connections to them.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
+use mcpg_filters::net::{AddressPolicy, NetError, resolve};
 
 use super::Connectors;
 use super::credentials::Credentials;
@@ -26,8 +27,8 @@ pub struct HttpParts {
     pub connectors: Arc<Connectors>,
     /// How its peer is made.
     pub peer: PeerTemplate,
-    /// The upstream's host and port, as names to resolve again; none for a literal address.
-    pub resolve: Option<(String, u16)>,
+    /// Where it is.
+    pub place: HostAndPort,
     /// `Host` for the upstream.
     pub authority: HeaderValue,
     /// Path and query of the upstream's endpoint.
@@ -40,6 +41,31 @@ pub struct HttpParts {
     pub timeouts: PeerTimeouts,
     /// Idle connections kept per address.
     pub idle_max: usize,
+}
+
+/// Where an endpoint is: what to look up, and which of the answers may be dialled.
+pub struct HostAndPort {
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Which addresses may be dialled.
+    pub policy: AddressPolicy,
+}
+
+impl HostAndPort {
+    /// Whether it has to be looked up, again and again.
+    pub fn is_name(&self) -> bool {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err()
+    }
+
+    /// The addresses that it has now, all of which may be dialled.
+    ///
+    /// # Errors
+    /// When there are none, or one of them may not be dialled.
+    pub async fn addresses(&self) -> Result<Vec<SocketAddr>, NetError> {
+        resolve(&self.host, self.port, &self.policy).await
+    }
 }
 
 impl Deref for HttpUpstream {

@@ -11,7 +11,7 @@ use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::wire::OneOrMany;
 use crate::wire::binding::credentials as w;
-use crate::{Text, binding};
+use crate::{Text, binding, cidr};
 
 /// What a caller's token is unless the binding says otherwise (RFC 8693 section 3).
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -30,6 +30,7 @@ pub(crate) fn read(
     let audience = audience(read.audience.take(), &place.child("audience"), report);
     let resource = resource(read.resource.take(), &place.child("resource"), report);
     let grant = grant(&mut read, place, report);
+    let allow_addresses = cidr::read(read.allow_addresses.take(), &place.child("allow_addresses"), report);
     let token_url = token_url?;
     let at = tls::At { of: place, url: "token_url" };
     let tls = tls::read(read.tls.take(), &token_url, &at, base_dir, report);
@@ -37,6 +38,7 @@ pub(crate) fn read(
         grant,
         token_url,
         tls,
+        allow_addresses,
         client_id: client_id?,
         client_secret: client_secret?,
         auth: match read.auth {

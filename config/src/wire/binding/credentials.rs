@@ -34,6 +34,8 @@ pub(crate) struct Credentials {
     pub(crate) requested_token_type: Option<String>,
     /// How the authorization server's certificate is judged. Only with `https://`.
     pub(crate) tls: Option<Tls>,
+    /// Blocks of addresses (CIDR), one or a list, that the name in `token_url` may have although they are not public. Default: none.
+    pub(crate) allow_addresses: Option<OneOrMany>,
 }
 
 /// How a token is got.

@@ -9,12 +9,10 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
-use mcpg_config::{
-    Binding, BindingKind, Config, Endpoint, Host, HttpTransport, Text, TlsVersion, UpstreamTls,
-};
-use mcpg_filters::net::{AddressPolicy, resolve};
+use mcpg_config::{Binding, BindingKind, Config, Endpoint, HttpTransport, Text, TlsVersion, UpstreamTls};
+use mcpg_filters::net::{AddressPolicy, AllowAddresses, NetError};
 use mcpg_filters::secret::SecretResolver;
-use mcpg_sdk::{Scope, Secret};
+use mcpg_sdk::{Cidr, Scope, Secret};
 use pingora_core::tls::x509::X509;
 use tokio::time::timeout;
 
@@ -25,7 +23,7 @@ use crate::revision::{Origin, Route, Routes, Transport};
 use crate::streams::Feeds;
 use crate::upstream::credentials::Credentials;
 use crate::upstream::stdio::Processes;
-use crate::upstream::{Connectors, Eras, Gate, HttpParts, HttpUpstream, Leases};
+use crate::upstream::{Connectors, Eras, Gate, HostAndPort, HttpParts, HttpUpstream, Leases};
 
 /// How long a revision waits for a name. One that does not resolve is tried again in the background.
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(2);
@@ -72,7 +70,7 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
     let transport = match &mcp.transport {
         mcpg_config::Transport::Http(http) => {
             let credentials = credentials::build(&binding.id, http, ground).await?;
-            Transport::Http(resolved(&binding.id, parts(http, credentials, ground)?, &http.url).await)
+            Transport::Http(resolved(&binding.id, parts(http, credentials, ground)?).await?)
         }
         mcpg_config::Transport::Stdio(process) => {
             Transport::Stdio(stdio::upstream(&binding.id, process, mcp, origin.replies, ground)?)
@@ -94,11 +92,17 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
     })
 }
 
-async fn resolved(id: &str, parts: HttpParts, url: &Endpoint) -> HttpUpstream {
-    let host = url.host.to_string();
-    let policy = AddressPolicy::operator();
-    let addresses = match timeout(RESOLVE_TIME_MAX, resolve(&host, url.port, &policy)).await {
+/// An endpoint at the addresses that it has now. One whose name may not be dialled is there, and is tried again: what a name
+/// leads to is not for the configuration to say, and must not keep the other bindings from starting.
+async fn resolved(id: &str, parts: HttpParts) -> Result<HttpUpstream, String> {
+    let host = parts.place.host.as_str();
+    let addresses = match timeout(RESOLVE_TIME_MAX, parts.place.addresses()).await {
         Ok(Ok(addresses)) => addresses,
+        Ok(Err(error @ NetError::Refused { .. })) if !parts.place.is_name() => return Err(error.to_string()),
+        Ok(Err(error @ NetError::Refused { .. })) => {
+            tracing::error!(binding = id, host, %error, "upstream address refused");
+            Vec::new()
+        }
         Ok(Err(error)) => {
             tracing::warn!(binding = id, host, %error, "upstream name not resolved");
             Vec::new()
@@ -108,7 +112,7 @@ async fn resolved(id: &str, parts: HttpParts, url: &Endpoint) -> HttpUpstream {
             Vec::new()
         }
     };
-    HttpUpstream::new(parts, &addresses)
+    Ok(HttpUpstream::new(parts, &addresses))
 }
 
 fn parts(
@@ -121,7 +125,8 @@ fn parts(
         mcpg_config::Http2::On => Http2::Only,
         mcpg_config::Http2::Off => Http2::Off,
     };
-    let reached = Reached { url: &binding.url, key: "url", tls: binding.tls.as_ref(), http2 };
+    let allowed = &binding.allow_addresses;
+    let reached = Reached { url: &binding.url, key: "url", allowed, tls: binding.tls.as_ref(), http2 };
     let parts = reached.parts(binding, ground)?;
     Ok(HttpParts { headers: headers(binding, ground.secrets)?, credentials, ..parts })
 }
@@ -131,6 +136,8 @@ struct Reached<'a> {
     url: &'a Endpoint,
     /// Where the URL is in the binding.
     key: &'static str,
+    /// Where its name may lead although that is not public.
+    allowed: &'a [Cidr],
     tls: Option<&'a UpstreamTls>,
     http2: Http2,
 }
@@ -153,10 +160,7 @@ impl Reached<'_> {
         Ok(HttpParts {
             connectors: Arc::clone(ground.connectors),
             peer: PeerTemplate::new(&settings).map_err(|error| error.to_string())?,
-            resolve: match &self.url.host {
-                Host::Name(name) => Some((name.clone(), self.url.port)),
-                Host::Ip(_) => None,
-            },
+            place: self.place(),
             authority: header_value("the URL's authority", self.url.authority().as_bytes())?,
             path_and_query: PathAndQuery::try_from(self.url.path_and_query.as_str())
                 .map_err(|_| format!("`{}` has a malformed path", self.key))?,
@@ -165,6 +169,12 @@ impl Reached<'_> {
             timeouts: settings.timeouts,
             idle_max: binding.pool.size,
         })
+    }
+
+    fn place(&self) -> HostAndPort {
+        let host = self.url.host.to_string();
+        let policy = AddressPolicy::configured(&host, &AllowAddresses::from(self.allowed));
+        HostAndPort { host, port: self.url.port, policy }
     }
 }
 

@@ -24,8 +24,11 @@ pub(super) async fn build(
     };
     // One version of HTTP is enough for one small request now and then.
     let (url, tls) = (&configured.token_url, configured.tls.as_ref());
-    let reached = Reached { url, key: "credentials.token_url", tls, http2: Http2::Off };
-    let http = resolved(id, reached.parts(binding, ground)?, url).await;
+    let allowed = &configured.allow_addresses;
+    let reached = Reached { url, key: "credentials.token_url", allowed, tls, http2: Http2::Off };
+    let http = resolved(id, reached.parts(binding, ground)?)
+        .await
+        .map_err(|problem| format!("`credentials.token_url`: {problem}"))?;
     let endpoint = HttpTokenEndpoint { http, client, metrics: ground.metrics.tokens(id) };
     let wanted = Wanted {
         grant: configured.grant.clone(),
