@@ -11,6 +11,7 @@ mod names;
 pub(crate) mod pem;
 mod revocation;
 mod verify;
+pub(crate) mod watched;
 
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;

@@ -67,6 +67,11 @@ impl Revocations {
         Ok(())
     }
 
+    /// Whether the operator denies a certificate of which only the fingerprint is known.
+    pub(crate) fn denies_fingerprint(&self, fingerprint: &[u8; 32]) -> bool {
+        self.fingerprints.contains(fingerprint)
+    }
+
     /// Whether a verified path holds still. On success, until when the lists say so.
     pub(crate) fn check(&self, verified: &Verified, now: SystemTime) -> Result<i64, &'static str> {
         let mut until = i64::MAX;
