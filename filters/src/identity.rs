@@ -10,6 +10,7 @@ pub mod api_key;
 pub mod certificate;
 mod credentials;
 pub mod jwt;
+pub mod mtls;
 pub mod oidc;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use mcpg_sdk::{AuthMethod, Caller};
 use anonymous::Anonymous;
 use api_key::ApiKeys;
 pub use credentials::{Credentials, Forwarded, KeptCredentials, Presented, Resource};
+use mtls::Mtls;
 use oidc::Oidc;
 
 /// The providers of one scope, in order.
@@ -49,6 +51,7 @@ impl IdentityChain {
             match provider {
                 IdentityProvider::Oidc(oidc) => oidc.start(),
                 IdentityProvider::ApiKey(_) | IdentityProvider::Anonymous(_) => {}
+                IdentityProvider::Mtls(mtls) => mtls.start(),
             }
         }
     }
@@ -70,6 +73,7 @@ impl IdentityChain {
         for provider in &self.providers {
             let outcome = match provider {
                 IdentityProvider::ApiKey(keys) => keys.resolve(credentials, now),
+                IdentityProvider::Mtls(mtls) => mtls.resolve(credentials, now),
                 IdentityProvider::Oidc(oidc) => oidc.resolve(credentials, now).await,
                 IdentityProvider::Anonymous(anonymous) if alone || credentials.is_empty() => {
                     anonymous.resolve()
@@ -119,6 +123,8 @@ impl IdentityChain {
 pub enum IdentityProvider {
     /// `identity.api-key`.
     ApiKey(ApiKeys),
+    /// `identity.mtls`.
+    Mtls(Mtls),
     /// `identity.oidc`.
     Oidc(Oidc),
     /// `identity.anonymous`.
@@ -130,6 +136,7 @@ impl IdentityProvider {
     pub fn id(&self) -> &'static str {
         match self {
             Self::ApiKey(_) => api_key::ID,
+            Self::Mtls(_) => mtls::ID,
             Self::Oidc(_) => oidc::ID,
             Self::Anonymous(_) => anonymous::ID,
         }

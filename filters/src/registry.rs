@@ -14,6 +14,7 @@ use schemars::{Schema, schema_for};
 use crate::identity::IdentityProvider;
 use crate::identity::anonymous::{self, Anonymous, AnonymousSettings};
 use crate::identity::api_key::{self, ApiKeySettings, ApiKeys};
+use crate::identity::mtls::{self, Mtls, MtlsSettings};
 use crate::identity::oidc::{self, Oidc, OidcSettings};
 use crate::observability::audit::{self, AuditSettings};
 use crate::observability::metrics::{self, MetricsSettings};
@@ -27,6 +28,7 @@ use crate::transform::redact::{self, RedactSettings, Redactor};
 /// The ids of the built-ins, in the order of the pipeline's stages.
 pub const IDS: &[&str] = &[
     api_key::ID,
+    mtls::ID,
     oidc::ID,
     anonymous::ID,
     rate_limit::ID,
@@ -45,7 +47,6 @@ pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
 /// Planned built-ins: an entry with such an id is an error, not a third-party plugin.
 const NOT_IN_THIS_BUILD: &[&str] = &[
     "identity.basic",
-    "identity.mtls",
     "identity.workload",
     "policy.opa",
     "policy.casbin",
@@ -112,6 +113,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         Some(api_key::ID) => {
             ApiKeys::build(settings, context).map(IdentityProvider::ApiKey).map(Filter::Identity)
         }
+        Some(mtls::ID) => Mtls::build(settings, context).map(IdentityProvider::Mtls).map(Filter::Identity),
         Some(oidc::ID) => Oidc::build(settings, context).map(IdentityProvider::Oidc).map(Filter::Identity),
         Some(anonymous::ID) => {
             Anonymous::build(settings).map(IdentityProvider::Anonymous).map(Filter::Identity)
@@ -134,6 +136,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
 pub fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         (api_key::ID, schema_for!(ApiKeySettings)),
+        (mtls::ID, schema_for!(MtlsSettings)),
         (oidc::ID, schema_for!(OidcSettings)),
         (anonymous::ID, schema_for!(AnonymousSettings)),
         (rate_limit::ID, schema_for!(RateLimitSettings)),

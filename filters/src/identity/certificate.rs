@@ -13,7 +13,6 @@ mod revocation;
 mod verify;
 pub(crate) mod watched;
 
-use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -22,8 +21,8 @@ use boring::x509::X509;
 use sha2::{Digest as _, Sha256};
 
 pub use names::Names;
-pub(crate) use revocation::{Revocations, RevocationsError};
-pub(crate) use verify::{Anchors, AnchorsError, Verified, VerifyError};
+pub(crate) use revocation::Revocations;
+pub(crate) use verify::{Anchors, Verified, VerifyError};
 
 use fields::{Fields, KeyUsage};
 
@@ -52,7 +51,13 @@ impl PeerCertificate {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
         let sha256 = Sha256::digest(leaf).into();
-        Self { leaf: leaf.into(), chain, sha256, digest: *hasher.finalize().as_bytes(), contents: OnceLock::new() }
+        Self {
+            leaf: leaf.into(),
+            chain,
+            sha256,
+            digest: *hasher.finalize().as_bytes(),
+            contents: OnceLock::new(),
+        }
     }
 
     /// The certificate, in DER.
@@ -160,7 +165,8 @@ impl Contents {
     }
 }
 
-/// From when to when something holds, in seconds since 1970. Both ends belong to it (RFC 5280 section 4.1.2.5).
+/// From when to when something holds, in seconds since 1970. The end does not belong to it: that is how BoringSSL
+/// reads `notAfter`, and a second stricter than RFC 5280 section 4.1.2.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
     from: i64,
@@ -178,8 +184,7 @@ impl Validity {
 
     /// Whether it holds at a time.
     pub fn contains(self, now: SystemTime) -> bool {
-        let range: RangeInclusive<i64> = self.from..=self.until;
-        range.contains(&unix_seconds(now))
+        (self.from..self.until).contains(&unix_seconds(now))
     }
 
     /// What lies within both.
@@ -193,7 +198,9 @@ impl Validity {
 
     /// When it ends.
     pub fn until(self) -> Option<SystemTime> {
-        u64::try_from(self.until).ok().and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+        u64::try_from(self.until)
+            .ok()
+            .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
     }
 }
 

@@ -64,10 +64,9 @@ impl Mtls {
             None => self.connected(credentials, &trust, now),
         };
         match resolved {
-            Ok(Some(known)) => Outcome::Resolved {
-                caller: Arc::clone(&known.caller),
-                credential: known.credential.clone(),
-            },
+            Ok(Some(known)) => {
+                Outcome::Resolved { caller: Arc::clone(&known.caller), credential: known.credential.clone() }
+            }
             Ok(None) => Outcome::Absent,
             Err(code) => Outcome::Invalid(code),
         }
@@ -84,7 +83,9 @@ impl Mtls {
         trust: &Trust,
         now: SystemTime,
     ) -> Result<Option<Arc<Known>>, &'static str> {
-        let Some(certificate) = credentials.certificate.filter(|_| trust.has_issuers()) else { return Ok(None) };
+        let Some(certificate) = credentials.certificate.filter(|_| trust.has_issuers()) else {
+            return Ok(None);
+        };
         let key = certificate.digest();
         match trust.known.find(key, now) {
             Some(known) => Ok(Some(known)),
@@ -106,7 +107,9 @@ impl Mtls {
         };
         let forwarded = credentials.forwarded;
         let (first, second) = match forwarding.header {
-            ForwardedHeader::ClientCert => (once(forwarded.client_cert())?, once(forwarded.client_cert_chain())?),
+            ForwardedHeader::ClientCert => {
+                (once(forwarded.client_cert())?, once(forwarded.client_cert_chain())?)
+            }
             ForwardedHeader::Xfcc => (once(forwarded.xfcc())?, None),
         };
         let header: &[u8] = match (first, second) {

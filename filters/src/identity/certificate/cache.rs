@@ -3,7 +3,7 @@
 //! Only what held is kept, so a stranger cannot fill it. It belongs to the trust that it was verified by: with new
 //! anchors, lists or settings there is a new and empty one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use parking_lot::RwLock;
@@ -15,7 +15,8 @@ const WAYS: usize = 8;
 
 /// What was verified, set by set: a full set forgets its entries in turn.
 pub(crate) struct VerifiedCache<T> {
-    sets: Box<[RwLock<Set<T>>]>,
+    /// Made when there is something to keep.
+    sets: OnceLock<Box<[RwLock<Set<T>>]>>,
 }
 
 struct Set<T> {
@@ -32,14 +33,16 @@ struct Entry<T> {
 impl<T> VerifiedCache<T> {
     /// What was found for the same bytes, if it still holds.
     pub(crate) fn find(&self, key: &[u8; 32], now: SystemTime) -> Option<Arc<T>> {
-        let set = self.set(key)?.read();
+        let set = set_of(self.sets.get()?, key)?.read();
         let entry = set.entries.iter().find(|entry| entry.key == *key)?;
         entry.validity.contains(now).then(|| Arc::clone(&entry.value))
     }
 
     /// Keeps what was verified for as long as it holds.
     pub(crate) fn insert(&self, key: [u8; 32], validity: Validity, value: Arc<T>) {
-        let Some(set) = self.set(&key) else { return };
+        let empty = || RwLock::new(Set { entries: Vec::new(), next: 0 });
+        let sets = self.sets.get_or_init(|| std::iter::repeat_with(empty).take(SETS).collect());
+        let Some(set) = set_of(sets, &key) else { return };
         let entry = Entry { key, validity, value };
         let mut set = set.write();
         let place = set.entries.iter().position(|entry| entry.key == key).unwrap_or(set.next);
@@ -51,18 +54,17 @@ impl<T> VerifiedCache<T> {
             set.next = (place + 1) % WAYS;
         }
     }
+}
 
-    /// The keys are hashes, so their bytes are as good as random.
-    fn set(&self, key: &[u8; 32]) -> Option<&RwLock<Set<T>>> {
-        let [first, second, ..] = *key;
-        self.sets.get(usize::from(u16::from_le_bytes([first, second])) % SETS)
-    }
+/// The keys are hashes, so their bytes are as good as random.
+fn set_of<'a, T>(sets: &'a [RwLock<Set<T>>], key: &[u8; 32]) -> Option<&'a RwLock<Set<T>>> {
+    let [first, second, ..] = *key;
+    sets.get(usize::from(u16::from_le_bytes([first, second])) % SETS)
 }
 
 impl<T> Default for VerifiedCache<T> {
     fn default() -> Self {
-        let empty = || RwLock::new(Set { entries: Vec::new(), next: 0 });
-        Self { sets: std::iter::repeat_with(empty).take(SETS).collect() }
+        Self { sets: OnceLock::new() }
     }
 }
 
@@ -90,9 +92,9 @@ mod tests {
         cache.insert([1; 32], VALIDITY, Arc::new("alice"));
         let find = |key: u8, seconds| cache.find(&[key; 32], at(seconds)).as_deref().copied();
         assert_eq!(find(1, 10), Some("alice"));
-        assert_eq!(find(1, 20), Some("alice"));
+        assert_eq!(find(1, 19), Some("alice"));
         assert_eq!(find(1, 9), None);
-        assert_eq!(find(1, 21), None);
+        assert_eq!(find(1, 20), None);
         assert_eq!(find(2, 15), None);
         cache.insert([1; 32], Validity { from: 10, until: 30 }, Arc::new("bob"));
         assert_eq!(find(1, 25), Some("bob"));

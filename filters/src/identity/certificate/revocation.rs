@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use boring::asn1::Asn1Time;
+use boring::error::ErrorStack;
 use boring::hash::MessageDigest;
 use boring::sign::Verifier;
 use boring::x509::X509;
@@ -94,7 +95,7 @@ impl Revocations {
         let mut listed = false;
         for list in self.lists.iter().filter(|list| list.issuer == fields.issuer) {
             listed = true;
-            if (list.from..=list.until).contains(&now) && list.is_signed_by(issuer) {
+            if (list.from..list.until).contains(&now) && list.is_signed_by(issuer) {
                 if list.serials.contains(fields.serial) {
                     return Err("certificate_revoked");
                 }
@@ -155,8 +156,9 @@ impl List {
         if self.signer.get() == Some(&fingerprint) {
             return true;
         }
-        let may = Fields::read(issuer)
-            .is_ok_and(|fields| fields.subject == self.issuer && fields.key_usage.is_none_or(KeyUsage::crl_sign));
+        let may = Fields::read(issuer).is_ok_and(|fields| {
+            fields.subject == self.issuer && fields.key_usage.is_none_or(KeyUsage::crl_sign)
+        });
         let signed = may && self.verify(issuer) == Some(true);
         if signed {
             // The first issuer's is kept; another of the same name is verified each time.
@@ -179,7 +181,9 @@ impl List {
         let (_, digest) = SIGNATURES.iter().find(|(known, _)| *known == id)?;
         let (0, signature) = signature.split_first()? else { return None };
         let key = X509::from_der(issuer).ok()?.public_key().ok()?;
-        Verifier::new(digest(), &key).ok()?.verify_oneshot(signature, list.whole).ok()
+        let verified = Verifier::new(digest(), &key).ok()?.verify_oneshot(signature, list.whole).ok();
+        drop(ErrorStack::get());
+        verified
     }
 }
 

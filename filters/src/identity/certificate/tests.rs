@@ -9,6 +9,7 @@ use boring::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use proptest::prelude::*;
 
 use super::forge::{Draft, Forged, now};
+use super::revocation::RevocationsError;
 use super::*;
 
 fn anchors(roots: &[&Forged]) -> Anchors {
@@ -130,10 +131,11 @@ fn a_chain_leads_to_an_anchor() {
 fn every_step_of_a_chain_is_judged() {
     let root = Forged::root("root");
     let trusting = anchors(&[&root]);
-    let refuse = |draft: Draft, expected| check(&trusting, &draft.sign_by(&root).presented(&[]), Err(expected));
+    let refuse =
+        |draft: Draft, expected| check(&trusting, &draft.sign_by(&root).presented(&[]), Err(expected));
     let now = 1_800_000_000;
     refuse(Draft::client("a").valid(now + 1, now + 9), VerifyError::NotYetValid);
-    refuse(Draft::client("a").valid(now - 9, now - 1), VerifyError::Expired);
+    refuse(Draft::client("a").valid(now - 9, now), VerifyError::Expired);
     refuse(Draft::issuer("a"), VerifyError::IssuerAsClient);
     refuse(Draft::bare("a").with(ExtendedKeyUsage::new().server_auth().build().unwrap()), VerifyError::Usage);
     refuse(Draft::bare("a").with(KeyUsage::new().key_encipherment().build().unwrap()), VerifyError::Usage);
@@ -141,12 +143,13 @@ fn every_step_of_a_chain_is_judged() {
     refuse(Draft { digest: MessageDigest::sha1(), ..Draft::client("a") }, VerifyError::Weak);
     check(&trusting, &Draft::bare("a").sign_by(&root).presented(&[]), Ok(2));
     check(&trusting, &Draft::client("a").rsa(2048).sign_by(&root).presented(&[]), Ok(2));
-    check(&trusting, &Draft::client("a").valid(now, now).sign_by(&root).presented(&[]), Ok(2));
+    check(&trusting, &Draft::client("a").valid(now, now + 1).sign_by(&root).presented(&[]), Ok(2));
 
     let through = |issuer: Forged, client: Draft| client.sign_by(&issuer).presented(&[&issuer]);
     let client = Draft::client("alice").sign_by(&root);
-    let below_a_client = through(client, Draft::client("b"));
-    check(&trusting, &below_a_client, Err(VerifyError::Issuer));
+    check(&trusting, &through(client, Draft::client("b")), Err(VerifyError::Untrusted));
+    let client = Draft::bare("alice").sign_by(&root);
+    check(&trusting, &through(client, Draft::client("b")), Err(VerifyError::Issuer));
     let servers = ExtendedKeyUsage::new().server_auth().build().unwrap();
     let for_servers = Draft::issuer("servers").with(servers).sign_by(&root);
     check(&trusting, &through(for_servers, Draft::client("b")), Err(VerifyError::Usage));
@@ -154,7 +157,7 @@ fn every_step_of_a_chain_is_judged() {
         .with(BasicConstraints::new().critical().ca().build().unwrap())
         .with(KeyUsage::new().critical().digital_signature().build().unwrap())
         .sign_by(&root);
-    check(&trusting, &through(no_signing, Draft::client("b")), Err(VerifyError::Issuer));
+    check(&trusting, &through(no_signing, Draft::client("b")), Err(VerifyError::Untrusted));
 }
 
 #[test]
@@ -200,7 +203,8 @@ fn a_changed_byte_is_noticed() {
 
 #[test]
 fn only_issuers_are_anchors() {
-    let refusal = |ders: &[Vec<u8>]| Anchors::new(ders.iter().map(Vec::as_slice)).err().map(|error| error.to_string());
+    let refusal =
+        |ders: &[Vec<u8>]| Anchors::new(ders.iter().map(Vec::as_slice)).err().map(|error| error.to_string());
     let root = Forged::root("root");
     assert_eq!(refusal(&[root.der(), root.der()]), None);
     assert_eq!(refusal(&[]).unwrap(), "it has no certificate");

@@ -106,6 +106,8 @@ impl Anchors {
                 context.chain().into_iter().flatten().map(X509Ref::to_der).collect();
             Ok((trusted, result, path?))
         });
+        // What is left in this thread's queue of errors must not be taken for another operation's.
+        drop(ErrorStack::get());
         match verified {
             Ok((true, Ok(()), path)) if path.len() >= 2 => Ok(path),
             Ok((_, result, _)) => Err(VerifyError::from_library(result)),
@@ -178,7 +180,9 @@ pub(crate) enum AnchorsError {
     TooMany,
     #[error("certificate {number} is malformed, or not of version 3")]
     Malformed { number: usize },
-    #[error("certificate {number} may not issue others: it has no `CA:TRUE`, or a key usage without `keyCertSign`")]
+    #[error(
+        "certificate {number} may not issue others: it has no `CA:TRUE`, or a key usage without `keyCertSign`"
+    )]
     NotAnIssuer { number: usize },
     #[error("BoringSSL refused")]
     Library(#[from] ErrorStack),

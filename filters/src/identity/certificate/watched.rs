@@ -97,7 +97,10 @@ impl<T: Send + Sync + 'static> Watched<T> {
                 match looked {
                     Ok(Look::Replaced) => tracing::info!("certificates or keys were read again"),
                     Ok(Look::Kept(error)) => {
-                        tracing::warn!(error, "certificates or keys cannot be read again: the last good ones stay");
+                        tracing::warn!(
+                            error,
+                            "certificates or keys cannot be read again: the last good ones stay"
+                        );
                     }
                     Ok(Look::Same) | Err(_) => {}
                 }

@@ -66,8 +66,27 @@ mod tests {
     #[test]
     fn whatever_else_is_there_is_refused() {
         for item in [
-            "", ":", "::", ":AQID", "AQID:", "AQID", ":AQI:", ":AQJ=:", ":A:", ":AQ ID:", ":AQ-_:", ":AQID:;a=1", ":AQID:, :AQID:",
-            " :AQID:", ":AQID: ", "\"AQID\"", "?1", ":AQID::AQID:", ":AQ\0D:", ":AQID:\n", "%3AAQID%3A",
+            "",
+            ":",
+            "::",
+            ":AQID",
+            "AQID:",
+            "AQID",
+            ":AQI:",
+            ":AQJ=:",
+            ":A:",
+            ":AQ ID:",
+            ":AQ-_:",
+            ":AQID:;a=1",
+            ":AQID:, :AQID:",
+            " :AQID:",
+            ":AQID: ",
+            "\"AQID\"",
+            "?1",
+            ":AQID::AQID:",
+            ":AQ\0D:",
+            ":AQID:\n",
+            "%3AAQID%3A",
         ] {
             check(item, None, Err(Malformed));
             if !matches!(item, " :AQID:" | ":AQID: " | ":AQID:, :AQID:") {

@@ -140,7 +140,8 @@ fn forwarding(settings: &MtlsSettings) -> Result<Option<Forwarding>, SettingsErr
             Err(SettingsError::at("/forwarded", message))
         }
         Some(ForwardedHeader::ClientCert) if settings.forwarded_verified == ForwardedVerified::Proxy => {
-            let message = "`client-cert` always carries the certificate, so it is verified here: leave this out";
+            let message =
+                "`client-cert` always carries the certificate, so it is verified here: leave this out";
             Err(SettingsError::at("/forwarded_verified", message))
         }
         Some(header) => Ok(Some(Forwarding {
@@ -171,7 +172,9 @@ impl Mapping {
         if subject != SubjectSource::Uri || !prefix.is_empty() {
             check_subject(&format!("{prefix}x")).map_err(|message| SettingsError::at("/prefix", message))?;
         }
-        if let Some(name) = settings.attributes.keys().find(|name| OF_THE_CERTIFICATE.contains(&name.as_str())) {
+        if let Some(name) =
+            settings.attributes.keys().find(|name| OF_THE_CERTIFICATE.contains(&name.as_str()))
+        {
             let message = format!("`{name}` is what the certificate says");
             return Err(SettingsError::at(format!("/attributes/{name}"), message));
         }

@@ -49,7 +49,8 @@ impl Trust {
             }
         }
         let issuers = is_ca.then(|| Anchors::new(issuers.iter().map(Vec::as_slice)));
-        let issuers = issuers.transpose().map_err(|error| format!("the bundle of issuers is unusable: {error}"))?;
+        let issuers =
+            issuers.transpose().map_err(|error| format!("the bundle of issuers is unusable: {error}"))?;
         Ok(Self { issuers, revocations, known: VerifiedCache::default() })
     }
 
@@ -59,7 +60,11 @@ impl Trust {
     }
 
     /// Verifies a chain; on success, from when to when it holds.
-    pub(super) fn verify(&self, certificate: &PeerCertificate, now: SystemTime) -> Result<Validity, &'static str> {
+    pub(super) fn verify(
+        &self,
+        certificate: &PeerCertificate,
+        now: SystemTime,
+    ) -> Result<Validity, &'static str> {
         let issuers = self.issuers.as_ref().ok_or("forwarded_unverified")?;
         let verified = issuers.verify(certificate, now).map_err(|error| error.code())?;
         let until = self.revocations.check(&verified, now)?;

@@ -165,7 +165,10 @@ fn push<'a>(names: &mut Vec<&'a str>, value: &'a str) -> Result<(), Malformed> {
 fn certificates(value: &str) -> Result<Vec<Vec<u8>>, Malformed> {
     let text = percent_decoded(value)?;
     let blocks = pem::blocks(&text).map_err(|_| Malformed)?;
-    if blocks.is_empty() || blocks.len() > CHAIN_MAX || blocks.iter().any(|block| block.label != pem::CERTIFICATE) {
+    if blocks.is_empty()
+        || blocks.len() > CHAIN_MAX
+        || blocks.iter().any(|block| block.label != pem::CERTIFICATE)
+    {
         return Err(Malformed);
     }
     Ok(blocks.into_iter().map(|block| block.contents).collect())
@@ -197,7 +200,8 @@ fn percent_decoded(value: &str) -> Result<String, Malformed> {
     while let Some(byte) = bytes.next() {
         decoded.push(match byte {
             b'%' => {
-                let mut digit = || bytes.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or(Malformed);
+                let mut digit =
+                    || bytes.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or(Malformed);
                 u8::try_from(digit()? << 4 | digit()?).map_err(|_| Malformed)?
             }
             byte => byte,

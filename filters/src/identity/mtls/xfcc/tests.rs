@@ -39,8 +39,14 @@ fn an_element_says_what_its_hop_has_seen() {
 
 #[test]
 fn a_name_in_quotes_is_a_name() {
-    check(r#"Subject="CN=x\";URI=spiffe://acme.org/root;DNS=\"y";URI=spiffe://acme.org/a"#, Ok(&[&["spiffe://acme.org/a"]]));
-    check(r#"Subject="CN=x,URI=spiffe://acme.org/root";URI=spiffe://acme.org/a"#, Ok(&[&["spiffe://acme.org/a"]]));
+    check(
+        r#"Subject="CN=x\";URI=spiffe://acme.org/root;DNS=\"y";URI=spiffe://acme.org/a"#,
+        Ok(&[&["spiffe://acme.org/a"]]),
+    );
+    check(
+        r#"Subject="CN=x,URI=spiffe://acme.org/root";URI=spiffe://acme.org/a"#,
+        Ok(&[&["spiffe://acme.org/a"]]),
+    );
     // A backslash belongs to the byte after it, so the second one does not free the quote.
     check(r#"Subject="CN=x\\";URI=spiffe://acme.org/a"#, Ok(&[&["spiffe://acme.org/a"]]));
     refused(r#"Subject="CN=x\\\";URI=spiffe://acme.org/root"#);
@@ -59,8 +65,31 @@ fn keys_come_as_envoy_writes_them() {
     refused(&format!("Hash={HASH};Hash={HASH}"));
     refused("Subject=\"a\";Subject=\"b\"");
     for header in [
-        "", ",", ";", "=", "URI", "URI=a,", ",URI=a", "URI=a;", "URI=a,,URI=b", ";URI=a", "URI=a;;DNS=b", "URI =a", " URI=a", "URI= a",
-        "Url=a", "URI=a b", "URI=a\\b", "Hash=12", "Cert=\"\"", "Cert=\"x\"", "Cert=%2", "Cert=%zz", "URI=\"a", "URI=a\u{e9}", "URI=a\tb",
+        "",
+        ",",
+        ";",
+        "=",
+        "URI",
+        "URI=a,",
+        ",URI=a",
+        "URI=a;",
+        "URI=a,,URI=b",
+        ";URI=a",
+        "URI=a;;DNS=b",
+        "URI =a",
+        " URI=a",
+        "URI= a",
+        "Url=a",
+        "URI=a b",
+        "URI=a\\b",
+        "Hash=12",
+        "Cert=\"\"",
+        "Cert=\"x\"",
+        "Cert=%2",
+        "Cert=%zz",
+        "URI=\"a",
+        "URI=a\u{e9}",
+        "URI=a\tb",
     ] {
         refused(header);
     }
@@ -81,14 +110,18 @@ fn certificates_are_read_from_their_pem() {
         bytes.collect::<String>()
     };
     let (cert, chain) = (encode(&alice.pem()), encode(&(alice.pem() + &root.pem())));
-    let read = |header: String| parse(header.as_bytes()).map(|mut all| all.pop().unwrap().certificate.unwrap());
+    let read =
+        |header: String| parse(header.as_bytes()).map(|mut all| all.pop().unwrap().certificate.unwrap());
     assert_eq!(read(format!("Cert=\"{cert}\"")), Ok(alice.presented(&[])));
     assert_eq!(read(format!("Cert={cert};Chain=\"{chain}\"")), Ok(alice.presented(&[&root])));
     assert_eq!(read(format!("Chain=\"{chain}\"")), Ok(alice.presented(&[&root])));
     assert_eq!(read(format!("Cert=\"{chain}\"")), Err(Malformed));
     let other = encode(&root.pem());
     assert_eq!(read(format!("Cert=\"{other}\";Chain=\"{chain}\"")), Err(Malformed));
-    assert_eq!(read(format!("Cert=\"{}\"", encode("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----"))), Err(Malformed));
+    assert_eq!(
+        read(format!("Cert=\"{}\"", encode("-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----"))),
+        Err(Malformed)
+    );
 
     let names = alice.presented(&[]).contents().unwrap().names().clone();
     let agrees = |header: &str| parse(header.as_bytes()).unwrap().iter().all(|one| one.agrees_with(&names));
