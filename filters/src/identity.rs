@@ -12,6 +12,7 @@ mod credentials;
 pub mod jwt;
 pub mod mtls;
 pub mod oidc;
+pub mod workload;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,6 +24,7 @@ use api_key::ApiKeys;
 pub use credentials::{Credentials, Forwarded, KeptCredentials, Presented, Resource};
 use mtls::Mtls;
 use oidc::Oidc;
+use workload::Workload;
 
 /// The providers of one scope, in order.
 #[derive(Debug, Default)]
@@ -52,6 +54,7 @@ impl IdentityChain {
                 IdentityProvider::Oidc(oidc) => oidc.start(),
                 IdentityProvider::ApiKey(_) | IdentityProvider::Anonymous(_) => {}
                 IdentityProvider::Mtls(mtls) => mtls.start(),
+                IdentityProvider::Workload(workload) => workload.start(),
             }
         }
     }
@@ -74,6 +77,7 @@ impl IdentityChain {
             let outcome = match provider {
                 IdentityProvider::ApiKey(keys) => keys.resolve(credentials, now),
                 IdentityProvider::Mtls(mtls) => mtls.resolve(credentials, now),
+                IdentityProvider::Workload(workload) => workload.resolve(credentials, now),
                 IdentityProvider::Oidc(oidc) => oidc.resolve(credentials, now).await,
                 IdentityProvider::Anonymous(anonymous) if alone || credentials.is_empty() => {
                     anonymous.resolve()
@@ -127,6 +131,8 @@ pub enum IdentityProvider {
     Mtls(Mtls),
     /// `identity.oidc`.
     Oidc(Oidc),
+    /// `identity.workload`.
+    Workload(Workload),
     /// `identity.anonymous`.
     Anonymous(Anonymous),
 }
@@ -138,6 +144,7 @@ impl IdentityProvider {
             Self::ApiKey(_) => api_key::ID,
             Self::Mtls(_) => mtls::ID,
             Self::Oidc(_) => oidc::ID,
+            Self::Workload(_) => workload::ID,
             Self::Anonymous(_) => anonymous::ID,
         }
     }

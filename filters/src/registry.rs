@@ -16,6 +16,7 @@ use crate::identity::anonymous::{self, Anonymous, AnonymousSettings};
 use crate::identity::api_key::{self, ApiKeySettings, ApiKeys};
 use crate::identity::mtls::{self, Mtls, MtlsSettings};
 use crate::identity::oidc::{self, Oidc, OidcSettings};
+use crate::identity::workload::{self, Workload, WorkloadSettings};
 use crate::observability::audit::{self, AuditSettings};
 use crate::observability::metrics::{self, MetricsSettings};
 use crate::observability::traces::{self, TracesSettings};
@@ -30,6 +31,7 @@ pub const IDS: &[&str] = &[
     api_key::ID,
     mtls::ID,
     oidc::ID,
+    workload::ID,
     anonymous::ID,
     rate_limit::ID,
     CedarEngine::ID,
@@ -47,7 +49,6 @@ pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
 /// Planned built-ins: an entry with such an id is an error, not a third-party plugin.
 const NOT_IN_THIS_BUILD: &[&str] = &[
     "identity.basic",
-    "identity.workload",
     "policy.opa",
     "policy.casbin",
     "gate.slack-approval",
@@ -115,6 +116,9 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         }
         Some(mtls::ID) => Mtls::build(settings, context).map(IdentityProvider::Mtls).map(Filter::Identity),
         Some(oidc::ID) => Oidc::build(settings, context).map(IdentityProvider::Oidc).map(Filter::Identity),
+        Some(workload::ID) => {
+            Workload::build(settings, context).map(IdentityProvider::Workload).map(Filter::Identity)
+        }
         Some(anonymous::ID) => {
             Anonymous::build(settings).map(IdentityProvider::Anonymous).map(Filter::Identity)
         }
@@ -138,6 +142,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         (api_key::ID, schema_for!(ApiKeySettings)),
         (mtls::ID, schema_for!(MtlsSettings)),
         (oidc::ID, schema_for!(OidcSettings)),
+        (workload::ID, schema_for!(WorkloadSettings)),
         (anonymous::ID, schema_for!(AnonymousSettings)),
         (rate_limit::ID, schema_for!(RateLimitSettings)),
         (CedarEngine::ID, schema_for!(CedarSettings)),

@@ -177,6 +177,11 @@ impl Validity {
     /// Without end: for what somebody else has vouched for.
     pub(crate) const ALWAYS: Self = Self { from: i64::MIN, until: i64::MAX };
 
+    /// From some time on, if there is one, until another.
+    pub(crate) fn between(from: Option<SystemTime>, until: SystemTime) -> Self {
+        Self { from: from.map_or(i64::MIN, unix_seconds), until: unix_seconds(until) }
+    }
+
     fn of(certificate: &X509) -> Option<Self> {
         let (from, until) = (seconds(certificate.not_before())?, seconds(certificate.not_after())?);
         Some(Self { from, until })

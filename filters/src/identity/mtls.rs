@@ -126,11 +126,11 @@ impl Mtls {
                 let certificate = client_cert::read(header, second).map_err(|_| "forwarded_malformed")?;
                 self.verify(&certificate, key, trust, now).map(Some)
             }
-            ForwardedHeader::Xfcc => self.from_xfcc(header, key, forwarding.verified, trust, now).map(Some),
+            ForwardedHeader::Xfcc => self.read_xfcc(header, key, forwarding.verified, trust, now).map(Some),
         }
     }
 
-    fn from_xfcc(
+    fn read_xfcc(
         &self,
         header: &[u8],
         key: [u8; 32],

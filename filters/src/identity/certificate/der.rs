@@ -128,7 +128,7 @@ pub(crate) fn boolean(contents: &[u8]) -> Result<bool, Malformed> {
 pub(crate) fn small_integer(contents: &[u8]) -> Result<u32, Malformed> {
     match contents {
         [] | [0x80..=0xff, ..] | [0, 0..=0x7f, ..] => Err(Malformed),
-        [digits @ ..] if digits.len() <= 4 => {
+        digits if digits.len() <= 4 => {
             Ok(digits.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)))
         }
         _ => Err(Malformed),

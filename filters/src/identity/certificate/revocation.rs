@@ -24,8 +24,11 @@ use super::{Verified, hex, seconds, unhex, unix_seconds};
 
 const LISTED_MAX: usize = 1_000_000;
 
+/// An algorithm by its object identifier, and its hash.
+type Signature = (&'static [u8], fn() -> MessageDigest);
+
 /// SHA-2 with RSA or ECDSA: the signatures that a list may bear.
-const SIGNATURES: &[(&[u8], fn() -> MessageDigest)] = &[
+const SIGNATURES: &[Signature] = &[
     (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11], MessageDigest::sha256),
     (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12], MessageDigest::sha384),
     (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13], MessageDigest::sha512),

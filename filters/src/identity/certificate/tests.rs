@@ -44,7 +44,7 @@ fn a_certificate_is_read_as_it_was_signed() {
     assert!(!contents.is_ca() && contents.validity().contains(now()));
     assert_eq!(hex(presented.sha256()), hex(&alice.certificate.digest(MessageDigest::sha256()).unwrap()));
     assert_ne!(presented.digest(), alice.presented(&[&root]).digest());
-    let again = Draft { key: alice.key.clone(), ..Draft::client("other") }.sign_by(&root).presented(&[]);
+    let again = Draft { key: alice.key, ..Draft::client("other") }.sign_by(&root).presented(&[]);
     assert_eq!(again.contents().unwrap().spki_sha256(), contents.spki_sha256());
 }
 

@@ -51,9 +51,10 @@ mod tests {
 
     fn check(client_cert: &str, chain: Option<&str>, expected: Result<(&[u8], &[&[u8]]), Malformed>) {
         let read = read(client_cert.as_bytes(), chain.map(str::as_bytes));
-        let read = read.as_ref().map(|read| (read.leaf(), read.chain().collect::<Vec<_>>()));
+        let read =
+            read.as_ref().map(|read| (read.leaf(), read.chain().collect::<Vec<_>>())).map_err(|error| *error);
         let expected = expected.map(|(leaf, chain)| (leaf, chain.to_vec()));
-        assert_eq!(read, expected.as_ref().map(Clone::clone), "{client_cert:?} {chain:?}");
+        assert_eq!(read, expected, "{client_cert:?} {chain:?}");
     }
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         for chain in [":AQID:,", ",:AQID:", ":AQID:,,:AQID:", ":AQID: :AQID:", "(:AQID:)"] {
             check(":AQID:", Some(chain), Err(Malformed));
         }
-        let long = vec![":AQID:"; CHAIN_MAX + 1].join(",");
+        let long = [":AQID:"; CHAIN_MAX + 1].join(",");
         check(":AQID:", Some(&long), Err(Malformed));
         check(&format!(":{}:", "AAAA".repeat(HEADER_BYTES_MAX / 4)), None, Err(Malformed));
     }
