@@ -126,7 +126,7 @@ impl Scene {
         }
     }
 
-    fn claims(&self, change: Value, expected: Result<Option<&str>, &str>) {
+    fn claims(&self, change: &Value, expected: Result<Option<&str>, &str>) {
         let mut claims = claims();
         for (name, value) in change.as_object().unwrap() {
             if value.is_null() {
@@ -204,9 +204,9 @@ fn a_leaf_is_as_the_standard_says() {
 #[test]
 fn a_jwt_svid_is_as_the_standard_says() {
     let scene = scene();
-    scene.claims(json!({}), Ok(Some(CRON)));
+    scene.claims(&json!({}), Ok(Some(CRON)));
     scene.claims(
-        json!({"aud": ["x", "https://mcp.acme.org/mcp"], "jti": "1", "iss": "https://acme.org"}),
+        &json!({"aud": ["x", "https://mcp.acme.org/mcp"], "jti": "1", "iss": "https://acme.org"}),
         Ok(Some(CRON)),
     );
     for aud in [json!(null), json!([]), json!("https://mcp.acme.org/other"), json!(["x"]), json!("*")] {
@@ -225,20 +225,20 @@ fn a_jwt_svid_is_as_the_standard_says() {
         );
         assert!(matches!(outcome, Err("audience" | "claim")), "{aud} {outcome:?}");
     }
-    scene.claims(json!({"exp": null}), Err("claim"));
+    scene.claims(&json!({"exp": null}), Err("claim"));
     for exp in [json!("1800000300"), json!([EXP]), json!(true)] {
-        scene.claims(json!({"exp": exp}), Err("claim"));
+        scene.claims(&json!({"exp": exp}), Err("claim"));
     }
-    scene.claims(json!({"exp": EXP - 300 - 30}), Err("expired"));
-    scene.claims(json!({"exp": EXP - 300 - 29}), Ok(Some(CRON)));
-    scene.claims(json!({"nbf": EXP}), Err("not_yet_valid"));
-    scene.claims(json!({"nbf": [1]}), Err("claim"));
-    scene.claims(json!({"sub": "alice"}), Ok(None));
-    scene.claims(json!({"sub": null}), Ok(None));
-    scene.claims(json!({"sub": "spiffe://acme.org/a/"}), Err("spiffe_id"));
-    scene.claims(json!({"sub": "spiffe://evil.org/a"}), Err("trust_domain"));
+    scene.claims(&json!({"exp": EXP - 300 - 30}), Err("expired"));
+    scene.claims(&json!({"exp": EXP - 300 - 29}), Ok(Some(CRON)));
+    scene.claims(&json!({"nbf": EXP}), Err("not_yet_valid"));
+    scene.claims(&json!({"nbf": [1]}), Err("claim"));
+    scene.claims(&json!({"sub": "alice"}), Ok(None));
+    scene.claims(&json!({"sub": null}), Ok(None));
+    scene.claims(&json!({"sub": "spiffe://acme.org/a/"}), Err("spiffe_id"));
+    scene.claims(&json!({"sub": "spiffe://evil.org/a"}), Err("trust_domain"));
     // Another trust domain, whose bundle has no key.
-    scene.claims(json!({"sub": "spiffe://umbrella.org/a"}), Err("bundle_withdrawn"));
+    scene.claims(&json!({"sub": "spiffe://umbrella.org/a"}), Err("bundle_withdrawn"));
     let typed =
         |typ: Value| scene.key.token_with(&json!({"alg": "ES256", "kid": "k1", "typ": typ}), &claims());
     scene.token(&typed(json!("JWT")), Ok(Some(CRON)));
@@ -272,8 +272,8 @@ fn eddsa_is_no_algorithm_of_a_jwt_svid() {
 fn a_token_is_for_the_audiences_that_are_configured() {
     let settings = json!({"trust_domains": domains(), "jwt": {"audiences": ["mcp", "gateway"]}});
     let scene = scene_with(Algorithm::Es256, settings);
-    scene.claims(json!({"aud": "gateway"}), Ok(Some(CRON)));
-    scene.claims(json!({"aud": "https://mcp.acme.org/mcp"}), Err("audience"));
+    scene.claims(&json!({"aud": "gateway"}), Ok(Some(CRON)));
+    scene.claims(&json!({"aud": "https://mcp.acme.org/mcp"}), Err("audience"));
     // What is known is for the endpoint that it was verified for, and no other.
     let scene = self::scene();
     let token = scene.key.token(&claims());
@@ -318,8 +318,8 @@ fn only_allowed_ids_come_in() {
         svid("spiffe://umbrella.org/x/y").sign_by(&scene.umbrella).presented(&[]),
         Err("id_not_allowed"),
     );
-    scene.claims(json!({}), Ok(Some(CRON)));
-    scene.claims(json!({"sub": "spiffe://acme.org/sa"}), Err("id_not_allowed"));
+    scene.claims(&json!({}), Ok(Some(CRON)));
+    scene.claims(&json!({"sub": "spiffe://acme.org/sa"}), Err("id_not_allowed"));
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn bundles_are_read_again() {
     };
     scene.certificate(presented(), Ok(Some(CRON)));
     assert_eq!(again(), Ok(Some(CRON.to_owned())));
-    scene.claims(json!({}), Ok(Some(CRON)));
+    scene.claims(&json!({}), Ok(Some(CRON)));
 
     for broken in ["{", "", r#"{"keys": 1}"#] {
         write(broken.to_owned());
@@ -355,7 +355,7 @@ fn bundles_are_read_again() {
     // What was known was known by the old bundle.
     assert!(again().is_err());
     scene.certificate(svid(CRON).sign_by(&next).presented(&[]), Ok(Some(CRON)));
-    scene.claims(json!({}), Err("unknown_key"));
+    scene.claims(&json!({}), Err("unknown_key"));
     write(document(&[]));
     assert_eq!(look(), None);
     scene.certificate(svid(CRON).sign_by(&next).presented(&[]), Err("bundle_withdrawn"));

@@ -100,13 +100,14 @@ pub(super) mod tests {
     use super::*;
 
     fn length_delimited(number: u8, bytes: &[u8]) -> Vec<u8> {
+        let low = |length: usize| u8::try_from(length & 0x7f).unwrap();
         let mut field = vec![number << 3 | 2];
         let mut length = bytes.len();
         while length >= 0x80 {
-            field.push((length & 0x7f) as u8 | 0x80);
+            field.push(low(length) | 0x80);
             length >>= 7;
         }
-        field.push(length as u8);
+        field.push(low(length));
         field.extend(bytes);
         field
     }

@@ -54,7 +54,7 @@ impl FakeAgent {
 
 fn framed(message: &[u8]) -> Bytes {
     let mut frame = vec![0];
-    frame.extend((message.len() as u32).to_be_bytes());
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
     frame.extend(message);
     frame.into()
 }
