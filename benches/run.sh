@@ -2,7 +2,7 @@
 # What `make bench` does: builds with the profile `bench`, then runs the microbenchmarks, the instruction counts, the ladder
 # and the memory of idle connections and open streams, and prints their tables.
 #
-# Arguments choose parts: micro, gate, ladder, idle, streams; without any, all (`make bench PARTS="gate ladder"`). ROUNDS
+# Arguments choose parts: micro, gate, ladder, idle, streams, federated; without any, all (`make bench PARTS="gate ladder"`). ROUNDS
 # shortens the ladder or makes it steadier.
 # Envoy is measured if `envoy` is on the PATH or ENVOY names it. A tool that is missing is skipped, with a word.
 set -eu -o pipefail
@@ -11,15 +11,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cargo=${CARGO:-cargo}
 locked=${LOCKED:---locked}
-parts=${*:-micro gate ladder idle streams}
+parts=${*:-micro gate ladder idle streams federated}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 for part in $parts; do
     case $part in
-        micro | gate | ladder | idle | streams) ;;
+        micro | gate | ladder | idle | streams | federated) ;;
         *)
-            echo "bench: no part is called \`$part\`; there are micro, gate, ladder, idle and streams" >&2
+            echo "bench: no part is called \`$part\`; there are micro, gate, ladder, idle, streams and federated" >&2
             exit 2
             ;;
     esac
@@ -59,6 +59,10 @@ for part in $parts; do
         streams)
             say 'Memory of open subscription streams'
             "$built/mcpg-bench" streams
+            ;;
+        federated)
+            say 'Ten servers behind one endpoint: their merged list, and a call by its prefix'
+            "$built/mcpg-bench" federated
             ;;
     esac
 done

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const READY_TIME_MAX: Duration = Duration::from_secs(60);
@@ -46,6 +47,23 @@ impl Program {
             }
             if Instant::now() > deadline {
                 bail!("`{}` does not listen on {address}", self.name);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// When it cannot be asked, or takes too long.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.pid())?).context("no process")?;
+        kill_process(pid, Signal::TERM)?;
+        let deadline = Instant::now() + READY_TIME_MAX;
+        while self.child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("`{}` does not end", self.name);
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -81,8 +81,9 @@ impl Rung {
         let mut ready = match self.kind {
             Kind::Direct => Ready { command: None, key: None },
             Kind::Bare => {
-                let mut command = Command::new(sibling("bench-bare")?);
+                let mut command = Command::new(std::env::current_exe()?);
                 command.args([
+                    "bare",
                     "--listen",
                     &place.listen.to_string(),
                     "--upstream",

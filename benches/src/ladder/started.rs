@@ -57,9 +57,18 @@ impl Upstream {
     /// # Errors
     /// When it cannot be started.
     pub fn start(bytes: usize, cores: Cores) -> anyhow::Result<Self> {
+        Self::with_tools(bytes, 1, cores)
+    }
+
+    /// The same, listing so many tools.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn with_tools(bytes: usize, tools: usize, cores: Cores) -> anyhow::Result<Self> {
         let address = free_address()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["upstream", "--listen", &address.to_string(), "--bytes", &bytes.to_string()]);
+        command.args(["--tools", &tools.to_string()]);
         let mut program = Program::start("upstream", &mut command, cores.load)?;
         program.wait_for(address)?;
         Ok(Self { address, _program: program })

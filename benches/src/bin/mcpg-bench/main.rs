@@ -9,6 +9,7 @@
 )]
 
 mod bare;
+mod federated;
 mod gate;
 mod idle;
 mod ladder;
@@ -33,6 +34,8 @@ enum Command {
     Idle(idle::Options),
     /// Memory of open subscription streams.
     Streams(streams::Options),
+    /// Several servers behind one endpoint: their merged list, and a call by its prefix.
+    Federated(federated::Options),
     /// Instruction counts against their budgets.
     Gate(gate::Options),
     /// Load on one address, by hand.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Ladder(options) => ladder::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Streams(options) => streams::run(&options),
+        Command::Federated(options) => federated::run(&options),
         Command::Gate(options) => gate::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Bare(options) => bare::run(&options),
