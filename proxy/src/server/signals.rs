@@ -9,10 +9,14 @@ use pingora_core::server::{ShutdownSignal, ShutdownSignalWatch};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::upgrade::Upgrade;
 use crate::drain::Drain;
 use crate::gateway::Gateway;
+
+/// How long sessions with upstreams may take to end, when nothing else is left to do.
+const END_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Listens for signals for as long as the process runs.
 pub(super) struct Signals {
@@ -64,10 +68,23 @@ impl Signals {
         // Nobody can come back for a call that waits: the upstreams are told while there is time.
         self.gateway.shared.bridge.parked.close();
         let running = self.drain.run(self.drain_time).await;
+        self.end_sessions().await;
         if running > 0 {
             tracing::warn!(requests = running, "requests cut off at the end of `server.shutdown.drain_ms`");
         }
         ShutdownSignal::GracefulTerminate
+    }
+}
+
+impl Signals {
+    /// Tells the upstreams that the sessions which the gateway holds on its own account are over.
+    async fn end_sessions(&self) {
+        let revision = self.gateway.revisions.load();
+        let mut ending = JoinSet::new();
+        for route in revision.scope.routes.iter().map(Arc::clone) {
+            ending.spawn(async move { route.end_sessions(END_TIME_MAX).await });
+        }
+        while ending.join_next().await.is_some() {}
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 pub use self::pool::Leases;
 use self::pool::{Key, Place, Waiting};
@@ -22,6 +22,9 @@ use crate::sessions::caller_digest;
 const IDLE_TIME_MAX: Duration = Duration::from_secs(60);
 /// How long its end may take.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether all have ended, when the process waits for that.
+const END_POLL: Duration = Duration::from_millis(10);
 
 /// The exclusive use of a session. Call [`Lease::keep`] once the call is over and the session is as it was; dropping the
 /// lease ends the session.
@@ -67,6 +70,20 @@ impl Route {
         }
         for (waiting, place) in self.leases.expired(IDLE_TIME_MAX) {
             waiting.end(self, place);
+        }
+    }
+
+    /// Ends its sessions and waits until it has, no longer than so: for when the process ends.
+    pub async fn end_sessions(self: &Arc<Self>, time_max: Duration) {
+        self.retire();
+        let ended = async {
+            let mut tick = interval(END_POLL);
+            while !self.leases.is_empty() {
+                tick.tick().await;
+            }
+        };
+        if timeout(time_max, ended).await.is_err() {
+            tracing::debug!(binding = self.id, "sessions were left to their upstream");
         }
     }
 

@@ -117,6 +117,11 @@ impl Leases {
         self.take_out(|_| true)
     }
 
+    /// Whether there are none: in use, waiting or being ended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.book.lock().total == 0
+    }
+
     fn take_out(&self, unwanted: impl Fn(&Waiting) -> bool) -> Vec<(Waiting, Place)> {
         let mut book = self.book.lock();
         let mut taken = Vec::new();
