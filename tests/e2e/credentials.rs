@@ -5,10 +5,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mcpg_tests::key::key;
 use mcpg_tests::mcp::Session;
-use mcpg_tests::{Fixture, Gateway, Process, RawUpstream, Seen, Setup, packages, scenes, until};
+use mcpg_tests::{Fixture, Gateway, Process, RawUpstream, Seen, Setup, Step, packages, scenes, until};
 use serde_json::{Value, json};
 
 use mcpg_tests::client::{Client, capabilities};
@@ -118,6 +120,43 @@ fn a_token_is_fetched_again_before_it_ends() {
 }
 
 #[test]
+fn a_token_that_the_upstream_refuses_is_replaced() {
+    // Straight through, and message by message.
+    for era in ["modern", "legacy"] {
+        let (issuer, good) = (Counting::start(), Arc::new(AtomicUsize::new(1)));
+        let upstream = accepting_only(&good);
+        let lines = lines(&upstream, "client_credentials", &issuer.url(), "");
+        let gateway =
+            scenes::governed_federation(&[("up", &lines)], "", PERMIT).env("CLIENT_SECRET", SECRET).start();
+        let client = match era {
+            "modern" => Client::modern(gateway.address(), "/mcp").with_key(&key("alice")),
+            _ => Client::Legacy(Session::open(gateway.address(), "/mcp", Some(&key("alice")))),
+        };
+        let call = || client.send("tools/call", json!({ "name": "whoami", "arguments": {} }));
+        let is_served = || call().json()["result"]["content"][0]["text"] == "ok";
+        assert!(is_served(), "{era}");
+        good.store(2, Ordering::SeqCst);
+        // One that has just been granted is not thrown away at the first word.
+        until("the token should be replaced", || is_served().then_some(()));
+        let seen = calls(&upstream);
+        let presented = |seen: &Seen| seen.header("authorization").map(str::to_owned);
+        let last: Vec<_> = seen[seen.len() - 2..].iter().map(presented).collect();
+        assert_eq!(last, [Some("Bearer token-1".into()), Some("Bearer token-2".into())], "{era}: one call");
+        assert_eq!(issuer.granted(), 2, "{era}");
+
+        good.store(0, Ordering::SeqCst);
+        let before = calls(&upstream).len();
+        let refused = call();
+        assert!(refused.json()["result"].is_null(), "{era}: {}", refused.text());
+        assert_eq!(
+            (calls(&upstream).len() - before, issuer.granted()),
+            (1, 2),
+            "{era}: it goes round and round"
+        );
+    }
+}
+
+#[test]
 fn a_key_of_the_gateway_is_not_given_to_an_issuer() {
     // What can be exchanged is a token of the caller's issuer. An API key is a secret of this gateway.
     let Some(issuer) = Issuer::start("600") else { return };
@@ -150,6 +189,56 @@ fn without_a_token_the_upstream_is_not_asked() {
         assert!(calls(&upstream).is_empty(), "{case}");
         assert!(!gateway.process().log().contains(SECRET), "{case}");
     }
+}
+
+/// An issuer whose tokens are numbered.
+struct Counting {
+    issuer: RawUpstream,
+    granted: Arc<AtomicUsize>,
+}
+
+impl Counting {
+    fn start() -> Self {
+        let granted = Arc::<AtomicUsize>::default();
+        let count = Arc::clone(&granted);
+        let issuer = RawUpstream::unaided(move |_| {
+            let number = count.fetch_add(1, Ordering::SeqCst) + 1;
+            let token = json!({ "access_token": format!("token-{number}"), "token_type": "Bearer", "expires_in": 600 });
+            vec![Step::Send(answer("200 OK", &token.to_string()))]
+        });
+        Self { issuer, granted }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}/token", self.issuer.address())
+    }
+
+    fn granted(&self) -> usize {
+        self.granted.load(Ordering::SeqCst)
+    }
+}
+
+/// Answers calls with the token of this number only, and refuses others by 401.
+fn accepting_only(good: &Arc<AtomicUsize>) -> RawUpstream {
+    let good = Arc::clone(good);
+    RawUpstream::start(move |seen| {
+        let token = format!("token-{}", good.load(Ordering::SeqCst));
+        let message = seen.json();
+        let called = message["method"] == "tools/call";
+        if called && seen.header("authorization") != Some(&format!("Bearer {token}")) {
+            return vec![Step::Send(answer("401 Unauthorized", ""))];
+        }
+        let result =
+            json!({ "resultType": "complete", "content": [{ "type": "text", "text": "ok" }], "tools": [] });
+        let body = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+        vec![Step::Send(answer("200 OK", &body.to_string()))]
+    })
+}
+
+fn answer(status: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+        .into()
 }
 
 struct Issuer {

@@ -14,6 +14,7 @@
 mod admin;
 mod audit;
 mod bridging;
+mod bridging_http;
 mod commands;
 mod credentials;
 mod crossing;
@@ -40,6 +41,7 @@ mod reload;
 mod sealed_sessions;
 mod sessions;
 mod stdio;
+mod streams;
 mod support;
 mod tls;
 mod tool_pinning;

@@ -134,7 +134,11 @@ impl RawHttp {
         let mut text = Vec::new();
         // A chunk may carry several events, and an event may come in several chunks.
         while self.events.is_empty() {
-            text.extend(self.chunk()?);
+            let chunk = self.chunk()?;
+            if chunk.is_empty() {
+                return None;
+            }
+            text.extend(chunk);
             if text.ends_with(b"\n\n") || text.ends_with(b"\r\n\r\n") {
                 self.events.extend(parse_events(&String::from_utf8_lossy(&text)));
                 text.clear();
