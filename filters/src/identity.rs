@@ -7,6 +7,7 @@
 
 pub mod anonymous;
 pub mod api_key;
+pub mod basic;
 pub mod certificate;
 mod credentials;
 pub mod jwt;
@@ -21,6 +22,7 @@ use mcpg_sdk::{AuthMethod, Caller};
 
 use anonymous::Anonymous;
 use api_key::ApiKeys;
+use basic::Basic;
 pub use credentials::{Credentials, Forwarded, KeptCredentials, Presented, Resource};
 use mtls::Mtls;
 use oidc::Oidc;
@@ -51,10 +53,11 @@ impl IdentityChain {
     pub fn start(&self) {
         for provider in &self.providers {
             match provider {
-                IdentityProvider::Oidc(oidc) => oidc.start(),
-                IdentityProvider::ApiKey(_) | IdentityProvider::Anonymous(_) => {}
                 IdentityProvider::Mtls(mtls) => mtls.start(),
+                IdentityProvider::Oidc(oidc) => oidc.start(),
                 IdentityProvider::Workload(workload) => workload.start(),
+                IdentityProvider::ApiKey(_) | IdentityProvider::Basic(_) | IdentityProvider::Anonymous(_) => {
+                }
             }
         }
     }
@@ -76,6 +79,7 @@ impl IdentityChain {
         for provider in &self.providers {
             let outcome = match provider {
                 IdentityProvider::ApiKey(keys) => keys.resolve(credentials, now),
+                IdentityProvider::Basic(users) => users.resolve(credentials, now).await,
                 IdentityProvider::Mtls(mtls) => mtls.resolve(credentials, now),
                 IdentityProvider::Workload(workload) => workload.resolve(credentials, now),
                 IdentityProvider::Oidc(oidc) => oidc.resolve(credentials, now).await,
@@ -127,6 +131,8 @@ impl IdentityChain {
 pub enum IdentityProvider {
     /// `identity.api-key`.
     ApiKey(ApiKeys),
+    /// `identity.basic`.
+    Basic(Basic),
     /// `identity.mtls`.
     Mtls(Mtls),
     /// `identity.oidc`.
@@ -142,6 +148,7 @@ impl IdentityProvider {
     pub fn id(&self) -> &'static str {
         match self {
             Self::ApiKey(_) => api_key::ID,
+            Self::Basic(_) => basic::ID,
             Self::Mtls(_) => mtls::ID,
             Self::Oidc(_) => oidc::ID,
             Self::Workload(_) => workload::ID,

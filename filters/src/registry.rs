@@ -14,6 +14,7 @@ use schemars::{Schema, schema_for};
 use crate::identity::IdentityProvider;
 use crate::identity::anonymous::{self, Anonymous, AnonymousSettings};
 use crate::identity::api_key::{self, ApiKeySettings, ApiKeys};
+use crate::identity::basic::{self, Basic, BasicSettings};
 use crate::identity::mtls::{self, Mtls, MtlsSettings};
 use crate::identity::oidc::{self, Oidc, OidcSettings};
 use crate::identity::workload::{self, Workload, WorkloadSettings};
@@ -29,6 +30,7 @@ use crate::transform::redact::{self, RedactSettings, Redactor};
 /// The ids of the built-ins, in the order of the pipeline's stages.
 pub const IDS: &[&str] = &[
     api_key::ID,
+    basic::ID,
     mtls::ID,
     oidc::ID,
     workload::ID,
@@ -48,7 +50,6 @@ pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
 
 /// Planned built-ins: an entry with such an id is an error, not a third-party plugin.
 const NOT_IN_THIS_BUILD: &[&str] = &[
-    "identity.basic",
     "policy.opa",
     "policy.casbin",
     "gate.slack-approval",
@@ -114,6 +115,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         Some(api_key::ID) => {
             ApiKeys::build(settings, context).map(IdentityProvider::ApiKey).map(Filter::Identity)
         }
+        Some(basic::ID) => Basic::build(settings, context).map(IdentityProvider::Basic).map(Filter::Identity),
         Some(mtls::ID) => Mtls::build(settings, context).map(IdentityProvider::Mtls).map(Filter::Identity),
         Some(oidc::ID) => Oidc::build(settings, context).map(IdentityProvider::Oidc).map(Filter::Identity),
         Some(workload::ID) => {
@@ -140,6 +142,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
 pub fn schemas() -> Vec<(&'static str, Schema)> {
     vec![
         (api_key::ID, schema_for!(ApiKeySettings)),
+        (basic::ID, schema_for!(BasicSettings)),
         (mtls::ID, schema_for!(MtlsSettings)),
         (oidc::ID, schema_for!(OidcSettings)),
         (workload::ID, schema_for!(WorkloadSettings)),

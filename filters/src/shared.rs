@@ -1,5 +1,6 @@
 //! What filters have of the process: it outlives the revisions that they are built for.
 
+use crate::identity::basic::HashPool;
 use crate::identity::oidc::Issuers;
 use crate::net::HttpClient;
 
@@ -8,6 +9,8 @@ use crate::net::HttpClient;
 pub struct Shared {
     /// Fetches what filters need from elsewhere, through the sole dialer.
     pub http: HttpClient,
+    /// The threads that hash passwords.
+    pub hashing: HashPool,
     /// What is known of the issuers of tokens.
     pub issuers: Issuers,
 }

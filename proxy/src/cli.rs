@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod keys;
 mod tools;
+mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ enum Action {
     /// Make API keys.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Make password hashes.
+    #[command(subcommand)]
+    Users(users::Users),
     /// Review and approve what tools say of themselves.
     #[command(subcommand)]
     Tools(tools::Tools),
@@ -60,6 +64,7 @@ impl Command {
             Action::Check { config } => check::check(&config),
             Action::Schema => check::schema(),
             Action::Keys(keys) => keys.run(),
+            Action::Users(users) => users.run(),
             Action::Tools(tools) => tools.run(),
             Action::Audit(audit) => audit.run(),
             Action::Keep(keep) => Ok(keep.run().map(ExitCode::from)?),

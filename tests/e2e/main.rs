@@ -13,6 +13,7 @@
 
 mod admin;
 mod audit;
+mod basic;
 mod bridging;
 mod bridging_http;
 mod commands;

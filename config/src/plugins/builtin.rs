@@ -25,7 +25,7 @@ const fn lacks(id: &'static str, aliases: &'static [&'static str]) -> Builtin {
 pub(crate) const BUILTINS: &[Builtin] = &[
     has("identity.anonymous", &[]),
     has("identity.api-key", &["api-keys"]),
-    lacks("identity.basic", &[]),
+    has("identity.basic", &[]),
     has("identity.mtls", &[]),
     lacks("identity.oidc", &[]),
     has("identity.workload", &[]),

@@ -26,6 +26,9 @@ use crate::sessions::{self, SessionKeys};
 use crate::upstream::Connectors;
 use crate::upstream::stdio::Processes;
 
+/// The keys of filters' settings that name a file or a folder.
+const FILE_KEYS: &[&str] = &["bundle", "keys_file", "users_file"];
+
 /// Why a configuration makes no revision: each with its place.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{}", .problems.join("\n"))]
@@ -181,7 +184,7 @@ fn collect_paths(value: &serde_json::Value, base_dir: &Path, paths: &mut Vec<Pat
         serde_json::Value::Object(members) => {
             for (key, value) in members {
                 match value.as_str() {
-                    Some(path) if key == "bundle" || key == "keys_file" => paths.push(base_dir.join(path)),
+                    Some(path) if FILE_KEYS.contains(&key.as_str()) => paths.push(base_dir.join(path)),
                     _ => collect_paths(value, base_dir, paths),
                 }
             }
