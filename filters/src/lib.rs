@@ -3,6 +3,8 @@
 //! A filter is built from its settings when a revision is loaded and shared by `Arc` from then on. It sees a
 //! `Caller` and a `Call`, never a socket or a framework type; time comes in as a parameter.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests are clients and servers"))]
+
 pub mod identity;
 pub mod net;
 pub mod observability;

@@ -24,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 
 pub use class::AddressClass;
 pub use client::{Bounds, Cleartext, HttpClient, Target};
+pub use dial::connect_unix;
 pub use error::{FetchError, FetchProblem, Phase};
 pub use lookup::{Addresses, Lookup, SystemLookup};
 pub use message::{Request, Response};

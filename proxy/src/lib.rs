@@ -1,5 +1,7 @@
 //! The MCPG data plane: a governed ingress for the Model Context Protocol.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests are clients and servers"))]
+
 pub mod admin;
 pub mod audit;
 pub mod bridge;

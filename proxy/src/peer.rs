@@ -111,6 +111,7 @@ impl PeerTemplate {
             Some(tls) => (true, tls.server_name.clone()),
             None => (false, String::new()),
         };
+        #[expect(clippy::disallowed_methods, reason = "the one place where peers are made")]
         let mut peer = HttpPeer::new(placeholder, tls, server_name);
         peer.group_key = group_key(settings);
         let options = &mut peer.options;

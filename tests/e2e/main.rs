@@ -1,6 +1,7 @@
 //! The real gateway over real sockets: what goes in byte by byte, what comes out, and what an upstream saw.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::needless_pass_by_value,

@@ -5,6 +5,7 @@
 //! test, so this crate panics where others return errors.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::missing_panics_doc,

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
 
 use super::FetchProblem;
@@ -21,7 +22,9 @@ pub(super) async fn connect(addresses: &[SocketAddr], within: Duration) -> Resul
     for (index, address) in tried.iter().enumerate() {
         let left = end.saturating_duration_since(Instant::now());
         let share = left / u32::try_from(tried.len() - index).unwrap_or(1);
-        match timeout(share, TcpStream::connect(address)).await {
+        #[expect(clippy::disallowed_methods, reason = "the dialer: the addresses were checked")]
+        let connected = timeout(share, TcpStream::connect(address)).await;
+        match connected {
             Ok(Ok(stream)) => {
                 // Small messages, each awaited: nothing to gain from holding them back.
                 let _ = stream.set_nodelay(true);
@@ -34,6 +37,17 @@ pub(super) async fn connect(addresses: &[SocketAddr], within: Duration) -> Resul
     let unknown = || (SocketAddr::from(([0, 0, 0, 0], 0)), io::Error::from(io::ErrorKind::AddrNotAvailable));
     let (address, reason) = failure.unwrap_or_else(unknown);
     Err(FetchProblem::Connect { address, reason })
+}
+
+/// Connects to a socket of this machine, such as that of a SPIFFE agent, within `within`. The path is the operator's to configure:
+/// never one that somebody else has named.
+///
+/// # Errors
+/// When nobody listens there, or takes too long.
+pub async fn connect_unix(path: &Path, within: Duration) -> io::Result<UnixStream> {
+    #[expect(clippy::disallowed_methods, reason = "the dialer: the path is configured")]
+    let connected = timeout(within, UnixStream::connect(path)).await;
+    connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// The first addresses, one of a family and one of the other in turns, in their order otherwise.
@@ -57,6 +71,17 @@ fn in_turns(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_of_this_machine_is_connected_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("agent.sock");
+        let within = Duration::from_secs(5);
+        assert_eq!(connect_unix(&path, within).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        let (connected, accepted) = tokio::join!(connect_unix(&path, within), listener.accept());
+        assert!(connected.is_ok() && accepted.is_ok());
+    }
 
     #[test]
     fn families_take_turns() {

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use async_trait::async_trait;
 use mcpg_config::{Config, KeySource, ListenerTls};
-use mcpg_filters::net::NetError;
 use mcpg_filters::secret::SecretResolver;
 use parking_lot::Mutex;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
@@ -22,7 +21,7 @@ use pingora_core::services::listening::Service as Listening;
 use pingora_core::tls::pkey::PKey;
 use pingora_core::tls::ssl::SslVersion;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Admin;
 use crate::drain::Drain;
@@ -30,7 +29,6 @@ use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard};
 use crate::reload::Reloader;
 use crate::revision::{Revision, Route};
-use crate::upstream::HttpUpstream;
 
 /// Client sockets are read into buffers of the request at hand, so the connection holds none. An answer's head and a
 /// short body leave in one write.
@@ -181,28 +179,12 @@ impl Background {
             let revision = self.gateway.revisions.load();
             for route in revision.scope.routes.iter() {
                 for http in route.endpoints() {
-                    resolve_again(&route.id, http).await;
+                    if http.place.is_name() {
+                        http.look_up(&route.id, RESOLVE_TIME_MAX).await;
+                    }
                 }
             }
         }
-    }
-}
-
-async fn resolve_again(binding: &str, http: &HttpUpstream) {
-    if !http.place.is_name() {
-        return;
-    }
-    let host = http.place.host.as_str();
-    match timeout(RESOLVE_TIME_MAX, http.place.addresses()).await {
-        Ok(Ok(addresses)) => http.set_addresses(&addresses),
-        // Where the name leads now it may not lead: nothing is sent there, nor where it led before.
-        Ok(Err(error @ NetError::Refused { .. })) => {
-            tracing::error!(binding, host, %error, "upstream address refused");
-            http.set_addresses(&[]);
-        }
-        // The addresses known so far stay: a resolver's outage is no reason to stop.
-        Ok(Err(error)) => tracing::warn!(binding, host, %error, "upstream name not resolved"),
-        Err(_) => tracing::warn!(binding, host, "upstream name not resolved in time"),
     }
 }
 

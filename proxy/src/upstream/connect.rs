@@ -47,6 +47,7 @@ pub(super) struct Http2Share {
 }
 
 impl Default for Connectors {
+    #[expect(clippy::disallowed_methods, reason = "the one place where connections to upstreams are made")]
     fn default() -> Self {
         Self { transport: TransportConnector::new(None), http2: v2::Connector::new(None) }
     }

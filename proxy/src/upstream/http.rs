@@ -4,10 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderName, HeaderValue};
 use mcpg_filters::net::{AddressPolicy, NetError, resolve};
+use tokio::time::timeout;
 
 use super::Connectors;
 use super::credentials::Credentials;
@@ -56,15 +58,19 @@ pub struct HostAndPort {
 impl HostAndPort {
     /// Whether it has to be looked up, again and again.
     pub fn is_name(&self) -> bool {
-        self.host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_err()
+        self.literal().is_none()
     }
 
-    /// The addresses that it has now, all of which may be dialled.
+    /// Passes on what needs no look-up to be refused: an address that may not be dialled.
     ///
     /// # Errors
-    /// When there are none, or one of them may not be dialled.
-    pub async fn addresses(&self) -> Result<Vec<SocketAddr>, NetError> {
-        resolve(&self.host, self.port, &self.policy).await
+    /// When it is one.
+    pub fn check_written(&self) -> Result<(), NetError> {
+        self.literal().map_or(Ok(()), |address| self.policy.check(&self.host, address))
+    }
+
+    fn literal(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 }
 
@@ -77,11 +83,25 @@ impl Deref for HttpUpstream {
 }
 
 impl HttpUpstream {
-    /// An endpoint at these addresses.
-    pub fn new(parts: HttpParts, addresses: &[SocketAddr]) -> Self {
-        let endpoint = Self { parts, targets: ArcSwap::default(), turn: AtomicUsize::new(0) };
-        endpoint.set_addresses(addresses);
-        endpoint
+    /// An endpoint that has not been looked up.
+    pub fn new(parts: HttpParts) -> Self {
+        Self { parts, targets: ArcSwap::default(), turn: AtomicUsize::new(0) }
+    }
+
+    /// Puts the addresses in force that its host has now. `binding` is for the log.
+    pub async fn look_up(&self, binding: &str, within: Duration) {
+        let HostAndPort { host, port, policy } = &self.place;
+        match timeout(within, resolve(host, *port, policy)).await {
+            Ok(Ok(addresses)) => self.set_addresses(&addresses),
+            // Where the name leads now it may not lead: nothing is sent there, nor where it led before.
+            Ok(Err(error @ NetError::Refused { .. })) => {
+                tracing::error!(binding, host, %error, "upstream address refused");
+                self.set_addresses(&[]);
+            }
+            // The addresses known so far stay: a resolver's outage is no reason to stop.
+            Ok(Err(error)) => tracing::warn!(binding, host, %error, "upstream name not resolved"),
+            Err(_) => tracing::warn!(binding, host, "upstream name not resolved in time"),
+        }
     }
 
     /// The next address in turn; none while the name does not resolve.
@@ -97,7 +117,7 @@ impl HttpUpstream {
     }
 
     /// Puts freshly resolved addresses in force. Those known already keep their connections.
-    pub fn set_addresses(&self, addresses: &[SocketAddr]) {
+    pub(crate) fn set_addresses(&self, addresses: &[SocketAddr]) {
         let known = self.targets.load();
         if known.iter().map(|target| target.address()).eq(addresses.iter().copied()) {
             return;
@@ -120,3 +140,6 @@ impl HttpUpstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,11 +10,10 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue};
 use mcpg_config::{Binding, BindingKind, Config, Endpoint, HttpTransport, Text, TlsVersion, UpstreamTls};
-use mcpg_filters::net::{AddressPolicy, AllowAddresses, NetError};
+use mcpg_filters::net::{AddressPolicy, AllowAddresses};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_sdk::{Cidr, Scope, Secret};
 use pingora_core::tls::x509::X509;
-use tokio::time::timeout;
 
 use crate::federation::Catalogues;
 use crate::metrics::Metrics;
@@ -92,27 +91,13 @@ async fn route(binding: &Binding, origin: Origin, ground: &Ground<'_>) -> Result
     })
 }
 
-/// An endpoint at the addresses that it has now. One whose name may not be dialled is there, and is tried again: what a name
+/// An endpoint at the addresses that it has now. One whose name leads where it may not is there, without addresses: what a name
 /// leads to is not for the configuration to say, and must not keep the other bindings from starting.
 async fn resolved(id: &str, parts: HttpParts) -> Result<HttpUpstream, String> {
-    let host = parts.place.host.as_str();
-    let addresses = match timeout(RESOLVE_TIME_MAX, parts.place.addresses()).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error @ NetError::Refused { .. })) if !parts.place.is_name() => return Err(error.to_string()),
-        Ok(Err(error @ NetError::Refused { .. })) => {
-            tracing::error!(binding = id, host, %error, "upstream address refused");
-            Vec::new()
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(binding = id, host, %error, "upstream name not resolved");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::warn!(binding = id, host, "upstream name not resolved in time");
-            Vec::new()
-        }
-    };
-    Ok(HttpUpstream::new(parts, &addresses))
+    parts.place.check_written().map_err(|error| error.to_string())?;
+    let http = HttpUpstream::new(parts);
+    http.look_up(id, RESOLVE_TIME_MAX).await;
+    Ok(http)
 }
 
 fn parts(
