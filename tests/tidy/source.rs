@@ -13,7 +13,6 @@ const DIALS: &[&str] = &[
     "UnixStream::connect",
     "UnixDatagram::",
     "net::connect(",
-    "socket2",
     "hickory",
     "TransportConnector::new",
     "Connector::new(",
@@ -25,7 +24,6 @@ const DIALS: &[&str] = &[
     "reqwest",
     "ureq::",
     "client::legacy",
-    "client::conn",
 ];
 const DIALER: &[&str] = &["filters/src/net.rs", "filters/src/net/"];
 /// Where upstreams of bindings are dialled, at addresses that the dialer has passed.

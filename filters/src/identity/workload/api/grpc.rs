@@ -15,6 +15,8 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::UnixStream;
 
+use crate::net::connect_unix;
+
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The largest message: bundles of many trust domains.
@@ -42,11 +44,7 @@ impl Stream {
     }
 
     async fn call(socket: &Path, method: &str) -> Result<Self, StreamError> {
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "a socket of this machine that the operator names, not an address"
-        )]
-        let stream = UnixStream::connect(socket).await?;
+        let stream = connect_unix(socket, OPEN_TIMEOUT).await?;
         let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
