@@ -159,15 +159,26 @@ impl Inner {
     }
 }
 
-/// The system's roots, read once.
+/// Where distributions keep their roots as one file. BoringSSL knows of none of them but the last.
+const ROOT_FILES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The system's roots, read once: those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, or else those of the distribution.
 fn system_roots() -> Result<X509Store, TlsError> {
     static ROOTS: OnceLock<X509Store> = OnceLock::new();
     if let Some(roots) = ROOTS.get() {
         return Ok(roots.clone());
     }
-    let file = openssl_probe::probe().cert_file.and_then(|path| std::fs::read(path).ok());
-    let mut builder = store(&file.and_then(|pem| certificates(&pem)).unwrap_or_default())?;
-    // Also the folder of hashed names, which is read when needed.
+    let is_named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some());
+    let files = if is_named { &[][..] } else { ROOT_FILES };
+    let found = files.iter().find_map(|path| certificates(&std::fs::read(path).ok()?));
+    let mut builder = store(&found.unwrap_or_default())?;
+    // What the variables name, and the distribution's folder of hashed names, which is read when needed.
     builder.set_default_paths()?;
     Ok(ROOTS.get_or_init(|| builder.build()).clone())
 }
