@@ -67,7 +67,17 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
 /// passthrough), what the gateway has judged itself, what belongs to one hop, and what could be taken for the word
 /// of a trusted proxy.
 pub(crate) fn is_forwarded(name: &str) -> bool {
-    const FAMILIES: &[&str] = &["x-forwarded-", "x-mcpg-", "mcpg-", "x-envoy-", "x-client-cert", "x-ssl-"];
+    const FAMILIES: &[&str] = &[
+        "x-forwarded-",
+        "x-mcpg-",
+        "mcpg-",
+        "x-envoy-",
+        "x-client-cert",
+        "x-ssl-",
+        "ssl-client-",
+        "x-amzn-mtls-",
+        "x-arr-clientcert",
+    ];
     !matches!(
         name,
         "authorization"
@@ -143,6 +153,11 @@ mod tests {
             ("x-forwarded-client-cert", "By=spiffe://x"),
             ("x-real-ip", "1.2.3.4"),
             ("client-cert", ":x:"),
+            ("client-cert-chain", ":x:"),
+            ("ssl-client-cert", "x"),
+            ("ssl-client-subject-dn", "CN=root"),
+            ("x-amzn-mtls-clientcert", "x"),
+            ("x-arr-clientcert", "x"),
             ("x-mcpg-tenant", "acme"),
             ("mcpg-subject", "root"),
             ("x-ssl-client-verify", "SUCCESS"),
