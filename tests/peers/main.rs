@@ -36,7 +36,8 @@ permit (principal == Workload::"spiffe://acme.org/sa/cron", action, resource);
 fn envoy_forwards_svids_that_openbao_has_issued() {
     let Some(tools) = tools("Envoy in front") else { return };
     let bench = Bench::new(&tools, "xfcc");
-    let envoy = Proxy::envoy(&tools, bench.gateway.address(), &bench.folder(), &bench.front, &bench.bao.root());
+    let envoy =
+        Proxy::envoy(&tools, bench.gateway.address(), &bench.folder(), &bench.front, &bench.bao.root());
     bench.check(&envoy, "X-Forwarded-Client-Cert", "URI=spiffe://acme.org/sa/cron");
 }
 

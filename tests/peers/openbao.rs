@@ -42,16 +42,16 @@ impl OpenBao {
             connection.send(&Request::new("GET", "/v1/sys/health").bytes(address));
             connection.response().filter(|response| response.status == 200).map(drop)
         });
-        bao.write("sys/mounts/pki", json!({ "type": "pki", "config": { "max_lease_ttl": "240h" } }));
+        bao.write("sys/mounts/pki", &json!({ "type": "pki", "config": { "max_lease_ttl": "240h" } }));
         let root = json!({
             "common_name": "acme.org", "uri_sans": "spiffe://acme.org", "ttl": "240h", "key_type": "ec", "key_bits": 256,
         });
-        bao.root = text(&bao.write("pki/root/generate/internal", root), "certificate");
+        bao.root = text(&bao.write("pki/root/generate/internal", &root), "certificate");
         let role = json!({
             "allowed_uri_sans": "spiffe://acme.org/*", "require_cn": false, "key_type": "ec", "key_bits": 256,
             "key_usage": ["DigitalSignature"], "server_flag": false, "client_flag": true, "ttl": "1h",
         });
-        bao.write("pki/roles/svid", role);
+        bao.write("pki/roles/svid", &role);
         bao
     }
 
@@ -62,7 +62,7 @@ impl OpenBao {
 
     /// An X.509-SVID.
     pub(crate) fn issue(&self, id: &str) -> Svid {
-        let issued = self.write("pki/issue/svid", json!({ "uri_sans": id }));
+        let issued = self.write("pki/issue/svid", &json!({ "uri_sans": id }));
         let [certificate, key, serial] =
             ["certificate", "private_key", "serial_number"].map(|name| text(&issued, name));
         Svid { certificate, key, serial }
@@ -70,7 +70,7 @@ impl OpenBao {
 
     /// Revokes one.
     pub(crate) fn revoke(&self, svid: &Svid) {
-        self.write("pki/revoke", json!({ "serial_number": svid.serial.trim() }));
+        self.write("pki/revoke", &json!({ "serial_number": svid.serial.trim() }));
     }
 
     /// The list of what is revoked, PEM.
@@ -80,7 +80,7 @@ impl OpenBao {
         response.text() + "\n"
     }
 
-    fn write(&self, path: &str, body: Value) -> Value {
+    fn write(&self, path: &str, body: &Value) -> Value {
         let request = Request::new("POST", &format!("/v1/{path}")).header("X-Vault-Token", TOKEN);
         let response = request.body(body.to_string()).send(self.address);
         assert!(matches!(response.status, 200 | 204), "{path}: {} {}", response.status, response.text());
