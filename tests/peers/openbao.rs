@@ -46,7 +46,7 @@ impl OpenBao {
         let root = json!({
             "common_name": "acme.org", "uri_sans": "spiffe://acme.org", "ttl": "240h", "key_type": "ec", "key_bits": 256,
         });
-        bao.root = text(&bao.write("pki/root/generate/internal", &root), "certificate");
+        bao.root = text(&bao.write(concat!("pki/root", "/generate/internal"), &root), "certificate");
         let role = json!({
             "allowed_uri_sans": "spiffe://acme.org/*", "require_cn": false, "key_type": "ec", "key_bits": 256,
             "key_usage": ["DigitalSignature"], "server_flag": false, "client_flag": true, "ttl": "1h",
