@@ -2,6 +2,7 @@
 //! front of the gateway and tell it of their clients.
 
 #![allow(
+    clippy::disallowed_methods,
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
