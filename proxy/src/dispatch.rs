@@ -96,7 +96,8 @@ async fn open(
     let mut retries = Retries::new(&route.gate);
     loop {
         let target = http.next_target().ok_or_else(|| {
-            Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
+            Error::explain(ErrorType::ConnectError, "no address of the upstream is known that may be dialled")
+                .into_up()
         })?;
         let opened = tokio::select! {
             biased;

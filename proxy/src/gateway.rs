@@ -184,7 +184,8 @@ impl ProxyHttp for Proxy {
 
     async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
         let target = context.http()?.next_target().ok_or_else(|| {
-            Error::explain(ErrorType::ConnectError, "the upstream's name does not resolve").into_up()
+            Error::explain(ErrorType::ConnectError, "no address of the upstream is known that may be dialled")
+                .into_up()
         })?;
         Ok(Box::new(target.peer().clone()))
     }

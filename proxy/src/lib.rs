@@ -9,6 +9,7 @@ pub mod connection;
 pub mod dispatch;
 pub mod drain;
 pub mod federation;
+pub mod forwarded;
 pub mod gateway;
 pub mod guard;
 mod lru;

@@ -200,7 +200,7 @@ async fn attempt(
     outgoing: &Outgoing,
 ) -> Result<Body, UpstreamError> {
     let target = http.next_target().ok_or(UpstreamError::Unavailable {
-        reason: "the upstream's name does not resolve".into(),
+        reason: "no address of the upstream is known that may be dialled".into(),
         sent: false,
     })?;
     let failed = |failure: Failure| UpstreamError::transport(&failure.error, failure.sent);

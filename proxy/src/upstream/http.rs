@@ -104,7 +104,7 @@ impl HttpUpstream {
         }
     }
 
-    /// The next address in turn; none while the name does not resolve.
+    /// The next address in turn; none while the name does not resolve, or leads where it may not.
     pub fn next_target(&self) -> Option<Arc<Target>> {
         let targets = self.targets.load();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(targets.len())?;
