@@ -111,6 +111,11 @@ impl IdentityChain {
         }
     }
 
+    /// Its providers, in order.
+    pub fn providers(&self) -> &[IdentityProvider] {
+        &self.providers
+    }
+
     /// The providers that make its endpoints OAuth resources.
     pub fn oidc(&self) -> impl Iterator<Item = &Oidc> {
         self.providers.iter().filter_map(|provider| match provider {

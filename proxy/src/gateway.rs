@@ -13,7 +13,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use mcpg_ledger::Completion;
-use mcpg_protocol::RpcError;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
@@ -31,6 +30,7 @@ use crate::guard::{GuardLimits, GuardPolicy, HeadError};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Arrival};
 use crate::refusal::Refusal;
+use crate::resource_metadata;
 use crate::revision::RevisionStore;
 use crate::serve::{self, Shared, Way};
 use crate::sessions::LocalSessions;
@@ -116,6 +116,18 @@ impl Gateway {
         context.status = refusal.status();
         write_refusal(session, refusal).await
     }
+
+    /// Answers with what an endpoint is as an OAuth resource.
+    async fn describe(&self, session: &mut Session, context: &mut Context, path: &str) -> Result<()> {
+        let described = pipeline::describe(&context.revision, &body::SessionExchange::new(session), path);
+        match described {
+            Ok(document) => {
+                context.status = resource_metadata::answer(session, document).await?;
+                Ok(())
+            }
+            Err(refusal) => self.refuse(session, context, &refusal).await,
+        }
+    }
 }
 
 impl GuardPolicy for Gateway {
@@ -146,6 +158,11 @@ impl ProxyHttp for Proxy {
         session.set_write_timeout(Some(revision.guard.write_timeout));
         let traceparent = revision.propagate_trace.then(|| session.get_header("traceparent")).flatten();
         context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh());
+        if let Some(path) = resource_metadata::asked_for(session.req_header().uri.path()) {
+            let path = path.to_owned();
+            gateway.describe(session, context, &path).await?;
+            return Ok(true);
+        }
         let mut exchange = body::SessionExchange::new(session);
         let admitted =
             pipeline::admit(&revision, gateway, &mut exchange, context.request_id, gateway.arrival()).await;
@@ -338,8 +355,8 @@ async fn write_refusal(session: &mut Session, refusal: &Refusal) -> Result<()> {
     if let Some(seconds) = refusal.retry_after {
         head.insert_header(RETRY_AFTER, seconds)?;
     }
-    if refusal.error == RpcError::Unauthenticated {
-        head.insert_header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mcpg\""))?;
+    for challenge in &refusal.challenges {
+        head.append_header(WWW_AUTHENTICATE, challenge)?;
     }
     if refusal.close && !body::drain_small(session).await {
         session.set_keepalive(None);

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod audit;
 pub mod bridge;
+pub mod challenge;
 pub mod connection;
 pub mod dispatch;
 pub mod drain;
@@ -20,6 +21,7 @@ pub mod pinning;
 pub mod pipeline;
 pub mod refusal;
 pub mod reload;
+pub mod resource_metadata;
 pub mod response;
 pub mod revision;
 pub mod serve;

@@ -10,6 +10,7 @@
 mod address;
 mod envelope;
 mod gate;
+mod identify;
 mod plugins;
 mod record;
 mod tenant;
@@ -21,7 +22,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
-use mcpg_filters::identity::{Credentials, Identified, Resource};
+use mcpg_filters::identity::Identified;
 use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_filters::transform::redact::Redactor;
@@ -32,12 +33,14 @@ use mcpg_sdk::{Call, Caller, Decision};
 
 pub use envelope::{Ask, BodyError, Spoken};
 pub use gate::Gates;
+pub(crate) use identify::credentials;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
 
 use crate::connection::Connection;
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
+use crate::resource_metadata;
 use crate::revision::{Endpoint, Revision, Route, ScopeState};
 use crate::sessions::{Arrived, SessionError, SessionToken};
 use address::Addressed;
@@ -208,7 +211,7 @@ pub async fn admit<E: Exchange>(
     arrival: Arrival,
 ) -> Result<Authorized, Refusal> {
     let (scope, endpoint) = tenant::resolve(revision, exchange.head())?;
-    let identified = identify(scope, exchange, arrival).await?;
+    let identified = identify::identify(scope, exchange, arrival).await?;
     let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &received, revision)?;
     let session = session(revision, gateway, endpoint, exchange.head(), &identified, &spoken, arrival)?;
@@ -269,26 +272,16 @@ pub async fn admit<E: Exchange>(
     })
 }
 
-/// Stage 3.
-async fn identify<E: Exchange>(
-    scope: &ScopeState,
-    exchange: &E,
-    arrival: Arrival,
-) -> Result<Identified, Refusal> {
-    let credentials = credentials(exchange.head(), exchange.connection());
-    let identified = scope.identity.identify(&credentials, arrival.wall).await;
-    identified.map_err(|refusal| Refusal::identity(&refusal))
-}
-
-/// What a request presents, on its connection, for what it names.
-pub(crate) fn credentials<'a>(head: &'a Parts, connection: Connection<'a>) -> Credentials<'a> {
-    let resource = Resource {
-        scheme: if connection.tls.is_some() { "https" } else { "http" },
-        authority: tenant::host(head).unwrap_or_default(),
-        path: head.uri.path(),
-    };
-    let certificate = connection.tls.and_then(|tls| tls.certificate.as_ref());
-    Credentials::from_headers(&head.headers).from_peer(connection.peer, certificate).to_resource(resource)
+/// The description of an endpoint as an OAuth resource, by its path as the client addresses it.
+///
+/// # Errors
+/// When no such endpoint is served here, or it is no OAuth resource.
+pub fn describe<E: Exchange>(revision: &Revision, exchange: &E, path: &str) -> Result<Vec<u8>, Refusal> {
+    let (scope, _) = tenant::resolve_path(revision, exchange.head(), path)?;
+    let resource = identify::resource(exchange.head(), exchange.connection(), path);
+    resource_metadata::document(&scope.identity, resource).ok_or_else(|| {
+        Refusal::new(RpcError::UnknownBinding, None, "the scope has no `identity.oidc`").closing()
+    })
 }
 
 /// The legacy session that a request belongs to. The modern era has none: what a client sends of one means nothing there.

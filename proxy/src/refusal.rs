@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderValue;
 use mcpg_filters::identity;
 use mcpg_filters::reliability::rate_limit;
 use mcpg_protocol::{Datum, EnvelopeError, Era, HeaderError, Revision, RpcError, write_error};
@@ -30,6 +31,8 @@ pub struct Refusal {
     pub body: Vec<u8>,
     /// Seconds after which a retry makes sense.
     pub retry_after: Option<u64>,
+    /// How the client can come by credentials that will do (`WWW-Authenticate`).
+    pub challenges: Vec<HeaderValue>,
     /// Whether the connection is closed because the rest of the request was not read.
     pub close: bool,
 }
@@ -52,7 +55,8 @@ impl Refusal {
         let data = [("detail", Datum::Text(reason))];
         let data = if reason == error.reason() { &[][..] } else { &data[..] };
         write_error(&mut body, id, error, message, data);
-        Self { error, status: None, reason, detail: detail.into(), body, retry_after: None, close: false }
+        let (detail, challenges) = (detail.into(), Vec::new());
+        Self { error, status: None, reason, detail, body, retry_after: None, challenges, close: false }
     }
 
     /// No caller.
@@ -130,6 +134,12 @@ impl Refusal {
             (RpcError::MethodNotFound, Era::Legacy) => self.with_status(200),
             _ => self,
         }
+    }
+
+    /// The same refusal, with what the client can do about it.
+    pub fn challenging(mut self, challenges: Vec<HeaderValue>) -> Self {
+        self.challenges = challenges;
+        self
     }
 
     /// The same refusal, closing the connection.

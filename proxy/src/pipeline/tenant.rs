@@ -20,18 +20,31 @@ pub(super) fn resolve<'a>(
     head: &Parts,
 ) -> Result<(&'a ScopeState, &'a Arc<Endpoint>), Refusal> {
     let host = host(head)?;
-    if !revision.server.hosts.permits(host) {
-        let detail = "the request's `Host` is not in `server.hosts`";
-        return Err(Refusal::new(RpcError::Misdirected, None, detail).closing());
-    }
     for origin in head.headers.get_all(ORIGIN) {
-        if !origin.to_str().is_ok_and(|origin| revision.server.permits_origin(origin, host)) {
+        let permitted = origin.to_str().is_ok_and(|origin| revision.server.permits_origin(origin, host));
+        if !permitted && revision.server.hosts.permits(host) {
             let detail = "the request's `Origin` is not in `server.origins`";
             return Err(Refusal::new(RpcError::ForeignOrigin, None, detail).closing());
         }
     }
+    resolve_path(revision, head, head.uri.path())
+}
+
+/// Finds the scope and the endpoint at a path, whoever asks: web pages of other hosts may.
+///
+/// # Errors
+/// As with [`resolve`], but for foreign origins.
+pub(super) fn resolve_path<'a>(
+    revision: &'a Revision,
+    head: &Parts,
+    path: &str,
+) -> Result<(&'a ScopeState, &'a Arc<Endpoint>), Refusal> {
+    if !revision.server.hosts.permits(host(head)?) {
+        let detail = "the request's `Host` is not in `server.hosts`";
+        return Err(Refusal::new(RpcError::Misdirected, None, detail).closing());
+    }
     let scope = &revision.scope;
-    match scope.routes.find(head.uri.path()) {
+    match scope.routes.find(path) {
         Some(endpoint) => Ok((scope, endpoint)),
         None => Err(Refusal::new(RpcError::UnknownBinding, None, "no endpoint has this path").closing()),
     }

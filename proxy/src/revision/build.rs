@@ -27,7 +27,7 @@ use crate::upstream::Connectors;
 use crate::upstream::stdio::Processes;
 
 /// The keys of filters' settings that name a file or a folder.
-const FILE_KEYS: &[&str] = &["bundle", "keys_file", "users_file"];
+const FILE_KEYS: &[&str] = &["bundle", "ca", "keys_file", "users_file"];
 
 /// Why a configuration makes no revision: each with its place.
 #[derive(Debug, Clone, thiserror::Error)]
