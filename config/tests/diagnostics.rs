@@ -128,7 +128,7 @@ fn parts_of_the_product_that_this_build_has_not() {
             "tenancy:\n  subdomain_routing:\n    enabled: false\n    suffix: mcpg.dev\n",
             "telemetry: { traces: { otlp: { endpoint: 'http://127.0.0.1:4317' } } }\n",
             "server: { tls: { certificate: a.pem, private_key: a.key, client_ca: ca.pem } }\n",
-            "plugins:\n  - id: identity.oidc\n  - policy.opa\n  - { id: secret-vault }\n  - tool-gate-slack-approval\n  - reliability.retry\n",
+            "plugins:\n  - id: policy.opa\n  - { id: secret-vault }\n  - tool-gate-slack-approval\n  - reliability.retry\n",
             "plugins:\n  - id: redact-emails\n    source: oci://registry.acme.com/redact-emails@sha256:00\n    config: {}\n",
             "plugins:\n  load:\n    - id: redact-emails\n      source: ./redact.wasm\n",
         ],

@@ -27,7 +27,7 @@ pub(crate) const BUILTINS: &[Builtin] = &[
     has("identity.api-key", &["api-keys"]),
     has("identity.basic", &[]),
     has("identity.mtls", &[]),
-    lacks("identity.oidc", &[]),
+    has("identity.oidc", &[]),
     has("identity.workload", &[]),
     has("policy.cedar", &[]),
     lacks("policy.opa", &[]),
