@@ -9,6 +9,7 @@ use boring::hash::MessageDigest;
 use boring::nid::Nid;
 use boring::pkey::{PKey, Private};
 use boring::rsa::Rsa;
+use boring::sign::Signer;
 use boring::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use boring::x509::{X509, X509Builder, X509Extension, X509Name};
 
@@ -160,6 +161,68 @@ impl Draft {
         builder.sign(key, self.digest).unwrap();
         Forged { certificate: builder.build(), key: self.key }
     }
+}
+
+/// A list of revoked certificates to be.
+pub(crate) struct DraftList {
+    pub(crate) from: i64,
+    pub(crate) until: Option<i64>,
+    pub(crate) serials: Vec<u16>,
+    /// Extensions, in DER.
+    pub(crate) extensions: Vec<u8>,
+}
+
+impl DraftList {
+    /// Current, for a day around [`now`].
+    pub(crate) fn of(serials: &[u16]) -> Self {
+        let now = 1_800_000_000;
+        Self { from: now - 3600, until: Some(now + 3600), serials: serials.to_vec(), extensions: Vec::new() }
+    }
+
+    /// An extension that nobody may pass over.
+    pub(crate) fn critical(self) -> Self {
+        // 2.5.29.28: for a part of the certificates.
+        let parts = [vec![6, 3, 0x55, 0x1d, 28], vec![1, 1, 0xff], vec![4, 2, 0x30, 0]];
+        Self { extensions: element(0x30, &parts), ..self }
+    }
+
+    /// The list, signed, in DER.
+    pub(crate) fn sign_by(self, issuer: &Forged) -> Vec<u8> {
+        let algorithm = vec![0x30, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2];
+        let time = |seconds: i64| {
+            let time = Asn1Time::from_unix(seconds).unwrap();
+            let text: &boring::asn1::Asn1StringRef = (*time).as_ref();
+            element(0x17, &[text.as_slice().to_vec()])
+        };
+        let entry = |serial: &u16| {
+            let bytes = serial.to_be_bytes();
+            element(0x30, &[element(0x02, &[bytes.to_vec()]), time(self.from)])
+        };
+        let mut parts = vec![vec![2, 1, 1], algorithm.clone()];
+        parts.push(issuer.certificate.subject_name().to_der().unwrap());
+        parts.push(time(self.from));
+        parts.extend(self.until.map(time));
+        if !self.serials.is_empty() {
+            parts.push(element(0x30, &self.serials.iter().map(entry).collect::<Vec<_>>()));
+        }
+        if !self.extensions.is_empty() {
+            parts.push(element(0xa0, &[element(0x30, &[self.extensions.clone()])]));
+        }
+        let list = element(0x30, &parts);
+        let signature = Signer::new(MessageDigest::sha256(), &issuer.key).unwrap().sign_oneshot_to_vec(&list);
+        let signature = element(0x03, &[vec![0], signature.unwrap()]);
+        element(0x30, &[list, algorithm, signature])
+    }
+}
+
+fn element(tag: u8, parts: &[Vec<u8>]) -> Vec<u8> {
+    let contents = parts.concat();
+    let length = match u16::try_from(contents.len()).unwrap().to_be_bytes() {
+        [0, short @ 0..0x80] => vec![short],
+        [0, byte] => vec![0x81, byte],
+        [high, low] => vec![0x82, high, low],
+    };
+    [vec![tag], length, contents].concat()
 }
 
 pub(crate) fn common_name(name: &str) -> X509Name {

@@ -255,3 +255,6 @@ pub(crate) enum RevocationsError {
     #[error("a certificate revocation list has more than {LISTED_MAX} entries")]
     Large,
 }
+
+#[cfg(test)]
+mod tests;

@@ -170,6 +170,35 @@ fn an_x509_svid_is_verified_by_its_own_trust_domain() {
     assert!(credential.unwrap().starts_with("sha256:"));
 }
 
+/// A root, an issuer below it and an SVID, as OpenBao 2.7.2 has issued them (its PKI engine, `uri_sans`).
+#[test]
+fn svids_of_openbao_are_verified() {
+    let [root, intermediate, svid] = [
+        include_str!("testdata/openbao-root.pem"),
+        include_str!("testdata/openbao-intermediate.pem"),
+        include_str!("testdata/openbao-svid.pem"),
+    ];
+    let scene = scene();
+    std::fs::write(scene.folder.path().join("openbao.pem"), root).unwrap();
+    let settings = json!({"trust_domains": [{"name": "acme.org", "bundle": "openbao.pem"}]});
+    let workload = build(scene.folder.path(), settings).unwrap();
+    let der = |text| crate::identity::certificate::pem::blocks(text).unwrap().remove(0).contents;
+    let whole = PeerCertificate::from_der(&der(svid), [der(intermediate).into()]);
+    let alone = PeerCertificate::from_der(&der(svid), []);
+    let check = |workload: &Workload, presented: &PeerCertificate, seconds, expected: Result<&str, &str>| {
+        let presented = Arc::new(presented.clone());
+        let credentials = Credentials::default().from_peer([10, 0, 0, 1].into(), Some(&presented));
+        let summary = summary(workload.resolve(&credentials, UNIX_EPOCH + Duration::from_secs(seconds)));
+        assert_eq!(summary, expected.map(|subject| Some(subject.to_owned())));
+    };
+    let issued = 1_795_324_809;
+    check(&workload, &whole, issued, Ok(CRON));
+    check(&workload, &alone, issued, Err("certificate_untrusted"));
+    check(&workload, &whole, issued + 3600, Err("certificate_expired"));
+    check(&workload, &whole, issued - 3600, Err("certificate_not_yet_valid"));
+    check(&scene.workload, &whole, issued, Err("certificate_untrusted"));
+}
+
 #[test]
 fn a_leaf_is_as_the_standard_says() {
     let scene = scene();
