@@ -206,7 +206,7 @@ impl DraftList {
             parts.push(element(0x30, &self.serials.iter().map(entry).collect::<Vec<_>>()));
         }
         if !self.extensions.is_empty() {
-            parts.push(element(0xa0, &[element(0x30, &[self.extensions.clone()])]));
+            parts.push(element(0xa0, &[element(0x30, std::slice::from_ref(&self.extensions))]));
         }
         let list = element(0x30, &parts);
         let signature = Signer::new(MessageDigest::sha256(), &issuer.key).unwrap().sign_oneshot_to_vec(&list);
