@@ -14,7 +14,7 @@ mod verify;
 pub(crate) mod watched;
 
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use boring::asn1::{Asn1Time, Asn1TimeRef};
 use boring::x509::X509;
@@ -199,13 +199,6 @@ impl Validity {
 
     pub(crate) fn with_end(self, until: i64) -> Self {
         Self { until: self.until.min(until), ..self }
-    }
-
-    /// When it ends.
-    pub fn until(self) -> Option<SystemTime> {
-        u64::try_from(self.until)
-            .ok()
-            .and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
     }
 }
 

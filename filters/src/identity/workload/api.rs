@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use super::bundle::Bundle;
 use super::id::SCHEME;
@@ -33,6 +34,8 @@ pub(super) struct WorkloadApi {
     tokens: Option<Link>,
     stale: Duration,
     started: AtomicBool,
+    /// Dropped with all of this: the streams end then.
+    held: watch::Sender<()>,
 }
 
 /// What was received for a trust domain.
@@ -93,6 +96,7 @@ impl WorkloadApi {
             tokens: with_tokens.then(|| link(Kind::Tokens)),
             stale,
             started: AtomicBool::new(false),
+            held: watch::Sender::new(()),
         })
     }
 
@@ -122,9 +126,16 @@ impl WorkloadApi {
         if self.started.swap(true, Ordering::Relaxed) {
             return;
         }
-        tokio::spawn(follow(Arc::downgrade(self), Kind::Certificates, self.socket.clone()));
-        if self.tokens.is_some() {
-            tokio::spawn(follow(Arc::downgrade(self), Kind::Tokens, self.socket.clone()));
+        for link in std::iter::once(&self.certificates).chain(&self.tokens) {
+            let following = follow(Arc::downgrade(self), link.kind, self.socket.clone());
+            let mut held = self.held.subscribe();
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = following => {}
+                    // Nothing is ever sent: it returns when the sender is gone.
+                    _ = held.changed() => {}
+                }
+            });
         }
     }
 

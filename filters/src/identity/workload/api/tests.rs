@@ -153,6 +153,26 @@ async fn bundles_come_over_the_socket_and_outlast_the_agent() {
 }
 
 #[tokio::test]
+async fn a_provider_that_is_gone_leaves_the_agent() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("agent.sock");
+    let root = Forged::root("acme").der();
+    let agent = FakeAgent::serve(&socket, &answer(2, &[("spiffe://acme.org", &root)]));
+    let api = WorkloadApi::new(socket, &["acme.org"], false, Duration::from_secs(60));
+    api.start();
+    until(|| issuers(&api, now()).is_ok()).await;
+    assert_eq!(agent.certificates.receiver_count(), 1);
+    drop(api);
+    // The agent notices when it next sends something.
+    until(|| {
+        let _ = agent.certificates.send(Some(answer(2, &[])));
+        agent.certificates.receiver_count() == 0
+    })
+    .await;
+    agent.serving.abort();
+}
+
+#[tokio::test]
 async fn an_agent_that_refuses_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("agent.sock");
