@@ -205,7 +205,9 @@ impl Mtls {
 
 impl Forwarding {
     fn trusts(&self, credentials: &Credentials<'_>) -> bool {
-        credentials.peer.is_some_and(|peer| self.proxies.iter().any(|proxy| proxy.contains(peer)))
+        // An unspecified address is that of a connection of which nothing is known.
+        let peer = credentials.peer.filter(|peer| !peer.is_unspecified());
+        peer.is_some_and(|peer| self.proxies.iter().any(|proxy| proxy.contains(peer)))
     }
 }
 

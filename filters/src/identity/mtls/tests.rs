@@ -227,6 +227,41 @@ fn a_header_is_heard_from_trusted_proxies_only() {
 }
 
 #[test]
+fn a_connection_of_which_nothing_is_known_is_no_proxy() {
+    let mut settings = behind("client-cert");
+    settings["trusted_proxies"] = json!(["0.0.0.0/8", "::/8"]);
+    let scene = scene(settings);
+    let header = item(&scene.client());
+    scene.forwarded([0, 0, 0, 0], &[("client-cert", &header)], Ok(None));
+    scene.forwarded([0, 0, 0, 1], &[("client-cert", &header)], Ok(Some(SPIFFE)));
+    let mut map = HeaderMap::new();
+    map.insert("client-cert", header.parse().unwrap());
+    assert_eq!(summary(&scene.mtls.resolve(&Credentials::from_headers(&map), now())), Ok(None));
+}
+
+#[tokio::test]
+async fn a_certificate_that_fails_never_becomes_anonymous() {
+    use crate::identity::{IdentityChain, IdentityProvider, Refusal};
+    let Scene { root, mtls, folder: _folder } = scene(behind("xfcc"));
+    let anonymous = crate::identity::anonymous::Anonymous::build(&Settings(Value::Null)).unwrap();
+    let providers = vec![IdentityProvider::Mtls(mtls), IdentityProvider::Anonymous(anonymous)];
+    let chain = IdentityChain::new(providers).unwrap();
+    let good = Arc::new(Draft::client("x").uri(SPIFFE).sign_by(&root).presented(&[]));
+    let bad = Arc::new(Draft::client("x").uri(SPIFFE).sign_itself().presented(&[]));
+    let by = |certificate| Credentials::default().from_peer(STRANGER.into(), certificate);
+    let subject = |identified: crate::identity::Identified| identified.caller().subject.clone();
+    assert_eq!(chain.identify(&by(Some(&good)), now()).await.map(subject), Ok(SPIFFE.to_owned()));
+    assert_eq!(chain.identify(&by(None), now()).await.map(subject), Ok("anonymous".to_owned()));
+    let refusal = Refusal::Invalid { provider: ID, code: "certificate_untrusted" };
+    assert_eq!(chain.identify(&by(Some(&bad)), now()).await.map(subject), Err(refusal));
+    let mut map = HeaderMap::new();
+    map.insert("x-forwarded-client-cert", "URI=spiffe://acme.org/root".parse().unwrap());
+    let forged = Credentials::from_headers(&map).from_peer(PROXY.into(), None);
+    let refusal = Refusal::Invalid { provider: ID, code: "forwarded_unverified" };
+    assert_eq!(chain.identify(&forged, now()).await.map(subject), Err(refusal));
+}
+
+#[test]
 fn rfc_9440_headers_are_verified() {
     let scene = scene(behind("client-cert"));
     let middle = Draft::issuer("middle").sign_by(&scene.root);
