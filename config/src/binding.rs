@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mcpg_sdk::Cidr;
 
-use crate::{Calls, Credentials, PinRules, StdioTransport, Text};
+use crate::{Calls, Credentials, KeySource, PinRules, StdioTransport, Text};
 
 pub(crate) mod calls;
 pub(crate) mod credentials;
@@ -183,6 +183,29 @@ pub struct UpstreamTls {
     pub min_version: TlsVersion,
     /// SHA-256 of the leaf certificate's DER, any of which must match, on top of the usual verification. Empty: no pin.
     pub pins: Vec<[u8; 32]>,
+    /// SHA-256 of the leaf's `SubjectPublicKeyInfo` (RFC 7469), likewise.
+    pub spki_pins: Vec<[u8; 32]>,
+    /// What is shown to the upstream.
+    pub client: Option<ClientIdentity>,
+}
+
+/// A certificate that is shown to an upstream, and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// The chain, PEM, leaf first.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: KeySource,
+}
+
+impl UpstreamTls {
+    /// The files that it is read from. Secrets in files are below `base_dir`.
+    pub fn files(&self, base_dir: &Path) -> Vec<PathBuf> {
+        let client = self.client.as_ref();
+        let certificate = client.map(|client| client.certificate.clone());
+        let key = client.and_then(|client| client.key.file(base_dir));
+        [self.ca.clone(), certificate, key].into_iter().flatten().collect()
+    }
 }
 
 /// A version of TLS.

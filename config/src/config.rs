@@ -11,8 +11,8 @@ use crate::place::{Place, Report, diagnostic};
 use crate::quote::quote;
 use crate::yaml::{self, Node};
 use crate::{
-    Audit, Binding, BindingKind, Diagnostic, Diagnostics, Federation, KeySource, Pinning, Plugins, Server,
-    Sessions, State, Telemetry, Tenancy, Transport,
+    Audit, Binding, BindingKind, Diagnostic, Diagnostics, Federation, Pinning, Plugins, Server, Sessions,
+    State, Telemetry, Tenancy, Transport,
 };
 use crate::{
     audit, binding, federation, pinning, plugins, server, sessions, structure, telemetry, tenancy, wire,
@@ -172,21 +172,17 @@ impl Config {
             SecretRef::File(path) => Some(self.source.base_dir.join(path)),
             SecretRef::Env(_) | SecretRef::Vault { .. } => None,
         };
-        let key = |source: &KeySource| match source {
-            KeySource::File(path) => Some(path.clone()),
-            KeySource::Secret(reference) => secret(reference),
-        };
+        let base_dir = &self.source.base_dir;
         for tls in self.server.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-            files.push(tls.certificate.clone());
-            files.extend(key(&tls.private_key));
+            files.extend(tls.files(base_dir));
         }
         for BindingKind::Mcp(mcp) in self.bindings.iter().map(|binding| &binding.kind) {
             match &mcp.transport {
                 Transport::Http(http) => {
-                    files.extend(http.tls.as_ref().and_then(|tls| tls.ca.clone()));
+                    files.extend(http.tls.iter().flat_map(|tls| tls.files(base_dir)));
                     files.extend(http.headers.iter().filter_map(|header| secret(header.value.secret()?)));
                     if let Some(credentials) = &http.credentials {
-                        files.extend(credentials.tls.as_ref().and_then(|tls| tls.ca.clone()));
+                        files.extend(credentials.tls.iter().flat_map(|tls| tls.files(base_dir)));
                         files.extend(credentials.client_id.secret().and_then(secret));
                         files.extend(secret(&credentials.client_secret));
                     }
@@ -197,7 +193,7 @@ impl Config {
             }
         }
         files.extend(self.sessions.keys.iter().filter_map(secret));
-        files.extend(self.audit.signing_key.as_ref().and_then(key));
+        files.extend(self.audit.signing_key.as_ref().and_then(|key| key.file(base_dir)));
         files
     }
 

@@ -35,8 +35,8 @@ pub use binding::calls::{Breaker, Calls};
 pub use binding::credentials::{ClientAuth, Credentials, Grant};
 pub use binding::stdio::{ProcessLimits, Restart, Sharing, StdioTransport};
 pub use binding::{
-    Binding, BindingKind, Endpoint, Header, Host, Http2, HttpTransport, McpBinding, Pool, Protocol, Timeouts,
-    TlsVersion, Transport, UpstreamTls,
+    Binding, BindingKind, ClientIdentity, Endpoint, Header, Host, Http2, HttpTransport, McpBinding, Pool,
+    Protocol, Timeouts, TlsVersion, Transport, UpstreamTls,
 };
 pub use config::{Config, Digest};
 pub use diagnostic::{Diagnostic, Diagnostics};
@@ -46,7 +46,8 @@ pub use pinning::{OnNew, PinRules, Pinning, Reaction};
 pub use plugins::{Plugin, Plugins, TrustedKey};
 pub use schema::{builtin_ids, schema};
 pub use server::{
-    HostPattern, Hosts, Limits, ListenAddress, Listener, ListenerTls, Origins, Server, Shutdown,
+    CertificateFiles, ClientCertificates, HostPattern, Hosts, Limits, ListenAddress, Listener, ListenerTls,
+    Origins, Server, Shutdown, TlsName,
 };
 pub use sessions::{Sessions, State};
 pub use telemetry::{Log, LogFormat, LogLevel, Propagation, Telemetry};

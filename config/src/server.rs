@@ -3,15 +3,15 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::KeySource;
 pub use crate::server::hosts::{HostPattern, Hosts, Origins};
+pub use crate::server::tls::{CertificateFiles, ClientCertificates, ListenerTls, TlsName};
 
 pub(crate) mod address;
 pub(crate) mod hosts;
 pub(crate) mod read;
+pub(crate) mod tls;
 
 /// The listening side of the gateway.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,15 +69,6 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// What a TLS listener presents.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenerTls {
-    /// The certificate chain, PEM.
-    pub certificate: PathBuf,
-    /// Its private key, PEM.
-    pub private_key: KeySource,
-}
-
 /// How the gateway stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
@@ -100,6 +91,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// From the end of the headers to the end of the body, in all.
     pub body_timeout: Duration,
+    /// From the accepted connection to the end of its TLS handshake, in all.
+    pub tls_handshake_timeout: Duration,
     /// A keep-alive connection without a request.
     pub idle_timeout: Duration,
     /// One write to a client that does not read.

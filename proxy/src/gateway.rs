@@ -4,6 +4,7 @@ mod body;
 mod context;
 mod upstream;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
@@ -26,7 +27,7 @@ pub use context::{Beginning, Context, Direct};
 use crate::audit::AuditLog;
 use crate::bridge::Bridge;
 use crate::dispatch;
-use crate::guard::{GuardLimits, GuardPolicy, HeadError};
+use crate::guard::{GuardLimits, GuardPolicy, Handshake, HeadError};
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Arrival};
 use crate::refusal::Refusal;
@@ -34,6 +35,7 @@ use crate::resource_metadata;
 use crate::revision::RevisionStore;
 use crate::serve::{self, Shared, Way};
 use crate::sessions::LocalSessions;
+use crate::tls::Termination;
 use crate::trace_context::{Hex, TraceContext};
 
 /// What every request shares.
@@ -140,6 +142,22 @@ impl GuardPolicy for Gateway {
         self.metrics.refused(refusal.reason);
         tracing::info!(status = refusal.status(), reason = refusal.reason, "request head refused");
         refusal.to_http1()
+    }
+
+    fn tls(&self, listener: usize) -> Option<Arc<Termination>> {
+        self.revisions.peek(|revision| revision.tls.of(listener).cloned())
+    }
+
+    fn handshake_ended(&self, peer: IpAddr, ended: &Handshake) {
+        let result = match ended {
+            Handshake::Complete => "complete",
+            Handshake::TimedOut => "timed_out",
+            Handshake::Failed(error) => {
+                tracing::debug!(%peer, %error, "no agreement on TLS");
+                "failed"
+            }
+        };
+        self.metrics.tls.handshake(result);
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod connections;
 mod head;
+mod listeners;
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,6 +31,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 pub use connections::{Active, ConnectionLimits, ConnectionPermit, Connections};
 pub use head::{HeadError, HeadLimits, HeadScan, inspect};
+pub use listeners::Listeners;
+
+use crate::tls::Termination;
 
 /// One read of a head. A usual request (1 KB of body) is one read.
 const READ_BYTES: usize = 16 * 1024;
@@ -44,6 +48,8 @@ pub struct GuardLimits {
     pub head: HeadLimits,
     /// Of connections.
     pub connections: ConnectionLimits,
+    /// From the accepted connection to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
     /// From a head's first byte to its last.
     pub header_timeout: Duration,
     /// Between requests of a connection.
@@ -64,6 +70,21 @@ pub trait GuardPolicy: Send + Sync + 'static {
     fn limits(&self) -> GuardLimits;
     /// A head was refused; the answer is written before the connection is closed.
     fn refuse(&self, error: HeadError) -> Vec<u8>;
+    /// The TLS of a listener, in force now; none where it is cleartext.
+    fn tls(&self, listener: usize) -> Option<Arc<Termination>>;
+    /// A TLS handshake ended.
+    fn handshake_ended(&self, peer: IpAddr, ended: &Handshake);
+}
+
+/// How a TLS handshake ended.
+#[derive(Debug)]
+pub enum Handshake {
+    /// There is a connection.
+    Complete,
+    /// There is no agreement, or the client went away.
+    Failed(Box<pingora_core::Error>),
+    /// It took too long.
+    TimedOut,
 }
 
 /// The guard around an HTTP application.
@@ -71,6 +92,7 @@ pub struct Guard<A, P> {
     app: Arc<A>,
     policy: Arc<P>,
     connections: Arc<Connections>,
+    listeners: Listeners,
 }
 
 impl<A, P> Guard<A, P>
@@ -78,9 +100,23 @@ where
     A: HttpServerApp + Send + Sync + 'static,
     P: GuardPolicy,
 {
-    /// Guards `app`.
-    pub fn new(app: A, policy: Arc<P>, connections: Arc<Connections>) -> Self {
-        Self { app: Arc::new(app), policy, connections }
+    /// Guards `app` at these listeners.
+    pub fn new(app: A, policy: Arc<P>, connections: Arc<Connections>, listeners: Listeners) -> Self {
+        Self { app: Arc::new(app), policy, connections, listeners }
+    }
+
+    /// The connection without its TLS, if its listener has TLS. None if there is no agreement.
+    async fn secured(&self, stream: Stream, peer: IpAddr, limits: GuardLimits) -> Option<Stream> {
+        let Some(tls) = self.policy.tls(self.listeners.of(&stream)?) else { return Some(stream) };
+        let stream = stream.into_any().downcast::<TcpStream>().ok()?;
+        let handshake = Box::pin(tls.accept(*stream));
+        let (ended, stream) = match timeout(limits.handshake_timeout, handshake).await {
+            Ok(Ok(stream)) => (Handshake::Complete, Some(Box::new(stream) as Stream)),
+            Ok(Err(error)) => (Handshake::Failed(error), None),
+            Err(_) => (Handshake::TimedOut, None),
+        };
+        self.policy.handshake_ended(peer, &ended);
+        stream
     }
 
     async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch) {
@@ -205,7 +241,9 @@ where
 {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let ip = peer_ip(&stream);
-        let _permit = self.connections.enter(ip, self.policy.limits().connections)?;
+        let limits = self.policy.limits();
+        let _permit = self.connections.enter(ip, limits.connections)?;
+        let stream = self.secured(stream, ip, limits).await?;
         self.serve(stream, shutdown).await;
         None
     }

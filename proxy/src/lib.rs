@@ -30,5 +30,6 @@ pub mod sessions;
 pub mod sockets;
 pub mod streams;
 pub mod telemetry;
+pub mod tls;
 pub mod trace_context;
 pub mod upstream;

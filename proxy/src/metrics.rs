@@ -4,6 +4,8 @@
 //! series is bounded. What a component counts itself (decision cache, audit log, connections) is read
 //! when metrics are scraped, so that nothing is counted twice on the request path.
 
+mod tls;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -13,6 +15,8 @@ use prometheus::{
     Encoder as _, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
     IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+pub use tls::TlsMetrics;
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -46,6 +50,8 @@ pub struct Metrics {
     /// Reloads by result: `applied` or `refused`.
     reloads: IntCounterVec,
     processes: ProcessFamilies,
+    /// TLS towards clients.
+    pub tls: TlsMetrics,
     /// The number of the revision in force.
     pub revision_number: IntGauge,
     /// When the revision in force was loaded, as a UNIX time in seconds.
@@ -225,6 +231,7 @@ impl Metrics {
                 &["result"],
             )?,
             processes: ProcessFamilies::new(&registry)?,
+            tls: TlsMetrics::new(&registry)?,
             revision_number: IntGauge::new("mcpg_revision_number", "The number of the revision in force.")?,
             revision_loaded: Gauge::new(
                 "mcpg_revision_loaded_timestamp_seconds",
@@ -382,6 +389,17 @@ impl Metrics {
     ) -> Result<(), prometheus::Error> {
         let descriptions = read().iter().map(Sample::description).collect::<Result<_, _>>()?;
         self.registry.register(Box::new(Observed { descriptions, read: Box::new(read) }))
+    }
+
+    /// Adds how many seconds each certificate lasts, read at each scrape.
+    ///
+    /// # Errors
+    /// When the name is taken already.
+    pub fn observe_certificates(
+        &self,
+        read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
+    ) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(tls::Certificates::new(read)?))
     }
 
     /// The text format of Prometheus.

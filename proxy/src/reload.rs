@@ -55,7 +55,8 @@ pub struct Reloader {
 /// Settings that belong to the process.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fixed {
-    listeners: Vec<mcpg_config::Listener>,
+    /// Where, and whether with TLS. What TLS shows may change.
+    listeners: Vec<(mcpg_config::ListenAddress, bool)>,
     admin: Option<mcpg_config::ListenAddress>,
     threads: Option<std::num::NonZeroUsize>,
     audit: mcpg_config::Audit,
@@ -70,7 +71,12 @@ impl Fixed {
     /// Those of a configuration.
     pub fn of(config: &Config) -> Self {
         Self {
-            listeners: config.server.listeners.clone(),
+            listeners: config
+                .server
+                .listeners
+                .iter()
+                .map(|one| (one.address.clone(), one.tls.is_some()))
+                .collect(),
             admin: config.server.admin.clone(),
             threads: config.server.threads,
             audit: config.audit.clone(),

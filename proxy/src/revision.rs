@@ -28,6 +28,7 @@ use crate::federation::Federation;
 use crate::guard::GuardLimits;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::SessionKeys;
+use crate::tls::Terminations;
 
 /// One version of everything that a request reads.
 pub struct Revision {
@@ -39,6 +40,8 @@ pub struct Revision {
     pub built: SystemTime,
     /// Hosts and origins that are answered.
     pub server: Server,
+    /// What listeners with TLS show and ask for.
+    pub tls: Terminations,
     /// Limits below HTTP.
     pub guard: GuardLimits,
     /// Limits of a message.

@@ -30,11 +30,14 @@ use crate::reload::{Fixed, Loaded, Reloader, note_revision, read};
 use crate::revision::{Builder, RevisionStore};
 use crate::sockets::{Listen, Sockets};
 use crate::telemetry::{self, LogFormat};
+use crate::tls::Expiry;
 
 /// Idle connections kept to upstreams, per worker thread.
 const UPSTREAM_POOL_SIZE: usize = 128;
 /// How long bindings' processes may take to end, all together, whatever each may take by itself.
 const PROCESSES_END_TIME_MAX: Duration = Duration::from_secs(10);
+/// Certificates in the metrics: the first to expire.
+const CERTIFICATES_SHOWN_MAX: usize = 100;
 /// Processes that may write to one audit directory: the running one, and its successor during an upgrade.
 const AUDIT_LANES_MAX: u32 = 2;
 
@@ -99,7 +102,7 @@ fn serve(
     let addresses = sockets.addresses();
     let (admin, listeners) = split_admin(config, &addresses);
     let fds = sockets.for_pingora()?;
-    server.add_service(services::gateway(&conf, config, listeners, gateway, connections, &drain, &fds)?);
+    server.add_service(services::gateway(&conf, config, listeners, gateway, connections, &drain, &fds));
     if let Some(admin) = admin {
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
@@ -222,6 +225,12 @@ fn observe(gateway: &Arc<Gateway>, connections: &Arc<Connections>) -> Result<(),
         ]
         .map(|(kind, value)| Sample::new(kind, value))
         .to_vec()
+    })?;
+    let revisions = Arc::clone(&gateway.revisions);
+    gateway.metrics.observe_certificates(move || {
+        let now = SystemTime::now();
+        let left = |expiry: &Expiry| (expiry.path.display().to_string(), expiry.seconds_left(now));
+        revisions.peek(|revision| revision.tls.expiries().take(CERTIFICATES_SHOWN_MAX).map(left).collect())
     })
 }
 

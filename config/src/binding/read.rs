@@ -14,6 +14,7 @@ use crate::slug::{SLUG, is_slug};
 use crate::{PinRules, cidr, pinning, wire};
 use wire::binding as w;
 
+mod pin;
 pub(super) mod tls;
 
 /// Keys that say something of a connection, each with what to do about it beside `command`.

@@ -68,7 +68,10 @@ fn everything_can_be_said() {
     let tls: Vec<bool> = config.server.listeners.iter().map(|listener| listener.tls.is_some()).collect();
     assert_eq!(tls, [true, true, true]);
     let own = config.server.listeners[1].tls.as_ref().unwrap();
-    assert_eq!(own.private_key, KeySource::Secret(SecretRef::Env("MCPG_LOCAL_TLS_KEY".to_owned())));
+    assert_eq!(
+        own.certificates[0].private_key,
+        KeySource::Secret(SecretRef::Env("MCPG_LOCAL_TLS_KEY".to_owned()))
+    );
     let mcp = |index: usize| {
         let BindingKind::Mcp(mcp) = &config.bindings[index].kind;
         mcp.clone()
@@ -306,21 +309,23 @@ fn what_goes_wrong_with_a_binding_later_is_located_too() {
 fn the_files_it_names_are_listed() {
     let files = read(include_str!("../../examples/production.yaml")).files();
     let files: Vec<_> = files.iter().filter_map(|file| file.to_str()).collect();
-    let (certificate, key) = ("/etc/mcpg/./tls/gateway.crt", "/run/credentials/mcpg.service/tls.key");
-    assert_eq!(
-        files,
-        [
-            certificate,
-            key,
-            "/etc/mcpg/./tls/local.crt",
-            certificate,
-            key,
-            "/etc/mcpg/./tls/internal-ca.pem",
-            "/etc/mcpg/./tls/internal-ca.pem",
-            "/run/credentials/mcpg.service/session.key",
-            "/run/credentials/mcpg.service/audit.pem",
-        ]
-    );
+    let shared = [
+        "/etc/mcpg/./tls/gateway.crt",
+        "/run/credentials/mcpg.service/tls.key",
+        "/etc/mcpg/./tls/gateway-rsa.crt",
+        "/etc/mcpg/./tls/gateway-rsa.key",
+        "/etc/mcpg/./tls/acme.crt",
+        "/etc/mcpg/./tls/acme.key",
+        "/etc/mcpg/./tls/clients-ca.pem",
+    ];
+    let upstream = [
+        "/etc/mcpg/./tls/internal-ca.pem",
+        "/etc/mcpg/./tls/gateway-client.crt",
+        "/etc/mcpg/./tls/gateway-client.key",
+        "/etc/mcpg/./tls/internal-ca.pem",
+    ];
+    let keys = ["/run/credentials/mcpg.service/session.key", "/run/credentials/mcpg.service/audit.pem"];
+    assert_eq!(files, [&shared[..], &["/etc/mcpg/./tls/local.crt"], &shared, &upstream, &keys].concat());
 }
 
 #[test]

@@ -9,15 +9,15 @@ use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::server::hosts::{HostPattern, parse_origin};
 use crate::server::{
-    Hosts, Limits, ListenAddress, Listener, ListenerTls, Origins, Server, Shutdown, address,
+    Hosts, Limits, ListenAddress, Listener, ListenerTls, Origins, Server, Shutdown, address, tls,
 };
-use crate::{KeySource, wire};
+use crate::wire;
 use wire::server as w;
 
 /// Reads the section.
 pub(crate) fn read(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<Server> {
     let read = report.read::<w::Server>(place)?;
-    let shared_tls = read.tls.and_then(|tls| listener_tls(&tls, &place.child("tls"), base_dir, report));
+    let shared_tls = read.tls.and_then(|read| tls::read(&read, &place.child("tls"), base_dir, report));
     let listeners = listeners(read.listen, shared_tls.as_ref(), &place.child("listen"), base_dir, report);
     let admin = admin(&read.admin, read.admin_allow_remote, &listeners, &place.child("admin"), report);
     let hosts = match read.hosts {
@@ -51,7 +51,7 @@ fn listeners(
         let (text, at, tls) = match written {
             w::Listener::Address(text) => (text, place, shared_tls.cloned()),
             w::Listener::Full(full) => {
-                let own = full.tls.and_then(|tls| listener_tls(&tls, &place.child("tls"), base_dir, report));
+                let own = full.tls.and_then(|read| tls::read(&read, &place.child("tls"), base_dir, report));
                 (full.address, place.child("address"), own.or_else(|| shared_tls.cloned()))
             }
         };
@@ -74,26 +74,6 @@ fn listen_address(text: &str, place: &Place<'_>, report: &mut Report<'_>) -> Opt
             );
         })
         .ok()
-}
-
-fn listener_tls(
-    tls: &w::Tls,
-    place: &Place<'_>,
-    base_dir: &Path,
-    report: &mut Report<'_>,
-) -> Option<ListenerTls> {
-    if tls.certificate.is_empty() || tls.certificate.contains("-----BEGIN") {
-        let message = "expected the path of a PEM file";
-        report.error(&place.child("certificate"), message);
-    }
-    match KeySource::parse(&tls.private_key, base_dir) {
-        Ok(private_key) => Some(ListenerTls { certificate: base_dir.join(&tls.certificate), private_key }),
-        Err(error) => {
-            let help = "write the path of the key's file, or a reference such as `$secret://env/NAME`";
-            report.error_with_help(&place.child("private_key"), error.to_string(), help);
-            None
-        }
-    }
 }
 
 fn admin(
@@ -210,6 +190,7 @@ fn limits(read: &w::Limits, place: &Place<'_>, report: &mut Report<'_>) -> Limit
         json_depth_max: read.json_depth_max,
         header_timeout: Duration::from_millis(read.header_timeout_ms),
         body_timeout: Duration::from_millis(read.body_timeout_ms),
+        tls_handshake_timeout: Duration::from_millis(read.tls_handshake_timeout_ms),
         idle_timeout: Duration::from_millis(read.idle_timeout_ms),
         write_timeout: Duration::from_millis(read.write_timeout_ms),
         connections_max: read.connections_max,

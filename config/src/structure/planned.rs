@@ -26,18 +26,6 @@ const PLANNED: &[(&str, &str, &str, &str)] = &[
         "remove the key; trace context is still passed on, and spans are in the log",
     ),
     (
-        "server.tls",
-        "client_ca",
-        "client certificates (`client_ca`) are not in this build",
-        "remove the key, and identify callers with `identity.api-key`",
-    ),
-    (
-        "server.listen[].tls",
-        "client_ca",
-        "client certificates (`client_ca`) are not in this build",
-        "remove the key, and identify callers with `identity.api-key`",
-    ),
-    (
         "plugins.load[]",
         "source",
         "third-party plugins (`source`) are not in this build",
@@ -93,9 +81,24 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("bindings[].credentials", "allow_loopback", NOT_PUBLIC, ALLOW),
     ("bindings[].credentials", "allow_metadata", NOT_PUBLIC, ALLOW),
     ("bindings[].credentials", "ssrf_protection", NOT_PUBLIC, ALLOW),
+    ("bindings[].tls", "insecure", VERIFIED, TRUST_IT),
+    ("bindings[].tls", "insecure_skip_verify", VERIFIED, TRUST_IT),
+    ("bindings[].tls", "skip_verify", VERIFIED, TRUST_IT),
+    ("bindings[].tls", "verify", VERIFIED, TRUST_IT),
+    ("bindings[].tls", "verify_hostname", VERIFIED, TRUST_IT),
+    ("server.tls", "ciphers", SUITES, "remove the key"),
+    ("server.tls", "cipher_suites", SUITES, "remove the key"),
+    ("server.tls", "alpn", ALPN, "remove the key"),
+    ("server.tls", "session_tickets", TICKETS, "remove the key"),
 ];
 const NOT_PUBLIC: &str = "addresses that are not public are allowed block by block";
 const ALLOW: &str = "write `allow_addresses: [10.20.0.0/16]`, with the blocks that are meant";
+const VERIFIED: &str = "an upstream's certificate is always verified";
+const TRUST_IT: &str =
+    "name the authority that issued it in `ca`, and the name in it in `server_name` if it is another";
+const SUITES: &str = "the suites are those of Mozilla's intermediate profile, and nothing else";
+const ALPN: &str = "HTTP/2 and HTTP/1.1 are offered on every listener";
+const TICKETS: &str = "clients resume sessions, except where they are asked for a certificate";
 const MCP_SERVERS: &str = "MCP servers stand in `bindings`, which is a list";
 const A_BINDING: &str =
     "write `bindings: [{ id: NAME, type: mcp, command: [PROGRAM, ARGUMENT] }]`, or `url` for one that runs";
@@ -161,6 +164,18 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("bindings[].credentials", "address_allowlist", "allow_addresses"),
     ("bindings[].credentials", "ip_allowlist", "allow_addresses"),
     ("bindings[].credentials", "cidrs", "allow_addresses"),
+    ("bindings[].tls", "cert", "client_certificate"),
+    ("bindings[].tls", "certificate", "client_certificate"),
+    ("bindings[].tls", "client_cert", "client_certificate"),
+    ("bindings[].tls", "key", "client_key"),
+    ("bindings[].tls", "private_key", "client_key"),
+    ("bindings[].tls", "client_private_key", "client_key"),
+    ("bindings[].tls", "pin", "pin_cert_sha256"),
+    ("bindings[].tls", "pin_sha256", "pin_cert_sha256"),
+    ("bindings[].tls", "fingerprint", "pin_cert_sha256"),
+    ("bindings[].tls", "spki_sha256", "pin_spki_sha256"),
+    ("bindings[].tls", "pin_public_key_sha256", "pin_spki_sha256"),
+    ("bindings[].tls", "min_tls_version", "min_version"),
     ("server", "bind", "listen"),
     ("server", "address", "listen"),
     ("server", "workers", "threads"),
@@ -168,6 +183,36 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("server.tls", "key", "private_key"),
     ("server.listen[].tls", "cert", "certificate"),
     ("server.listen[].tls", "key", "private_key"),
+    ("server.tls", "certificate_file", "certificate"),
+    ("server.tls", "cert_file", "certificate"),
+    ("server.tls", "ssl_certificate", "certificate"),
+    ("server.tls", "key_file", "private_key"),
+    ("server.tls", "ssl_certificate_key", "private_key"),
+    ("server.tls", "certs", "certificates"),
+    ("server.tls", "ca", "client_ca"),
+    ("server.tls", "client_ca_file", "client_ca"),
+    ("server.tls", "ssl_client_certificate", "client_ca"),
+    ("server.tls", "client_auth", "client_certificates"),
+    ("server.tls", "verify_client", "client_certificates"),
+    ("server.tls", "ssl_verify_client", "client_certificates"),
+    ("server.tls", "mtls", "client_certificates"),
+    ("server.tls", "min_tls_version", "min_version"),
+    ("server.tls", "ssl_protocols", "min_version"),
+    ("server.listen[].tls", "certificate_file", "certificate"),
+    ("server.listen[].tls", "cert_file", "certificate"),
+    ("server.listen[].tls", "ssl_certificate", "certificate"),
+    ("server.listen[].tls", "key_file", "private_key"),
+    ("server.listen[].tls", "ssl_certificate_key", "private_key"),
+    ("server.listen[].tls", "certs", "certificates"),
+    ("server.listen[].tls", "ca", "client_ca"),
+    ("server.listen[].tls", "client_ca_file", "client_ca"),
+    ("server.listen[].tls", "ssl_client_certificate", "client_ca"),
+    ("server.listen[].tls", "client_auth", "client_certificates"),
+    ("server.listen[].tls", "verify_client", "client_certificates"),
+    ("server.listen[].tls", "ssl_verify_client", "client_certificates"),
+    ("server.listen[].tls", "mtls", "client_certificates"),
+    ("server.listen[].tls", "min_tls_version", "min_version"),
+    ("server.listen[].tls", "ssl_protocols", "min_version"),
     ("plugins.load[]", "settings", "config"),
     ("plugins[]", "settings", "config"),
 ];

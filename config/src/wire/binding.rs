@@ -124,13 +124,20 @@ pub(crate) struct Tls {
     pub(crate) server_name: Option<String>,
     /// The lowest version of TLS spoken.
     pub(crate) min_version: TlsVersion,
-    /// SHA-256 of the leaf certificate (DER), 64 hexadecimal digits, one or several: one of them must match, on top of the
-    /// usual verification.
+    /// SHA-256 of the leaf certificate (DER), one or several: one of them must match, on top of the usual verification. 64
+    /// hexadecimal digits, with or without colons, or base64.
     pub(crate) pin_cert_sha256: Option<OneOrMany>,
+    /// SHA-256 of the leaf's public key (RFC 7469: its `SubjectPublicKeyInfo`, DER), one or several: one of them must match, on
+    /// top of the usual verification. Base64 or hexadecimal digits.
+    pub(crate) pin_spki_sha256: Option<OneOrMany>,
+    /// The certificate chain that is shown to the upstream, PEM, leaf first: a path.
+    pub(crate) client_certificate: Option<String>,
+    /// Its private key, PEM: a path or a `$secret://` reference.
+    pub(crate) client_key: Option<String>,
 }
 
 /// A version of TLS.
-#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
 pub(crate) enum TlsVersion {
     /// TLS 1.2.
     #[default]

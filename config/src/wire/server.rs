@@ -1,7 +1,9 @@
 //! `server:` as it is written.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::binding::TlsVersion;
 
 /// The listening side of the gateway.
 #[derive(Deserialize, JsonSchema)]
@@ -73,19 +75,56 @@ pub(crate) enum Listener {
 pub(crate) struct FullListener {
     /// `host:port`, `[v6]:port`, or `fd://name`.
     pub(crate) address: String,
-    /// What it presents.
+    /// What it shows, and what it asks of clients.
     pub(crate) tls: Option<Tls>,
 }
 
-/// What a TLS listener presents.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+/// What a TLS listener shows, and what it asks of clients.
+#[derive(Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ListenerTls")]
 pub(crate) struct Tls {
-    /// The certificate chain, PEM: a path.
+    /// The certificate chain, PEM, leaf first: a path. It is also shown to clients that name no host, or one that no certificate is for.
+    pub(crate) certificate: Option<String>,
+    /// Its private key, PEM: a path or a `$secret://` reference.
+    pub(crate) private_key: Option<String>,
+    /// More certificates: for other hosts, or for the same with a key of another kind.
+    #[schemars(length(max = 1_000))]
+    pub(crate) certificates: Vec<Certificate>,
+    /// Whether clients are asked for a certificate. `require` also verifies it in the handshake; with `request` that is
+    /// left to the identity plugin.
+    pub(crate) client_certificates: ClientCertificates,
+    /// The authorities of client certificates, PEM: a path. Their names are told to clients.
+    pub(crate) client_ca: Option<String>,
+    /// The lowest version of TLS spoken.
+    pub(crate) min_version: TlsVersion,
+}
+
+/// A certificate with its key.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ListenerCertificate")]
+pub(crate) struct Certificate {
+    /// The certificate chain, PEM, leaf first: a path.
     pub(crate) certificate: String,
     /// Its private key, PEM: a path or a `$secret://` reference.
     pub(crate) private_key: String,
+    /// The hosts that it is shown for: names, or `*.` and a name for one label more. Default: those that it is issued for.
+    #[schemars(length(min = 1, max = 1_000))]
+    pub(crate) hosts: Option<Vec<String>>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Clone, Copy, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ClientCertificates {
+    /// They are not.
+    #[default]
+    Off,
+    /// They are; one that has none is let in.
+    Request,
+    /// They are; one that has none of `client_ca` is turned away in the handshake.
+    Require,
 }
 
 /// How the gateway stops.
@@ -125,6 +164,9 @@ pub(crate) struct Limits {
     /// From the end of the headers to the end of the body, in all, in milliseconds.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub(crate) body_timeout_ms: u64,
+    /// From the accepted connection to the end of its TLS handshake, in all, in milliseconds.
+    #[schemars(range(min = 100, max = 60_000))]
+    pub(crate) tls_handshake_timeout_ms: u64,
     /// A keep-alive connection without a request, in milliseconds.
     #[schemars(range(min = 100, max = 3_600_000))]
     pub(crate) idle_timeout_ms: u64,
@@ -164,6 +206,7 @@ impl Default for Limits {
             json_depth_max: 64,
             header_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
+            tls_handshake_timeout_ms: 10_000,
             idle_timeout_ms: 75_000,
             write_timeout_ms: 30_000,
             connections_max: 20_000,

@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::pinning::Pins;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::{self, SessionKeys};
+use crate::tls::Terminations;
 use crate::upstream::Connectors;
 use crate::upstream::stdio::Processes;
 
@@ -115,11 +116,13 @@ impl Builder {
         };
         let routes = route::routes(config, &ground).await;
         let routes = routes.map_err(|problems| filters.problems.extend(problems));
+        let tls = Terminations::build(config, &[], &secrets, previous.map(|previous| &previous.tls), now);
+        let tls = tls.map_err(|problems| filters.problems.extend(problems));
         let state_dir = self.keeps_state.then_some(config.state.dir.as_path());
         let sealer = sessions::load(&config.sessions.keys, &secrets, state_dir);
         let sealer = sealer.map_err(|error| filters.problems.push(error.to_string()));
-        let (Ok(identity), Ok(routes), Ok(sealer), []) =
-            (identity, routes, sealer, filters.problems.as_slice())
+        let (Ok(identity), Ok(routes), Ok(tls), Ok(sealer), []) =
+            (identity, routes, tls, sealer, filters.problems.as_slice())
         else {
             return Err(BuildError { problems: filters.problems });
         };
@@ -132,7 +135,8 @@ impl Builder {
             message: message_limits(config),
             bodies: body_limits(config),
             propagate_trace: config.telemetry.propagation == Propagation::W3c,
-            warnings: warnings(config, &filters.policy),
+            warnings: warnings(config, &filters.policy).chain(tls.warnings.clone()).collect(),
+            tls,
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
             federation: Federation::new(config.federation, Arc::clone(&self.pins), Arc::clone(&self.metrics)),
@@ -251,13 +255,13 @@ impl Filters {
     }
 }
 
-fn warnings(config: &Config, engines: &[Arc<dyn PolicyEngine>]) -> Vec<String> {
+fn warnings(config: &Config, engines: &[Arc<dyn PolicyEngine>]) -> impl Iterator<Item = String> {
     let of_config = config.warnings().iter().map(ToString::to_string);
     let of_engine = |engine: &Arc<dyn PolicyEngine>| {
         let id = engine.id().to_owned();
         engine.warnings().iter().map(move |warning| format!("{id}: {warning}")).collect::<Vec<_>>()
     };
-    of_config.chain(engines.iter().flat_map(of_engine)).collect()
+    of_config.chain(engines.iter().flat_map(of_engine))
 }
 
 /// Limits keep what callers have used, entry by entry, so that a reload hands nobody a fresh burst.
@@ -280,6 +284,7 @@ fn guard_limits(config: &Config) -> GuardLimits {
             connections_max: limits.connections_max,
             per_ip_max: limits.connections_per_ip_max,
         },
+        handshake_timeout: limits.tls_handshake_timeout,
         header_timeout: limits.header_timeout,
         idle_timeout: limits.idle_timeout,
         write_timeout: limits.write_timeout,

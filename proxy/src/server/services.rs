@@ -4,13 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Context as _;
 use async_trait::async_trait;
-use mcpg_config::{Config, KeySource, ListenerTls};
-use mcpg_filters::secret::SecretResolver;
+use mcpg_config::Config;
 use parking_lot::Mutex;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
-use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::protocols::http::v2::server::default_h2_options;
 use pingora_core::server::configuration::ServerConf;
@@ -18,15 +15,13 @@ use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use pingora_core::services::background::{BackgroundService, GenBackgroundService, background_service};
 use pingora_core::services::listening::Service as Listening;
-use pingora_core::tls::pkey::PKey;
-use pingora_core::tls::ssl::SslVersion;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Admin;
 use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
-use crate::guard::{Connections, Guard};
+use crate::guard::{Connections, Guard, Listeners};
 use crate::reload::Reloader;
 use crate::revision::{Revision, Route};
 
@@ -38,6 +33,8 @@ const WRITE_BUFFER: usize = 1460;
 const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How often pooled connections that the upstream has closed are dropped.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is said that a certificate is about to expire.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The gateway's listeners, guarded.
@@ -49,7 +46,7 @@ pub(super) fn gateway(
     connections: Arc<Connections>,
     drain: &Drain,
     fds: &ListenFds,
-) -> anyhow::Result<impl Service + use<>> {
+) -> impl Service + use<> {
     let mut proxy = pingora_proxy::http_proxy(conf, Proxy(Arc::clone(gateway)));
     let limits = &config.server.limits;
     let mut options = HttpServerOptions::default();
@@ -60,18 +57,14 @@ pub(super) fn gateway(
     h2.max_concurrent_streams(limits.h2_streams_max);
     h2.max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
     proxy.h2_options = Some(h2);
-    let mut service =
-        Listening::new("gateway".to_owned(), Guard::new(proxy, Arc::clone(gateway), connections));
-    let secrets = SecretResolver::new(config.base_dir());
-    for (address, listener) in addresses.iter().zip(&config.server.listeners) {
+    // To Pingora every listener is cleartext: TLS is the guard's.
+    let guard = Guard::new(proxy, Arc::clone(gateway), connections, Listeners::new(addresses));
+    let mut service = Listening::new("gateway".to_owned(), guard);
+    for address in addresses {
         let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);
-        let mut endpoint = ListenerConfig::tcp(address.to_string()).l4_buffer(buffers);
-        if let Some(tls) = &listener.tls {
-            endpoint = endpoint.tls(tls_settings(tls, &secrets)?);
-        }
-        service.add_listener(endpoint);
+        service.add_listener(ListenerConfig::tcp(address.to_string()).l4_buffer(buffers));
     }
-    Ok(OwnSockets { service, fds: Arc::clone(fds), drain: drain.clone() })
+    OwnSockets { service, fds: Arc::clone(fds), drain: drain.clone() }
 }
 
 /// The admin listener.
@@ -142,6 +135,7 @@ impl BackgroundService for Background {
             () = self.keep_resolving() => {}
             () = self.keep_sweeping() => {}
             () = self.keep_watching_pins() => {}
+            () = self.keep_warning_of_expiry() => {}
             _ = shutdown.wait_for(|stopping| *stopping) => {}
         }
     }
@@ -152,6 +146,20 @@ impl Background {
         // Every revision has the same.
         let pins = self.gateway.revisions.peek(|revision| Arc::clone(revision.scope.gates.pins()));
         pins.watch().await;
+    }
+
+    async fn keep_warning_of_expiry(&self) {
+        let mut tick = interval(EXPIRY_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The revision has said it at its beginning.
+        tick.tick().await;
+        loop {
+            tick.tick().await;
+            let revision = self.gateway.revisions.load();
+            for warning in revision.tls.expiries().filter_map(|expiry| expiry.warning(SystemTime::now())) {
+                tracing::warn!(warning, "certificate");
+            }
+        }
     }
 
     async fn keep_sweeping(&self) {
@@ -187,30 +195,3 @@ impl Background {
         }
     }
 }
-
-/// Mozilla's intermediate settings: TLS 1.2 and up, modern suites; HTTP/2 and HTTP/1.1 by ALPN.
-fn tls_settings(tls: &ListenerTls, secrets: &SecretResolver) -> anyhow::Result<TlsSettings> {
-    let certificate = tls.certificate.display().to_string();
-    let mut settings = match &tls.private_key {
-        KeySource::File(path) => TlsSettings::intermediate(&certificate, &path.display().to_string())
-            .with_context(|| format!("cannot use the certificate `{certificate}` and its key"))?,
-        KeySource::Secret(reference) => {
-            let secret = secrets.resolve(reference)?;
-            let key = PKey::private_key_from_pem(secret.expose())
-                .map_err(|_| anyhow::anyhow!("`{reference}` holds no PEM private key"))?;
-            let mut settings = TlsSettings::with_callbacks(Box::new(NoCallbacks))?;
-            settings
-                .set_certificate_chain_file(&certificate)
-                .with_context(|| format!("cannot use the certificate `{certificate}`"))?;
-            settings.set_private_key(&key).context("the certificate and its key do not fit")?;
-            settings
-        }
-    };
-    settings.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-    settings.enable_h2();
-    Ok(settings)
-}
-
-struct NoCallbacks;
-
-impl pingora_core::listeners::TlsAccept for NoCallbacks {}

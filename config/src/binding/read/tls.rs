@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use crate::binding::{Endpoint, Host, TlsVersion, UpstreamTls};
+use crate::binding::read::pin::{self, Pinned};
+use crate::binding::{ClientIdentity, Endpoint, Host, TlsVersion, UpstreamTls};
 use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::server::hosts::is_dns_name;
-use crate::wire;
+use crate::{KeySource, wire};
 use wire::binding as w;
 
 /// Where the block stands.
@@ -34,6 +35,7 @@ pub(in crate::binding) fn read(
         return None;
     }
     let read = read.unwrap_or_default();
+    let client = client(&read, &place, base_dir, report);
     let server_name = match (read.server_name, &url.host) {
         (Some(name), _) if !is_dns_name(&name) => {
             report.error(&place.child("server_name"), format!("{} is not a DNS name", quote(&name)));
@@ -49,7 +51,6 @@ pub(in crate::binding) fn read(
             return None;
         }
     };
-    let pin_texts = read.pin_cert_sha256.map(wire::OneOrMany::into_vec);
     if read.ca.as_deref().is_some_and(|ca| ca.is_empty() || ca.contains("-----BEGIN")) {
         report.error(&place.child("ca"), "expected the path of a PEM file");
     }
@@ -60,33 +61,50 @@ pub(in crate::binding) fn read(
             w::TlsVersion::Tls12 => TlsVersion::Tls12,
             w::TlsVersion::Tls13 => TlsVersion::Tls13,
         },
-        pins: pins(pin_texts, &place.child("pin_cert_sha256"), report),
+        pins: pin::read(read.pin_cert_sha256, Pinned::Certificate, &place.child("pin_cert_sha256"), report),
+        spki_pins: pin::read(
+            read.pin_spki_sha256,
+            Pinned::PublicKey,
+            &place.child("pin_spki_sha256"),
+            report,
+        ),
+        client,
     })
 }
 
-fn pins(texts: Option<Vec<String>>, place: &Place<'_>, report: &mut Report<'_>) -> Vec<[u8; 32]> {
-    let Some(texts) = texts else { return Vec::new() };
-    let mut pins = Vec::new();
-    for (text, place) in texts.iter().zip(place.one_or_many()) {
-        match pin(text) {
-            Some(pin) => pins.push(pin),
-            None => {
-                let message = format!(
-                    "expected a SHA-256 of 64 hexadecimal digits, found {} characters",
-                    text.chars().count()
-                );
-                let help = "`openssl x509 -outform der -in cert.pem | sha256sum` prints it";
-                report.error_with_help(&place, message, help);
-            }
+fn client(
+    read: &w::Tls,
+    place: &Place<'_>,
+    base_dir: &Path,
+    report: &mut Report<'_>,
+) -> Option<ClientIdentity> {
+    let (certificate, key) = match (&read.client_certificate, &read.client_key) {
+        (None, None) => return None,
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(_), None) => {
+            report.error(
+                &place.child("client_certificate"),
+                "`client_certificate` needs its private key in `client_key`",
+            );
+            return None;
+        }
+        (None, Some(_)) => {
+            report.error(
+                &place.child("client_key"),
+                "`client_key` needs its certificate in `client_certificate`",
+            );
+            return None;
+        }
+    };
+    if certificate.is_empty() || certificate.contains("-----BEGIN") {
+        report.error(&place.child("client_certificate"), "expected the path of a PEM file");
+    }
+    match KeySource::parse(key, base_dir) {
+        Ok(key) => Some(ClientIdentity { certificate: base_dir.join(certificate), key }),
+        Err(error) => {
+            let help = "write the path of the key's file, or a reference such as `$secret://env/NAME`";
+            report.error_with_help(&place.child("client_key"), error.to_string(), help);
+            None
         }
     }
-    pins
-}
-
-/// 64 hexadecimal digits.
-fn pin(text: &str) -> Option<[u8; 32]> {
-    let digits: Vec<u8> =
-        text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.as_chunks::<2>().0.iter().map(|[high, low]| high << 4 | low).collect();
-    (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
 }
