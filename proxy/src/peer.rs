@@ -4,6 +4,7 @@
 //! server name wherever there is TLS (an empty one switches verification off), verification always on, all five
 //! timeouts set, a pool key that tells trust settings apart, more than one HTTP/2 stream.
 
+use std::any::Any;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::net::SocketAddr;
@@ -12,8 +13,11 @@ use std::time::Duration;
 
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_core::protocols::{Digest, TcpKeepalive};
+use pingora_core::tls::hash::{MessageDigest, hash};
+use pingora_core::tls::ssl::SslRef;
 use pingora_core::tls::x509::X509;
 use pingora_core::upstreams::peer::{ALPN, HttpPeer};
+use pingora_core::utils::tls::CertKey;
 
 /// Streams of one HTTP/2 connection to an upstream.
 const H2_STREAMS_MAX: usize = 100;
@@ -30,8 +34,13 @@ pub struct PeerTemplate {
 struct Trust {
     tls: bool,
     pins: Vec<[u8; 32]>,
+    spki_pins: Vec<[u8; 32]>,
     tls13_only: bool,
 }
+
+/// SHA-256 of the public key that an upstream has proven to have. Noted when the handshake is complete, and kept with the
+/// connection.
+struct ProvenKey([u8; 32]);
 
 /// Settings of a peer, as configured.
 #[derive(Debug, Clone)]
@@ -55,6 +64,10 @@ pub struct PeerTls {
     pub roots: Option<Vec<X509>>,
     /// SHA-256 of the DER of acceptable leaf certificates; none accepts every verified one.
     pub pins: Vec<[u8; 32]>,
+    /// SHA-256 of the DER of acceptable public keys (RFC 7469), likewise.
+    pub spki_pins: Vec<[u8; 32]>,
+    /// What is shown to an upstream that asks.
+    pub client: Option<Arc<CertKey>>,
     /// Whether TLS 1.2 is too old.
     pub tls13_only: bool,
 }
@@ -94,6 +107,9 @@ pub enum TrustError {
     /// No pin matches.
     #[error("the upstream's certificate matches none of `tls.pin_cert_sha256`")]
     Pin,
+    /// No pin matches.
+    #[error("the upstream's public key matches none of `tls.pin_spki_sha256`")]
+    KeyPin,
     /// TLS was configured and is not there.
     #[error("the upstream connection has no TLS")]
     Cleartext,
@@ -131,9 +147,12 @@ impl PeerTemplate {
         };
         let roots = settings.tls.as_ref().and_then(|tls| tls.roots.clone());
         options.ca = roots.map(|roots| Arc::new(roots.into_boxed_slice()));
+        options.upstream_tls_handshake_complete_hook = Some(Arc::new(note_key));
+        peer.client_cert_key = settings.tls.as_ref().and_then(|tls| tls.client.clone());
         let trust = settings.tls.as_ref().map_or_else(Trust::default, |settings| Trust {
             tls,
             pins: settings.pins.clone(),
+            spki_pins: settings.spki_pins.clone(),
             tls13_only: settings.tls13_only,
         });
         Ok(Self { peer, trust })
@@ -174,6 +193,11 @@ impl PeerTemplate {
         if !self.trust.pins.is_empty() && !self.trust.pins.iter().any(pinned) {
             return Err(TrustError::Pin);
         }
+        let proven = || tls.extension.get::<ProvenKey>();
+        let pins = &self.trust.spki_pins;
+        if !pins.is_empty() && !proven().is_some_and(|key| pins.contains(&key.0)) {
+            return Err(TrustError::KeyPin);
+        }
         Ok(())
     }
 }
@@ -182,6 +206,12 @@ impl PeerTemplate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("TLS to an upstream needs a server name: without one nothing would be verified")]
 pub struct MissingServerName;
+
+fn note_key(ssl: &SslRef) -> Option<Arc<dyn Any + Send + Sync>> {
+    let key = ssl.peer_certificate()?.public_key().ok()?.public_key_to_der().ok()?;
+    let digest = hash(MessageDigest::sha256(), &key).ok()?;
+    Some(Arc::new(ProvenKey(digest.as_ref().try_into().ok()?)))
+}
 
 /// Finds an upstream that is gone without a word while a stream is silent.
 fn keepalive() -> TcpKeepalive {
@@ -198,7 +228,9 @@ fn group_key(settings: &PeerSettings) -> u64 {
     let mut hasher = DefaultHasher::new();
     settings.scope.hash(&mut hasher);
     if let Some(tls) = &settings.tls {
-        (&tls.pins, tls.tls13_only).hash(&mut hasher);
+        (&tls.pins, &tls.spki_pins, tls.tls13_only).hash(&mut hasher);
+        // Pingora knows client certificates by their serial numbers, which are unique below one issuer only.
+        tls.client.as_ref().map(|client| client.leaf().to_der().unwrap_or_default()).hash(&mut hasher);
         for root in tls.roots.iter().flatten() {
             root.to_der().unwrap_or_default().hash(&mut hasher);
         }
@@ -233,6 +265,8 @@ mod tests {
             server_name: "upstream.example".into(),
             roots: None,
             pins: vec![[pin; 32]],
+            spki_pins: vec![],
+            client: None,
             tls13_only: false,
         }
     }
@@ -256,7 +290,7 @@ mod tests {
 
     #[test]
     fn tls_without_a_name_is_refused() {
-        let nameless = PeerTls { server_name: String::new(), roots: None, pins: vec![], tls13_only: false };
+        let nameless = PeerTls { server_name: String::new(), ..tls(1) };
         assert_eq!(PeerTemplate::new(&settings(Some(nameless))).unwrap_err(), MissingServerName);
     }
 
@@ -265,8 +299,14 @@ mod tests {
         let key = |settings: PeerSettings| PeerTemplate::new(&settings).unwrap().peer.group_key;
         let mut other_scope = settings(Some(tls(1)));
         other_scope.scope = "other/team/prod".into();
-        let keys =
-            [key(settings(None)), key(settings(Some(tls(1)))), key(settings(Some(tls(2)))), key(other_scope)];
+        let by_key = PeerTls { spki_pins: vec![[1; 32]], ..tls(1) };
+        let keys = [
+            key(settings(None)),
+            key(settings(Some(tls(1)))),
+            key(settings(Some(tls(2)))),
+            key(settings(Some(by_key))),
+            key(other_scope),
+        ];
         for (index, left) in keys.iter().enumerate() {
             assert!(keys[index + 1..].iter().all(|right| left != right));
         }

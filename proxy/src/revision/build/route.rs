@@ -14,12 +14,14 @@ use mcpg_filters::net::{AddressPolicy, AllowAddresses};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_sdk::{Cidr, Scope, Secret};
 use pingora_core::tls::x509::X509;
+use pingora_core::utils::tls::CertKey;
 
 use crate::federation::Catalogues;
 use crate::metrics::Metrics;
 use crate::peer::{Http2, PeerSettings, PeerTemplate, PeerTimeouts, PeerTls};
 use crate::revision::{Origin, Route, Routes, Transport};
 use crate::streams::Feeds;
+use crate::tls::Pair;
 use crate::upstream::credentials::Credentials;
 use crate::upstream::stdio::Processes;
 use crate::upstream::{Connectors, Eras, Gate, HostAndPort, HttpParts, HttpUpstream, Leases};
@@ -132,7 +134,7 @@ impl Reached<'_> {
     fn parts(&self, binding: &HttpTransport, ground: &Ground<'_>) -> Result<HttpParts, String> {
         let settings = PeerSettings {
             scope: ground.scope.to_string(),
-            tls: self.tls.map(tls).transpose()?,
+            tls: self.tls.map(|settings| tls(settings, ground.secrets)).transpose()?,
             http2: self.http2,
             timeouts: PeerTimeouts {
                 connect: binding.timeouts.connect,
@@ -163,7 +165,7 @@ impl Reached<'_> {
     }
 }
 
-fn tls(tls: &UpstreamTls) -> Result<PeerTls, String> {
+fn tls(tls: &UpstreamTls, secrets: &SecretResolver) -> Result<PeerTls, String> {
     let roots = tls.ca.as_ref().map(|path| {
         let pem =
             std::fs::read(path).map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
@@ -172,10 +174,17 @@ fn tls(tls: &UpstreamTls) -> Result<PeerTls, String> {
             _ => Err(format!("`{}` holds no PEM certificate", path.display())),
         }
     });
+    let client = tls.client.as_ref().map(|client| {
+        let pair = Pair::load(&client.certificate, &client.key, secrets).map_err(|error| error.describe())?;
+        // INVARIANT: a pair has at least its leaf.
+        Ok::<_, String>(Arc::new(CertKey::new(pair.chain().to_vec(), pair.key().clone())))
+    });
     Ok(PeerTls {
         server_name: tls.server_name.clone(),
         roots: roots.transpose()?,
         pins: tls.pins.clone(),
+        spki_pins: tls.spki_pins.clone(),
+        client: client.transpose()?,
         tls13_only: tls.min_version == TlsVersion::Tls13,
     })
 }

@@ -1,6 +1,6 @@
 //! What a route is built from: its binding, and what the binding only names.
 
-use mcpg_config::{Binding, BindingKind, Config, Text, Transport};
+use mcpg_config::{Binding, BindingKind, Config, KeySource, Text, Transport, UpstreamTls};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_sdk::SecretRef;
 
@@ -35,16 +35,27 @@ impl<'a> Named<'a> {
         match &mcp.transport {
             Transport::Http(http) => {
                 http.headers.iter().for_each(|header| self.text(&header.value));
-                self.file(http.tls.as_ref().and_then(|tls| tls.ca.as_deref()));
+                self.tls(http.tls.as_ref());
                 if let Some(credentials) = &http.credentials {
                     self.text(&credentials.client_id);
                     self.secret(&credentials.client_secret);
-                    self.file(credentials.tls.as_ref().and_then(|tls| tls.ca.as_deref()));
+                    self.tls(credentials.tls.as_ref());
                 }
             }
             Transport::Stdio(stdio) => stdio.env.iter().for_each(|(_, value)| self.text(value)),
         }
         self.hasher.finalize()
+    }
+
+    fn tls(&mut self, tls: Option<&UpstreamTls>) {
+        let client = tls.and_then(|tls| tls.client.as_ref());
+        self.file(tls.and_then(|tls| tls.ca.as_deref()));
+        self.file(client.map(|client| client.certificate.as_path()));
+        match client.map(|client| &client.key) {
+            Some(KeySource::File(path)) => self.file(Some(path)),
+            Some(KeySource::Secret(reference)) => self.secret(reference),
+            None => self.part(None),
+        }
     }
 
     fn text(&mut self, text: &Text) {
