@@ -33,6 +33,7 @@ mod hosts;
 mod identity;
 mod jsonrpc;
 mod limits;
+mod listener_tls;
 mod next_hop;
 mod pinning;
 mod policy;

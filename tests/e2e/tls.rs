@@ -1,10 +1,11 @@
 //! TLS on both sides: what the gateway trusts in an upstream, which HTTP it speaks there, and what it shows to clients.
 
 use std::path::Path;
+use std::process::Command;
 
 use mcpg_tests::mcp::Request;
 use mcpg_tests::tls::{Authority, Certificate};
-use mcpg_tests::{Fixture, Gateway, RawHttp, Response, Setup, scenes};
+use mcpg_tests::{Fixture, Gateway, Process, RawHttp, Response, Setup, free_port, packages, scenes, until};
 use serde_json::{Value, json};
 
 use crate::expect::{Refused, refused};
@@ -51,6 +52,161 @@ fn an_upstream_that_proves_too_little_gets_nothing() {
     check("an expired certificate", &fixture, &bench.trust(""));
     // A pin comes on top of the usual verification, not instead of it.
     check("an expired certificate with its pin", &fixture, &pin(&certificate.sha256));
+}
+
+#[test]
+fn a_pinned_key_outlives_its_certificate() {
+    let bench = Bench::new();
+    let (fixture, certificate) = bench.server(&["--note-requests"]);
+    let renewed = bench.authority.renew(bench.folder.path(), NAME, &certificate);
+    assert_eq!(renewed.spki_sha256, certificate.spki_sha256);
+    assert_ne!(renewed.sha256, certificate.sha256);
+    let (again, _) = bench.server_with(renewed, &["--note-requests"]);
+    let key = |digits: &str, http2: &str| {
+        format!("    http2: {http2}\n{}", bench.trust(&format!("      pin_spki_sha256: \"{digits}\"\n")))
+    };
+    for http2 in ["auto", "off"] {
+        for fixture in [&fixture, &again] {
+            let gateway = bench.gateway(fixture, &key(&certificate.spki_sha256, http2));
+            // The second is on the connection of the first.
+            for case in ["a new connection", "a pooled connection"] {
+                succeeds(case, &call(&gateway));
+            }
+        }
+    }
+    let seen = again.requests().len();
+    let check = |case: &str, fixture: &Fixture, binding: &str| {
+        let gateway = bench.gateway(fixture, binding);
+        for _ in 0..2 {
+            UNAVAILABLE.check(case, &call(&gateway));
+        }
+        assert_eq!(fixture.requests().len(), seen, "{case}: the upstream saw a request");
+    };
+    for http2 in ["auto", "off"] {
+        check("another key", &again, &key(&"ab".repeat(32), http2));
+        check("a key that is one digit off", &again, &key(&off_by_one(&certificate.spki_sha256), http2));
+        check("the certificate's digest", &again, &key(&certificate.sha256, http2));
+    }
+    let both = format!(
+        "      pin_spki_sha256: \"{}\"\n      pin_cert_sha256: \"{}\"\n",
+        certificate.spki_sha256,
+        "ab".repeat(32)
+    );
+    check("its key, and another certificate", &again, &bench.trust(&both));
+    let pin = format!("      pin_spki_sha256: \"{}\"\n", certificate.spki_sha256);
+    check("another name with its key", &again, &trust(&bench.root, "other.internal", &pin));
+    let expired = bench.authority.issue_expired(bench.folder.path(), NAME);
+    let (fixture, certificate) = bench.server_with(expired, &["--note-requests"]);
+    let pin = format!("      pin_spki_sha256: \"{}\"\n", certificate.spki_sha256);
+    UNAVAILABLE
+        .check("an expired certificate with its key", &call(&bench.gateway(&fixture, &bench.trust(&pin))));
+    assert_eq!(fixture.requests(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_pin_that_is_changed_holds_on_connections_that_are_open() {
+    let bench = Bench::new();
+    let (fixture, certificate) = bench.server(&["--note-requests"]);
+    let key = |digits: &str| bench.trust(&format!("      pin_spki_sha256: \"{digits}\"\n"));
+    let gateway = bench.gateway(&fixture, &key(&certificate.spki_sha256));
+    succeeds("its key", &call(&gateway));
+    let config = std::fs::read_to_string(gateway.dir().join("mcpg.yaml")).unwrap();
+    gateway.replace("mcpg.yaml", &config.replace(&certificate.spki_sha256, &"ab".repeat(32)));
+    until("the new pin should hold", || (call(&gateway).status == 502).then_some(()));
+    let seen = fixture.requests().len();
+    UNAVAILABLE.check("another key", &call(&gateway));
+    assert_eq!(fixture.requests().len(), seen, "the upstream saw a request");
+}
+
+#[test]
+fn an_upstream_is_shown_the_clients_certificate() {
+    if let Err(missing) = packages::program(Command::new("nginx").arg("-v")) {
+        return packages::skip("nginx as an upstream", &missing);
+    }
+    let bench = Bench::new();
+    let clients = Authority::new();
+    let root = clients.write(&bench.path("clients.pem"));
+    let fixture = Fixture::start();
+    let nginx = Nginx::start(&bench, &root, &fixture);
+    let [ours, rotated] = [(); 2].map(|()| clients.issue(bench.folder.path(), "gateway.internal"));
+    let theirs = Authority::new().issue(bench.folder.path(), "gateway.internal");
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let shown = bench.trust("      client_certificate: client.crt\n      client_key: client.key\n");
+    let gateway = |certificate: &Certificate| {
+        scenes::open_with(&nginx.url, "", &shown)
+            .file("client.crt", &read(&certificate.chain))
+            .file("client.key", &read(&certificate.key))
+            .start()
+    };
+    let asked = gateway(&ours);
+    succeeds("a certificate of the authority", &call(&asked));
+    assert_ne!(call(&gateway(&theirs)).status, 200, "a certificate of another authority");
+    assert_ne!(call(&scenes::open_with(&nginx.url, "", &bench.trust("")).start()).status, 200, "none");
+
+    let (before, applied) = (nginx.serials(), [("result", "applied")]);
+    asked.replace("client.key", &read(&rotated.key));
+    asked.replace("client.crt", &read(&rotated.chain));
+    until("the rotated certificate should be shown", || {
+        succeeds("while it changes", &call(&asked));
+        (nginx.serials().len() > before.len()).then_some(())
+    });
+    assert!(asked.metrics().sum("mcpg_reloads_total", &applied) >= 1.0);
+    let other = scenes::open_with(&nginx.url, "", &shown)
+        .file("client.crt", &read(&ours.chain))
+        .file("client.key", &read(&rotated.key))
+        .start_refused();
+    assert!(
+        other.contains("does not belong to the certificate") && !other.contains("PRIVATE KEY"),
+        "{other}"
+    );
+}
+
+/// nginx with TLS in front of a fixture, for clients with certificates of one authority only.
+struct Nginx {
+    url: String,
+    log: std::path::PathBuf,
+    _process: Process,
+}
+
+impl Nginx {
+    fn start(bench: &Bench, clients: &Path, fixture: &Fixture) -> Self {
+        let folder = bench.folder.path();
+        let (certificate, port) = (bench.authority.issue(folder, NAME), free_port());
+        let config = format!(
+            "daemon off; master_process off; pid nginx.pid; error_log error.log; events {{}}
+http {{
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
+  log_format serial '$ssl_client_serial';
+  access_log serials.log serial;
+  server {{
+    listen 127.0.0.1:{port} ssl;
+    ssl_certificate {}; ssl_certificate_key {};
+    ssl_client_certificate {}; ssl_verify_client on;
+    location / {{ proxy_pass {}; proxy_http_version 1.1; proxy_buffering off; }}
+  }}
+}}\n",
+            certificate.chain.display(),
+            certificate.key.display(),
+            clients.display(),
+            fixture.url()
+        );
+        std::fs::write(folder.join("nginx.conf"), config).unwrap();
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf")).args(["-e", "error.log"]);
+        let mut process = Process::start("nginx", &mut command, &folder.join("nginx.log"));
+        until("nginx should listen", || {
+            assert!(process.exited().is_none(), "nginx has ended: {}", process.log());
+            RawHttp::try_connect(([127, 0, 0, 1], port).into())
+        });
+        let url = format!("https://127.0.0.1:{port}/mcp");
+        Self { url, log: folder.join("serials.log"), _process: process }
+    }
+
+    /// The certificates that it was shown.
+    fn serials(&self) -> std::collections::BTreeSet<String> {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        log.lines().filter(|serial| *serial != "-").map(str::to_owned).collect()
+    }
 }
 
 #[test]

@@ -87,6 +87,12 @@ impl RawHttp {
         Ok(Self::over(Stream::Tls(Box::new(stream)), socket))
     }
 
+    /// Speaks on a connection whose handshake is over.
+    pub fn over_tls(stream: SslStream<TcpStream>) -> Self {
+        let socket = stream.get_ref().try_clone().expect("a socket can be shared");
+        Self::over(Stream::Tls(Box::new(stream)), socket)
+    }
+
     fn over(stream: Stream, socket: TcpStream) -> Self {
         Self { stream, socket, unread: VecDeque::new(), events: VecDeque::new(), closed: false }
     }

@@ -9,7 +9,7 @@ use boring::ec::{EcGroup, EcKey};
 use boring::hash::{MessageDigest, hash};
 use boring::nid::Nid;
 use boring::pkey::{PKey, Private};
-use boring::ssl::{SslConnector, SslMethod, SslStream};
+use boring::ssl::{SslConnector, SslConnectorBuilder, SslMethod, SslStream};
 use boring::x509::extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
 use boring::x509::store::X509StoreBuilder;
 use boring::x509::{X509, X509Builder, X509Name};
@@ -31,6 +31,8 @@ pub struct Certificate {
     pub key: PathBuf,
     /// SHA-256 of the leaf (DER), in hexadecimal digits: what a pin names.
     pub sha256: String,
+    /// The same of its public key.
+    pub spki_sha256: String,
 }
 
 impl Authority {
@@ -64,8 +66,17 @@ impl Authority {
         self.issue_for_days(folder, dns, -30, -1)
     }
 
+    /// Issues a certificate for the key of another.
+    pub fn renew(&self, folder: &Path, dns: &str, old: &Certificate) -> Certificate {
+        let key = std::fs::read(&old.key).expect("the key is there");
+        self.issue_with(PKey::private_key_from_pem(&key).expect("a key"), folder, dns, 0, 60)
+    }
+
     fn issue_for_days(&self, folder: &Path, dns: &str, from: i64, to: i64) -> Certificate {
-        let key = new_key();
+        self.issue_with(new_key(), folder, dns, from, to)
+    }
+
+    fn issue_with(&self, key: PKey<Private>, folder: &Path, dns: &str, from: i64, to: i64) -> Certificate {
         let mut builder = draft(&name(dns), &key, from, to);
         builder.set_issuer_name(self.certificate.subject_name()).expect("a name is an issuer");
         let names = SubjectAlternativeName::new().dns(dns).build(&builder.x509v3_context(None, None));
@@ -75,8 +86,7 @@ impl Authority {
         builder.sign(&self.key, MessageDigest::sha256()).expect("a signature");
         let certificate = builder.build();
         let der = certificate.to_der().expect("DER");
-        let digest = hash(MessageDigest::sha256(), &der).expect("a digest");
-        let sha256: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256(&der);
         let file = |suffix: &str, text: Vec<u8>| {
             let path = folder.join(format!("{}{suffix}", &sha256[..16]));
             std::fs::write(&path, text).expect("cannot write a certificate");
@@ -85,8 +95,18 @@ impl Authority {
         Certificate {
             chain: file(".crt", certificate.to_pem().expect("PEM")),
             key: file(".key", key.private_key_to_pem_pkcs8().expect("PEM")),
+            spki_sha256: self::sha256(&key.public_key_to_der().expect("DER")),
             sha256,
         }
+    }
+
+    /// A client that trusts this root only.
+    pub fn connector(&self) -> SslConnectorBuilder {
+        let mut roots = X509StoreBuilder::new().expect("a store");
+        roots.add_cert(self.certificate.clone()).expect("a root");
+        let mut connector = SslConnector::builder(SslMethod::tls()).expect("a connector");
+        connector.set_cert_store(roots.build());
+        connector
     }
 
     /// A handshake as a client that trusts this root only and asks for `dns`; the stream and the protocol that
@@ -100,10 +120,7 @@ impl Authority {
         dns: &str,
         alpn: &[u8],
     ) -> Result<(SslStream<TcpStream>, String), String> {
-        let mut roots = X509StoreBuilder::new().expect("a store");
-        roots.add_cert(self.certificate.clone()).expect("a root");
-        let mut connector = SslConnector::builder(SslMethod::tls()).expect("a connector");
-        connector.set_cert_store(roots.build());
+        let mut connector = self.connector();
         connector.set_alpn_protos(alpn).expect("protocols");
         stream.set_read_timeout(Some(DEADLINE)).expect("the deadline is not zero");
         let stream = connector.build().connect(dns, stream).map_err(|error| error.to_string())?;
@@ -117,6 +134,11 @@ impl Default for Authority {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = hash(MessageDigest::sha256(), bytes).expect("a digest");
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn new_key() -> PKey<Private> {
