@@ -79,7 +79,7 @@ mod tests {
         }
     }
 
-    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         let line = |line: &&str| (name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap());
         lines.iter().map(line).collect()
     }
@@ -120,7 +120,7 @@ mod tests {
             ("10.0.0.1", &["fe80::1%eth0"], "10.0.0.1"),
             ("10.0.0.1", &["\"198.51.100.7\""], "10.0.0.1"),
         ] {
-            let found = client(peer.parse().unwrap(), &headers(FOR, lines), trusts);
+            let found = client(peer.parse().unwrap(), &headers(&FOR, lines), trusts);
             assert_eq!(found.to_string(), expected, "{peer} {lines:?}");
         }
     }
@@ -129,7 +129,7 @@ mod tests {
     fn a_long_list_costs_no_more_than_a_short_one() {
         let list = "10.0.0.2,".repeat(100_000) + "10.0.0.3";
         let asked = std::cell::Cell::new(0);
-        client("10.0.0.1".parse().unwrap(), &headers(FOR, &[&list]), |address| {
+        client("10.0.0.1".parse().unwrap(), &headers(&FOR, &[&list]), |address| {
             asked.set(asked.get() + 1);
             trusts(address)
         });
@@ -153,7 +153,7 @@ mod tests {
             ("10.0.0.1", true, &["wss"], None),
             ("10.0.0.1", true, &[""], None),
         ] {
-            let found = is_secure(peer.parse().unwrap(), has_tls, &headers(PROTO, lines), trusts);
+            let found = is_secure(peer.parse().unwrap(), has_tls, &headers(&PROTO, lines), trusts);
             assert_eq!(found, expected, "{peer} {has_tls} {lines:?}");
         }
     }
