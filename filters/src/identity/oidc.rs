@@ -250,4 +250,4 @@ fn bearer(authorization: Presented<'_>) -> Bearer<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

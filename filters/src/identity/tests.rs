@@ -1,5 +1,7 @@
 //! The chain: order, refusals, and what never becomes anonymous.
 
+mod hostile;
+
 use std::time::{Duration, SystemTime};
 
 use http::header::{AUTHORIZATION, HeaderName};

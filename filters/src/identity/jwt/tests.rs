@@ -257,3 +257,4 @@ fn nothing_of_a_token_is_printed() {
 }
 
 mod sets;
+mod wycheproof;

@@ -3,7 +3,7 @@
 mod keys;
 mod opaque;
 mod settings;
-mod support;
+pub(in crate::identity) mod support;
 mod tokens;
 
 use serde_json::json;

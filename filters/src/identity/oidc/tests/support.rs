@@ -18,26 +18,26 @@ use crate::registry::BuildContext;
 use crate::secret::SecretResolver;
 use crate::shared::Shared;
 
-pub(super) const AUDIENCE: &str = "https://mcp.acme.com/mcp";
-pub(super) const RESOURCE: &str = AUDIENCE;
+pub(in crate::identity) const AUDIENCE: &str = "https://mcp.acme.com/mcp";
+pub(in crate::identity) const RESOURCE: &str = AUDIENCE;
 const NOW: u64 = 1_790_000_000;
 
-pub(super) fn now() -> SystemTime {
+pub(in crate::identity) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(NOW)
 }
 
-pub(super) fn credentials(authorization: &[u8]) -> Credentials<'_> {
+pub(in crate::identity) fn credentials(authorization: &[u8]) -> Credentials<'_> {
     let resource = Resource { scheme: "https", authority: "mcp.acme.com", path: "/mcp" };
     Credentials { authorization: Presented::Once(authorization), resource, ..Credentials::default() }
 }
 
 /// The credentials of who presents a token.
-pub(super) fn bearer(token: &str) -> Credentials<'static> {
+pub(in crate::identity) fn bearer(token: &str) -> Credentials<'static> {
     credentials(Box::leak(format!("Bearer {token}").into_boxed_str()).as_bytes())
 }
 
 /// The subject, or the word of the refusal.
-pub(super) fn ok(outcome: &Outcome) -> Result<&str, &str> {
+pub(in crate::identity) fn ok(outcome: &Outcome) -> Result<&str, &str> {
     match outcome {
         Outcome::Resolved { caller, .. } => Ok(&caller.subject),
         Outcome::Absent => Err("absent"),
@@ -49,11 +49,15 @@ pub(super) fn ok(outcome: &Outcome) -> Result<&str, &str> {
     }
 }
 
-pub(super) fn build(settings: &Value) -> Result<Oidc, SettingsError> {
+pub(in crate::identity) fn build(settings: &Value) -> Result<Oidc, SettingsError> {
     build_in(Path::new("."), settings, &Arc::default())
 }
 
-pub(super) fn build_in(folder: &Path, settings: &Value, shared: &Arc<Shared>) -> Result<Oidc, SettingsError> {
+pub(in crate::identity) fn build_in(
+    folder: &Path,
+    settings: &Value,
+    shared: &Arc<Shared>,
+) -> Result<Oidc, SettingsError> {
     let (secrets, scope) = (SecretResolver::new(folder), "acme-corp/platform/prod".parse::<Scope>().unwrap());
     let context = BuildContext {
         base_dir: folder,
@@ -67,9 +71,9 @@ pub(super) fn build_in(folder: &Path, settings: &Value, shared: &Arc<Shared>) ->
 }
 
 /// An issuer.
-pub(super) struct Issuer {
-    pub(super) url: String,
-    pub(super) keys: Vec<SigningKey>,
+pub(in crate::identity) struct Issuer {
+    pub(in crate::identity) url: String,
+    pub(in crate::identity) keys: Vec<SigningKey>,
     state: Arc<Mutex<State>>,
 }
 
@@ -80,7 +84,7 @@ struct State {
 }
 
 impl Issuer {
-    pub(super) async fn start(keys: &[SigningKey]) -> Self {
+    pub(in crate::identity) async fn start(keys: &[SigningKey]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::<Mutex<State>>::default();
@@ -97,21 +101,21 @@ impl Issuer {
     }
 
     /// What it says from now on.
-    pub(super) fn answers(&self, path: &str, status: u16, body: &str) {
+    pub(in crate::identity) fn answers(&self, path: &str, status: u16, body: &str) {
         self.state.lock().answers.insert(path.to_owned(), (status, body.to_owned()));
     }
 
-    pub(super) fn publishes(&self, keys: &[Value]) {
+    pub(in crate::identity) fn publishes(&self, keys: &[Value]) {
         self.answers("/jwks", 200, &json!({ "keys": keys }).to_string());
     }
 
     /// How often it was asked for something.
-    pub(super) fn fetches(&self, path: &str) -> usize {
+    pub(in crate::identity) fn fetches(&self, path: &str) -> usize {
         self.state.lock().asked.iter().filter(|(asked, _)| asked == path).count()
     }
 
     /// The bodies that were sent somewhere.
-    pub(super) fn bodies(&self, path: &str) -> Vec<String> {
+    pub(in crate::identity) fn bodies(&self, path: &str) -> Vec<String> {
         self.state
             .lock()
             .asked
@@ -122,19 +126,19 @@ impl Issuer {
     }
 
     /// A provider for this issuer alone, with other settings of it.
-    pub(super) fn provider(&self, settings: Value) -> Oidc {
+    pub(in crate::identity) fn provider(&self, settings: Value) -> Oidc {
         self.shared_provider(settings, &Arc::default())
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "cases are written in place")]
-    pub(super) fn shared_provider(&self, settings: Value, shared: &Arc<Shared>) -> Oidc {
+    pub(in crate::identity) fn shared_provider(&self, settings: Value, shared: &Arc<Shared>) -> Oidc {
         let mut issuer = json!({"issuer": self.url, "audiences": [AUDIENCE]});
         settings.as_object().unwrap().iter().for_each(|(name, value)| issuer[name] = value.clone());
         build_in(Path::new("."), &json!({"issuers": [issuer]}), shared).unwrap()
     }
 
     /// Claims that are accepted, with these instead; null removes one.
-    pub(super) fn claims(&self, change: &Value) -> Value {
+    pub(in crate::identity) fn claims(&self, change: &Value) -> Value {
         let mut claims = json!({
             "iss": self.url, "sub": "alice", "aud": AUDIENCE, "exp": NOW + 300, "iat": NOW, "scope": "",
         });
@@ -148,11 +152,11 @@ impl Issuer {
     }
 
     /// An access token by the first key.
-    pub(super) fn token(&self, change: &Value) -> String {
+    pub(in crate::identity) fn token(&self, change: &Value) -> String {
         self.token_by(&self.keys[0], change)
     }
 
-    pub(super) fn token_by(&self, key: &SigningKey, change: &Value) -> String {
+    pub(in crate::identity) fn token_by(&self, key: &SigningKey, change: &Value) -> String {
         let mut header = key.header();
         header["typ"] = json!("at+jwt");
         key.token_with(&header, &self.claims(change))
