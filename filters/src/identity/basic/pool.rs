@@ -16,7 +16,7 @@ use parking_lot::{Condvar, Mutex};
 use super::phc::Memory;
 
 const THREADS_MAX: usize = 4;
-const QUEUE_MAX: usize = 256;
+const QUEUE_MAX: usize = 512;
 /// Added to the threads' nice value: under load they get about a tenth of what a serving thread gets.
 const NICE: i32 = 10;
 

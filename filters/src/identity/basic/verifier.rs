@@ -17,7 +17,7 @@ use super::pool::HashPool;
 use super::throttle::Throttle;
 
 /// Different credentials that one scope may have verified or waiting.
-pub(crate) const FLIGHTS_MAX: usize = 32;
+pub(crate) const FLIGHTS_MAX: usize = 128;
 /// What has waited longer is not worth beginning: its client has given up, or will.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
