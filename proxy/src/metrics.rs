@@ -18,6 +18,9 @@ use prometheus::{
 
 pub use tls::TlsMetrics;
 
+const TLS_HANDSHAKES: &str = "mcpg_tls_handshakes_total";
+const TLS_CERTIFICATE_EXPIRES: &str = "mcpg_tls_certificate_expires_seconds";
+
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -389,17 +392,6 @@ impl Metrics {
     ) -> Result<(), prometheus::Error> {
         let descriptions = read().iter().map(Sample::description).collect::<Result<_, _>>()?;
         self.registry.register(Box::new(Observed { descriptions, read: Box::new(read) }))
-    }
-
-    /// Adds how many seconds each certificate lasts, read at each scrape.
-    ///
-    /// # Errors
-    /// When the name is taken already.
-    pub fn observe_certificates(
-        &self,
-        read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
-    ) -> Result<(), prometheus::Error> {
-        self.registry.register(Box::new(tls::Certificates::new(read)?))
     }
 
     /// The text format of Prometheus.

@@ -4,10 +4,9 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 
-const EXPIRY: (&str, &str) = (
-    "mcpg_tls_certificate_expires_seconds",
-    "Seconds until a certificate of a listener expires, by file; negative afterwards. The 100 that expire first.",
-);
+use super::{Metrics, TLS_CERTIFICATE_EXPIRES, TLS_HANDSHAKES};
+
+const EXPIRY_HELP: &str = "Seconds until a certificate expires, by file; negative afterwards. The first 100.";
 
 /// Counts handshakes.
 pub struct TlsMetrics {
@@ -16,7 +15,7 @@ pub struct TlsMetrics {
 
 impl TlsMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let options = Opts::new("mcpg_tls_handshakes_total", "TLS handshakes with clients, by result.");
+        let options = Opts::new(TLS_HANDSHAKES, "TLS handshakes with clients, by result.");
         let handshakes = IntCounterVec::new(options, &["result"])?;
         registry.register(Box::new(handshakes.clone()))?;
         Ok(Self { handshakes })
@@ -28,17 +27,30 @@ impl TlsMetrics {
     }
 }
 
+impl Metrics {
+    /// Adds how many seconds each certificate lasts, read at each scrape.
+    ///
+    /// # Errors
+    /// When the name is taken already.
+    pub fn observe_certificates(
+        &self,
+        read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
+    ) -> Result<(), prometheus::Error> {
+        self.registry.register(Box::new(Certificates::new(read)?))
+    }
+}
+
 /// Reads how long certificates last at each scrape: one that is gone is not shown.
-pub(super) struct Certificates<F> {
+struct Certificates<F> {
     description: Desc,
     read: F,
 }
 
 impl<F> Certificates<F> {
-    pub(super) fn new(read: F) -> Result<Self, prometheus::Error> {
+    fn new(read: F) -> Result<Self, prometheus::Error> {
         let description = Desc::new(
-            EXPIRY.0.to_owned(),
-            EXPIRY.1.to_owned(),
+            TLS_CERTIFICATE_EXPIRES.to_owned(),
+            EXPIRY_HELP.to_owned(),
             vec!["certificate".to_owned()],
             Default::default(),
         )?;
@@ -52,7 +64,8 @@ impl<F: Fn() -> Vec<(String, f64)> + Send + Sync> Collector for Certificates<F> 
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let Ok(gauges) = GaugeVec::new(Opts::new(EXPIRY.0, EXPIRY.1), &["certificate"]) else {
+        let Ok(gauges) = GaugeVec::new(Opts::new(TLS_CERTIFICATE_EXPIRES, EXPIRY_HELP), &["certificate"])
+        else {
             return Vec::new();
         };
         for (certificate, seconds) in (self.read)() {
