@@ -79,7 +79,8 @@ fn a_rotated_certificate_is_shown_and_no_handshake_fails() {
         // The key first, so that for a while the two do not belong together.
         gateway.replace("tls/key.pem", &read(&second.key));
         until("the half of a change should be refused", || {
-            (gateway.metrics().sum("mcpg_reloads_total", &[("result", "refused")]) > 0.0).then_some(())
+            (gateway.metrics().sum("mcpg_revision_reloads_total", &[("result", "refused")]) > 0.0)
+                .then_some(())
         });
         assert_eq!(shown_to(&bench, &gateway, "localhost"), first.sha256, "half a change changes nothing");
         gateway.replace("tls/cert.pem", &read(&second.chain));
@@ -110,7 +111,7 @@ fn a_client_certificate_is_a_caller() {
         call_on(&gateway, &mut connection)
     };
     succeeds("a certificate of the authority", &call("alice", Some(&alice)));
-    refused(403, 40301, "forbidden").check("another caller", &call("bob", Some(&bob)));
+    refused(403, 40301, "denied").check("another caller", &call("bob", Some(&bob)));
     let stranger = refused(401, 40101, "unauthenticated");
     stranger.check("no certificate", &call("none", None));
     stranger.check("a certificate of another authority", &call("mallory", Some(&mallory)));
@@ -229,6 +230,28 @@ fn a_ticket_of_before_is_worth_nothing_once_clients_are_asked() {
     gateway.replace("mcpg.yaml", &config.replacen("  tls:\n", &asked, 1));
     until("clients should be asked", || (!client.resumed(&file).contains("200 OK")).then_some(()));
     assert!(!client.resumed(&file).contains("Reused,"), "afterwards");
+}
+
+#[test]
+fn sslyze_finds_mozillas_intermediate_profile() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/sslyze");
+    let python = match packages::python(&folder) {
+        Ok(python) => python,
+        Err(missing) => return packages::skip("sslyze", &missing),
+    };
+    let bench = Bench::new();
+    let gateway = bench.gateway(&bench.issue("localhost"), "");
+    let mut sslyze = Command::new(python.parent().unwrap().join("sslyze"));
+    sslyze.arg("--mozilla_config=intermediate").arg(gateway.address().to_string());
+    let output = sslyze.output().expect("sslyze runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (_, verdict) = said.split_once("Mozilla's \"intermediate\" configuration").expect("a verdict");
+    let findings: Vec<&str> = verdict.lines().filter_map(|line| line.trim().strip_prefix("* ")).collect();
+    // No store of roots has this test's own.
+    assert!(
+        matches!(findings.as_slice(), [one] if one.starts_with("certificate_path_validation:")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -143,14 +143,14 @@ fn an_upstream_is_shown_the_clients_certificate() {
     assert_ne!(call(&gateway(&theirs)).status, 200, "a certificate of another authority");
     assert_ne!(call(&scenes::open_with(&nginx.url, "", &bench.trust("")).start()).status, 200, "none");
 
-    let (before, applied) = (nginx.serials(), [("result", "applied")]);
     asked.replace("client.key", &read(&rotated.key));
     asked.replace("client.crt", &read(&rotated.chain));
     until("the rotated certificate should be shown", || {
         succeeds("while it changes", &call(&asked));
-        (nginx.serials().len() > before.len()).then_some(())
+        // Ours, theirs, and the new one.
+        (nginx.serials().len() == 3).then_some(())
     });
-    assert!(asked.metrics().sum("mcpg_reloads_total", &applied) >= 1.0);
+    assert!(asked.metrics().sum("mcpg_revision_reloads_total", &[("result", "applied")]) >= 1.0);
     let other = scenes::open_with(&nginx.url, "", &shown)
         .file("client.crt", &read(&ours.chain))
         .file("client.key", &read(&rotated.key))
@@ -182,7 +182,7 @@ http {{
     listen 127.0.0.1:{port} ssl;
     ssl_certificate {}; ssl_certificate_key {};
     ssl_client_certificate {}; ssl_verify_client on;
-    location / {{ proxy_pass {}; proxy_http_version 1.1; proxy_buffering off; }}
+    location /mcp {{ proxy_pass {}; proxy_http_version 1.1; proxy_buffering off; }}
   }}
 }}\n",
             certificate.chain.display(),
