@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn a_ticket_of_one_site_is_worth_nothing_at_another() {
-        let [one, other]: [Scope; 2] = ["acme/a/prod", "umbrella/a/prod"].map(|scope| scope.parse().unwrap());
+        let [one, other]: [Scope; 2] =
+            ["acme/web/prod", "umbrella/web/prod"].map(|scope| scope.parse().unwrap());
         let all = [authority(), authority()];
         let mut ids = HashSet::new();
         for scope in [None, Some(&one), Some(&other)] {
