@@ -26,6 +26,8 @@ pub struct Audit {
     pub segment_bytes_max: u64,
     /// Rows waiting to be written in the `async` mode; rows beyond are dropped and counted in a gap row.
     pub queue_rows_max: usize,
+    /// Organizations whose logs are open at once. At least 1.
+    pub organizations_open_max: usize,
 }
 
 /// What has to have happened to a decision's row before its call is dispatched.

@@ -1,33 +1,39 @@
 //! The whole configuration, and the way from bytes to it.
 
-use std::fmt;
+mod digest;
+mod sections;
+mod source;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcpg_sdk::{SecretRef, SettingsError};
-use serde_json::Value;
+use mcpg_sdk::{Scope, SecretRef, SettingsError};
+
+pub use digest::Digest;
+pub(crate) use sections::Sections;
+pub(crate) use source::Source;
 
 use crate::place::{Place, Report, diagnostic};
 use crate::quote::quote;
-use crate::yaml::{self, Node};
+use crate::tenancy::names::{Names, Stands};
+use crate::tenancy::scopes::{self as further, Around};
 use crate::{
     Audit, Binding, BindingKind, Diagnostic, Diagnostics, Federation, Pinning, Plugins, Server, Sessions,
     State, Telemetry, Tenancy, Transport,
 };
-use crate::{
-    audit, binding, federation, pinning, plugins, server, sessions, structure, telemetry, tenancy, wire,
-};
+use crate::{audit, plugins, server, sessions, structure, telemetry, tenancy, yaml};
 
 /// A gateway's configuration, in which everything has been checked that can be without doing anything.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where the gateway listens, whom it answers, and its limits.
     pub server: Server,
-    /// The scope that it serves.
+    /// Whom it serves.
     pub tenancy: Tenancy,
     /// The filters of the pipeline.
     pub plugins: Plugins,
-    /// The upstreams. Never empty, ids unique.
+    /// The upstreams, ids unique. Empty only where every scope is one of [`Config::scopes`] further down.
     pub bindings: Vec<Binding>,
     /// How several bindings are served as one.
     pub federation: Federation,
@@ -42,82 +48,97 @@ pub struct Config {
     /// The log and trace context.
     pub telemetry: Telemetry,
     digest: Digest,
+    scope_digest: Digest,
     warnings: Vec<Diagnostic>,
     source: Source,
-}
-
-/// The document that a configuration was read from.
-#[derive(Clone)]
-struct Source {
-    file: String,
-    base_dir: PathBuf,
-    root: Arc<Node>,
-}
-
-impl fmt::Debug for Source {
-    /// Without the document, which holds the plugins' settings as they were written.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
-            .field("file", &self.file)
-            .field("base_dir", &self.base_dir)
-            .finish_non_exhaustive()
-    }
+    further: Vec<Config>,
 }
 
 impl Config {
-    /// Reads a configuration. `file_name` is for messages; relative paths in the file are below `base_dir`.
+    /// Reads a configuration that names no other. `file_name` is for messages; relative paths in the file are below `base_dir`.
     ///
     /// # Errors
     /// Everything that is wrong, by position: first what is no YAML, else what does not fit the form, together with
     /// what is wrong in those sections that do.
     pub fn from_yaml(bytes: &[u8], file_name: &str, base_dir: &Path) -> Result<Self, Diagnostics> {
+        Self::with_files(bytes, file_name, base_dir, &|_| Err(io::ErrorKind::Unsupported.into()))
+    }
+
+    /// Reads a configuration, and with `read` those of its scopes that are in files of their own.
+    ///
+    /// # Errors
+    /// As [`Config::from_yaml`], each with the file that it is in.
+    pub fn with_files(
+        bytes: &[u8],
+        file_name: &str,
+        base_dir: &Path,
+        read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    ) -> Result<Self, Diagnostics> {
         let root = yaml::parse(bytes).map_err(|fault| {
             Diagnostic::new(file_name, fault.position, String::new(), fault.message, fault.help)
         })?;
+        let root = Arc::new(root);
+        let source = Source::of_file(file_name.to_owned(), base_dir, &root);
         let mut report = Report::new(file_name);
         let place = Place::root(&root);
-        structure::check::<wire::File>(&place, &mut report);
+        structure::check_file(&place, &mut report);
         let server = server::read::read(&place.child("server"), base_dir, &mut report);
-        let tenancy = tenancy::read::read(&place.child("tenancy"), &mut report);
-        let plugins = plugins::read::read(&place.child("plugins"), &mut report);
-        let federation = federation::read::read(&place.child("federation"), &mut report);
-        let sessions = sessions::read::read(&place.child("sessions"), &mut report);
+        let has_proxies = server.as_ref().is_none_or(|server| !server.trusted_proxies.is_empty());
+        let tenancy = tenancy::read::read(&place.child("tenancy"), has_proxies, &mut report);
         let state = sessions::read::read_state(&place.child("state"), base_dir, &mut report);
-        let pinning = pinning::read::read(&place.child("pinning"), base_dir, state.as_ref(), &mut report);
-        let rules = pinning.as_ref().map(|pinning| pinning.rules).unwrap_or_default();
-        let bindings = binding::read::read(&place.child("bindings"), base_dir, rules, &mut report);
+        let sections = sections(&place, base_dir, state.as_ref(), &mut report);
         let audit = audit::read::read(&place, base_dir, &mut report);
         let telemetry = telemetry::read::read(&place.child("telemetry"), &mut report);
-        if let Some(plugins) = &plugins {
-            warn_of_missing_kinds(plugins, &place, &mut report);
-        }
-        let Report { errors, warnings, .. } = report;
-        if !errors.is_empty() {
-            return Err(Diagnostics::new(errors));
-        }
-        let read = || {
-            Some(Self {
-                server: server?,
-                tenancy: tenancy?,
-                plugins: plugins?,
-                bindings,
-                federation: federation?,
-                sessions: sessions?,
-                pinning: pinning?,
-                state: state?,
-                audit: audit?,
-                telemetry: telemetry?,
-                digest: Digest::of(&root),
-                warnings,
-                source: Source {
-                    file: file_name.to_owned(),
-                    base_dir: base_dir.to_owned(),
-                    root: Arc::new(root),
-                },
-            })
+        let read_all = (server, tenancy, state, audit, telemetry);
+        let (Some(server), Some(tenancy), Some(state), Some(audit), Some(telemetry)) = read_all else {
+            // INVARIANT: whoever returns nothing has reported why.
+            return Err(Diagnostics::new(report.errors));
         };
-        // INVARIANT: whoever returns nothing has reported why.
-        read().ok_or_else(|| Diagnostics::new(Vec::new()))
+        let common = digest::common(&place);
+        let around = Around {
+            server: &server,
+            tenancy: &tenancy,
+            state: &state,
+            audit: &audit,
+            telemetry,
+            source: &source,
+            common: &common,
+            read,
+        };
+        let mut elsewhere = Vec::new();
+        let further = scopes(&place, &around, sections.is_some(), &mut report, &mut elsewhere);
+        let Report { mut errors, warnings, .. } = report;
+        errors.append(&mut elsewhere);
+        let Some(sections) = sections.filter(|_| errors.is_empty()) else {
+            return Err(Diagnostics::new(errors));
+        };
+        let scope_digest = Digest::of_all(&[digest::own(&root)]);
+        let mut config = sections.into_config(
+            tenancy.clone(),
+            state.clone(),
+            &around,
+            scope_digest,
+            source.clone(),
+            warnings,
+        );
+        config.digest = Digest::of_scopes(&root, &further);
+        config.further = further;
+        Ok(config)
+    }
+
+    /// Every scope, each as the configuration that a gateway of it alone would have: that of the top level first, if it has
+    /// bindings, then those of `tenancy.scopes`. Never empty. What belongs to the process is the same in all.
+    pub fn scopes(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).filter(|config| !config.bindings.is_empty()).chain(&self.further)
+    }
+
+    /// The gateway of one scope alone, from the same file: what `--scope` asks for. None if the file has no such scope.
+    #[must_use]
+    pub fn alone(&self, scope: &Scope) -> Option<Self> {
+        let one = self.scopes().find(|config| config.tenancy.scope == *scope)?;
+        let mut alone = Self { further: Vec::new(), ..one.clone() };
+        alone.digest = alone.scope_digest;
+        Some(alone)
     }
 
     /// Gives a filter's complaint about its settings a position in the file.
@@ -125,8 +146,7 @@ impl Config {
     /// `plugin_index` is the index in [`Plugins::load`]. A pointer to something that is not there gets the position
     /// of what is there around it.
     pub fn locate(&self, plugin_index: usize, error: &SettingsError) -> Diagnostic {
-        let entry =
-            plugins::read::entries(&Place::root(&self.source.root).child("plugins")).item(plugin_index);
+        let entry = plugins::read::entries(&self.source.place().child("plugins")).item(plugin_index);
         let unknown = structure::unknown_field(&error.message);
         let mut place = entry.child("config");
         let mut segments = error.pointer.split('/').skip(1).peekable();
@@ -146,7 +166,7 @@ impl Config {
         }
         let (message, help) = structure::reword(&error.message);
         let label = self.plugins.load.get(plugin_index).map_or("plugins", |plugin| plugin.label());
-        diagnostic(&self.source.file, &place, format!("{}: {message}", quote(label)), help)
+        diagnostic(self.source.file(), &place, format!("{}: {message}", quote(label)), help)
     }
 
     /// Gives what went wrong with a binding when it was put to use a position in the file: an unreadable CA file, an
@@ -157,10 +177,10 @@ impl Config {
         key: &str,
         message: impl Into<String>,
     ) -> Diagnostic {
-        let binding = Place::root(&self.source.root).child("bindings").item(binding_index);
+        let binding = self.source.place().child("bindings").item(binding_index);
         let place =
             key.split('.').filter(|segment| !segment.is_empty()).fold(binding, |place, key| place.child(key));
-        diagnostic(&self.source.file, &place, message, None)
+        diagnostic(self.source.file(), &place, message, None)
     }
 
     /// The files that the configuration names outside the plugins' settings: certificates, keys and secrets.
@@ -169,7 +189,7 @@ impl Config {
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let secret = |secret: &SecretRef| match secret {
-            SecretRef::File(path) => Some(self.source.base_dir.join(path)),
+            SecretRef::File(path) => Some(self.source.base_dir().join(path)),
             SecretRef::Env(_) | SecretRef::Vault { .. } => None,
         };
         let base_dir = &self.source.base_dir;
@@ -197,95 +217,84 @@ impl Config {
         files
     }
 
+    /// The files of the scopes that have one of their own.
+    pub fn scope_files(&self) -> impl Iterator<Item = PathBuf> {
+        let own = self.source.file();
+        self.further
+            .iter()
+            .map(|scope| scope.source.file())
+            .filter(move |file| *file != own)
+            .map(PathBuf::from)
+    }
+
     /// What is allowed but probably not meant, by position.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
 
-    /// A fingerprint of what the file says: comments, layout and the order of keys do not count.
+    /// A fingerprint of what the file says, and those of its scopes: comments, layout and the order of keys do not count.
     pub fn digest(&self) -> Digest {
         self.digest
     }
 
+    /// A fingerprint of what the scope of this configuration is built from, other scopes left out.
+    pub fn scope_digest(&self) -> Digest {
+        self.scope_digest
+    }
+
     /// The file's name as given.
     pub fn file_name(&self) -> &str {
-        &self.source.file
+        self.source.file()
     }
 
     /// The folder that relative paths in plugins' settings and in `$secret://file/…` are below.
     pub fn base_dir(&self) -> &Path {
-        &self.source.base_dir
+        self.source.base_dir()
     }
 }
 
-/// BLAKE3 of the canonical form of a configuration. Prints as hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// The bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+/// The sections of the top level's scope. Without bindings there is none, and nothing else of it may be there.
+fn sections(
+    place: &Place<'_>,
+    base_dir: &Path,
+    state: Option<&State>,
+    report: &mut Report<'_>,
+) -> Option<Sections> {
+    let bindings = place.child("bindings");
+    if bindings.node.is_some() {
+        return Sections::read(place, base_dir, state, report);
     }
-
-    fn of(root: &Node) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("mcpg 2026 configuration digest");
-        hash_canonical(&root.to_json(), &mut hasher);
-        Self(*hasher.finalize().as_bytes())
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Digest({self})")
-    }
-}
-
-/// Every value with its kind and length, keys sorted, so that no two documents run together to the same bytes.
-fn hash_canonical(value: &Value, hasher: &mut blake3::Hasher) {
-    let mut tagged = |tag: u8, bytes: &[u8]| {
-        hasher.update(&[tag]).update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
-    };
-    match value {
-        Value::Null => tagged(0, b""),
-        Value::Bool(value) => tagged(1, &[u8::from(*value)]),
-        Value::Number(number) => tagged(2, number.to_string().as_bytes()),
-        Value::String(text) => tagged(3, text.as_bytes()),
-        Value::Array(items) => {
-            tagged(4, &(items.len() as u64).to_le_bytes());
-            items.iter().for_each(|item| hash_canonical(item, hasher));
+    if place.child("tenancy").child("scopes").node.is_none() {
+        let is_reported =
+            report.errors.iter().any(|error| error.help.as_deref() == Some("did you mean `bindings`?"));
+        if !is_reported {
+            report.error(&bindings, "`bindings` is missing in the configuration");
         }
-        Value::Object(members) => {
-            tagged(5, &(members.len() as u64).to_le_bytes());
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(key, _)| key.as_str());
-            for (key, value) in members {
-                hash_canonical(&Value::String(key.clone()), hasher);
-                hash_canonical(value, hasher);
-            }
-        }
+    } else if place.child("plugins").node.is_some() {
+        let help = "add `bindings`, or move them to the scopes: each has its own";
+        report.error_with_help(&place.key("plugins"), "`plugins` stands here without `bindings`", help);
     }
+    Sections::read(place, base_dir, state, report)
 }
 
-fn warn_of_missing_kinds(plugins: &Plugins, root: &Place<'_>, report: &mut Report<'_>) {
-    for (kind, message, help) in [
-        (
-            "identity",
-            "no identity plugin is loaded: every call will be refused as unauthenticated",
-            "identity.api-key",
-        ),
-        ("policy", "no policy plugin is loaded: every call will be denied", "policy.cedar"),
-    ] {
-        if plugins.of_kind(kind).next().is_none() {
-            report.warning(&root.key("plugins"), message, format!("load {} for example", quote(help)));
-        }
+/// The further scopes, and whether all names are of one scope only.
+fn scopes(
+    place: &Place<'_>,
+    around: &Around<'_>,
+    has_sections: bool,
+    report: &mut Report<'_>,
+    elsewhere: &mut Vec<Diagnostic>,
+) -> Vec<Config> {
+    let file = around.source.file();
+    let tenancy = place.child("tenancy");
+    let mut names = Names::new(around.tenancy.suffix.as_deref());
+    if has_sections && place.child("bindings").node.is_some() {
+        names.add(around.tenancy, &Stands::at(file, &tenancy));
     }
+    let further = further::read(&tenancy.child("scopes"), around, &mut names, report, elsewhere);
+    elsewhere
+        .extend(names.finish(&around.server.hosts, &Stands::at(file, &place.child("server").child("hosts"))));
+    further
 }
 
 #[cfg(test)]

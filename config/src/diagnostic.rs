@@ -58,9 +58,16 @@ impl fmt::Display for Diagnostic {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Sorts by position. The caller has at least one.
+    /// Sorts by file, in the order in which they were read, and by position. The caller has at least one.
     pub(crate) fn new(mut found: Vec<Diagnostic>) -> Self {
-        found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        let mut files: Vec<String> = Vec::new();
+        for diagnostic in &found {
+            if !files.contains(&diagnostic.file) {
+                files.push(diagnostic.file.clone());
+            }
+        }
+        let rank = |file: &String| files.iter().position(|known| known == file);
+        found.sort_by_key(|found| (rank(&found.file), found.line, found.column));
         Self(found)
     }
 

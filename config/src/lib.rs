@@ -47,7 +47,7 @@ pub use plugins::{Plugin, Plugins, TrustedKey};
 pub use schema::{builtin_ids, schema};
 pub use server::{
     CertificateFiles, ClientCertificates, HostPattern, Hosts, Limits, ListenAddress, Listener, ListenerTls,
-    Origins, Server, Shutdown, TlsName,
+    Origins, Server, Shutdown, TlsName, split_port,
 };
 pub use sessions::{Sessions, State};
 pub use telemetry::{Log, LogFormat, LogLevel, Propagation, Telemetry};

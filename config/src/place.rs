@@ -66,7 +66,7 @@ impl<'a> Place<'a> {
 }
 
 /// Mistakes that are reported; more help nobody, and a hostile file could hold very many.
-const ERRORS_MAX: usize = 100;
+pub(crate) const ERRORS_MAX: usize = 100;
 
 /// What was found wrong so far.
 pub(crate) struct Report<'a> {

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-pub use crate::server::hosts::{HostPattern, Hosts, Origins};
+use mcpg_sdk::Cidr;
+
+pub use crate::server::hosts::{HostPattern, Hosts, Origins, split_port};
 pub use crate::server::tls::{CertificateFiles, ClientCertificates, ListenerTls, TlsName};
 
 pub(crate) mod address;
@@ -26,6 +28,8 @@ pub struct Server {
     pub hosts: Hosts,
     /// The `Origin` values of other hosts that are answered.
     pub origins: Origins,
+    /// Who is believed when it says for whom or for which tenant it speaks. Never a client.
+    pub trusted_proxies: Vec<Cidr>,
     /// How the gateway stops.
     pub shutdown: Shutdown,
     /// What no request or connection may exceed.

@@ -24,6 +24,8 @@ pub struct Sessions {
 /// What the gateway keeps on disk besides the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// The folder.
+    /// The folder, of this scope alone if it is one of `tenancy.scopes`.
     pub dir: PathBuf,
+    /// The folder of the whole gateway: where the key is that others are derived from.
+    pub shared_dir: PathBuf,
 }

@@ -6,11 +6,14 @@
 //! `maxProperties`.
 //! A value is repeated only where it is close to an allowed one, so that a misplaced secret is not.
 
+use std::sync::LazyLock;
+
 use schemars::JsonSchema;
 use serde_json::{Map, Number, Value};
 
 use crate::place::{Place, Report};
 use crate::quote::{either, list, quote};
+use crate::wire;
 use crate::yaml::{Entry, Kind};
 
 mod hint;
@@ -23,10 +26,21 @@ pub(crate) use reword::{reword, unknown_field};
 
 /// Checks a place against the schema of `T`.
 pub(crate) fn check<T: JsonSchema>(place: &Place<'_>, report: &mut Report<'_>) {
+    let schema = schema_of::<T>();
+    Checker { root: &schema, report }.value(&schema, place);
+}
+
+/// Checks a whole file. There may be thousands, so their schema is made once.
+pub(crate) fn check_file(place: &Place<'_>, report: &mut Report<'_>) {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(schema_of::<wire::File>);
+    Checker { root: &SCHEMA, report }.value(&SCHEMA, place);
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     // What a message lists should not depend on how another crate has serde_json order its maps.
     schema.sort_all_objects();
-    Checker { root: &schema, report }.value(&schema, place);
+    schema
 }
 
 struct Checker<'c, 'r> {

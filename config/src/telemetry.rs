@@ -9,6 +9,8 @@ pub struct Telemetry {
     pub log: Log,
     /// Whether `traceparent` and `tracestate` are read, joined and passed on.
     pub propagation: Propagation,
+    /// Scopes that are counted each by itself.
+    pub metrics_scopes_max: usize,
 }
 
 /// The log on standard error.

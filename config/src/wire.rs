@@ -25,15 +25,16 @@ pub(crate) struct File {
     /// Where the gateway listens, whom it answers, and its limits.
     #[serde(default)]
     server: server::Server,
-    /// The scope that this gateway serves.
+    /// Whom this gateway serves, and how a request says for whom it is.
     #[serde(default)]
     tenancy: tenancy::Tenancy,
     /// The filters of the pipeline: a map, or just its `load` list.
     #[serde(default)]
     plugins: Option<plugins::PluginsForm>,
-    /// The upstreams. At least one.
+    /// The upstreams. At least one, unless all scopes are in `tenancy.scopes`.
+    #[serde(default)]
     #[schemars(length(min = 1, max = 1_000))]
-    bindings: Vec<binding::Binding>,
+    bindings: Option<Vec<binding::Binding>>,
     /// How several bindings are served as one at `/mcp`.
     #[serde(default)]
     federation: federation::Federation,

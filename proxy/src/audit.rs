@@ -13,6 +13,7 @@ mod error;
 mod exports;
 mod flusher;
 mod heal;
+mod ledgers;
 mod queue;
 mod recovery;
 mod segment;
@@ -35,8 +36,9 @@ use mcpg_ledger::RowRef;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-pub use counters::{AuditCounters, AuditHealth};
+pub use counters::{AuditCounters, AuditHealth, Totals};
 pub use error::AuditError;
+pub use ledgers::{Ledger, Ledgers};
 pub use settings::{AuditMode, AuditSettings};
 
 use disk::{Disk, OsDisk};

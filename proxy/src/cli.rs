@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use mcpg::upstream::stdio::{Become, Keep};
+use mcpg_sdk::Scope;
 
 /// MCPG: a governed ingress for the Model Context Protocol.
 #[derive(Debug, Parser)]
@@ -24,15 +25,22 @@ pub(crate) struct Command {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Run the gateway until SIGTERM; SIGHUP reloads, SIGUSR2 upgrades.
+    #[command(alias = "serve")]
     Run {
         /// The configuration file.
         #[arg(long, short, default_value = "/etc/mcpg/gateway.yaml", env = "MCPG_CONFIG")]
         config: PathBuf,
+        /// Serve this scope of the file alone: `org/workspace/env`.
+        #[arg(long)]
+        scope: Option<Scope>,
     },
     /// Load a configuration as the gateway would, without running it.
     Check {
         /// The configuration file.
         config: PathBuf,
+        /// Check this scope of the file as the gateway of it alone would have it: `org/workspace/env`.
+        #[arg(long)]
+        scope: Option<Scope>,
     },
     /// Print the JSON Schema of the configuration.
     Schema,
@@ -60,8 +68,10 @@ impl Command {
     /// Does what was asked.
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.action {
-            Action::Run { config } => mcpg::server::run(&config).map(|()| ExitCode::SUCCESS),
-            Action::Check { config } => check::check(&config),
+            Action::Run { config, scope } => {
+                mcpg::server::run(&config, scope.as_ref()).map(|()| ExitCode::SUCCESS)
+            }
+            Action::Check { config, scope } => check::check(&config, scope.as_ref()),
             Action::Schema => check::schema(),
             Action::Keys(keys) => keys.run(),
             Action::Users(users) => users.run(),

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 pub(crate) use body::connection;
 pub use context::{Beginning, Context, Direct};
 
-use crate::audit::AuditLog;
+use crate::audit::Ledger;
 use crate::bridge::Bridge;
 use crate::dispatch;
 use crate::guard::{GuardLimits, GuardPolicy, Handshake, HeadError};
@@ -42,8 +42,8 @@ use crate::trace_context::{Hex, TraceContext};
 pub struct Gateway {
     /// The revision in force.
     pub revisions: Arc<RevisionStore>,
-    /// Where decisions are recorded.
-    pub audit: Arc<AuditLog>,
+    /// Where what happens to the gateway itself is recorded. Decisions are in the log of their scope's organization.
+    pub audit: Arc<Ledger>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What the gateway's own answers need besides a revision.
@@ -79,7 +79,7 @@ impl Gateway {
     /// A gateway over a first revision.
     pub fn new(
         revisions: Arc<RevisionStore>,
-        audit: Arc<AuditLog>,
+        audit: Arc<Ledger>,
         metrics: Arc<Metrics>,
         sessions_max: usize,
     ) -> Arc<Self> {
@@ -104,9 +104,16 @@ impl Gateway {
         Arrival { wall: SystemTime::now(), monotonic_ns: u64::try_from(elapsed).unwrap_or(u64::MAX) }
     }
 
-    /// Answers a refused request and counts it.
-    async fn refuse(&self, session: &mut Session, context: &mut Context, refusal: &Refusal) -> Result<()> {
-        self.metrics.refused(refusal.reason);
+    /// Answers a refused request and counts it, for its scope where it named one.
+    async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        refusal: &Refusal,
+        metrics: Option<&Arc<Metrics>>,
+    ) -> Result<()> {
+        let of_scope = || context.authorized.as_ref().map(|authorized| &authorized.revision().scope.metrics);
+        metrics.or_else(of_scope).unwrap_or(&self.metrics).refused(refusal.reason);
         tracing::info!(
             request_id = %Hex(&context.request_id),
             trace_id = %Hex(&context.trace.trace_id),
@@ -121,20 +128,20 @@ impl Gateway {
 
     /// Answers with what an endpoint is as an OAuth resource.
     async fn describe(&self, session: &mut Session, context: &mut Context, path: &str) -> Result<()> {
-        let described = pipeline::describe(&context.revision, &body::SessionExchange::new(session), path);
+        let described = pipeline::describe(&context.generation, &body::SessionExchange::new(session), path);
         match described {
             Ok(document) => {
                 context.status = resource_metadata::answer(session, document).await?;
                 Ok(())
             }
-            Err(refusal) => self.refuse(session, context, &refusal).await,
+            Err(refusal) => self.refuse(session, context, &refusal, None).await,
         }
     }
 }
 
 impl GuardPolicy for Gateway {
     fn limits(&self) -> GuardLimits {
-        self.revisions.peek(|revision| revision.guard)
+        self.revisions.peek(|generation| generation.guard)
     }
 
     fn refuse(&self, error: HeadError) -> Vec<u8> {
@@ -171,10 +178,10 @@ impl ProxyHttp for Proxy {
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
         let gateway = &self.0;
-        let revision = Arc::clone(&context.revision);
+        let generation = Arc::clone(&context.generation);
         // The guard has set it for HTTP/1; a stream of HTTP/2 has it from here.
-        session.set_write_timeout(Some(revision.guard.write_timeout));
-        let traceparent = revision.propagate_trace.then(|| session.get_header("traceparent")).flatten();
+        session.set_write_timeout(Some(generation.guard.write_timeout));
+        let traceparent = generation.propagate_trace.then(|| session.get_header("traceparent")).flatten();
         context.trace = TraceContext::join(traceparent.map(HeaderValue::as_bytes), context::fresh());
         if let Some(path) = resource_metadata::asked_for(session.req_header().uri.path()) {
             let path = path.to_owned();
@@ -183,11 +190,11 @@ impl ProxyHttp for Proxy {
         }
         let mut exchange = body::SessionExchange::new(session);
         let admitted =
-            pipeline::admit(&revision, gateway, &mut exchange, context.request_id, gateway.arrival()).await;
+            pipeline::admit(&generation, gateway, &mut exchange, context.request_id, gateway.arrival()).await;
         let authorized = match admitted {
             Ok(authorized) => authorized,
-            Err(refusal) => {
-                gateway.refuse(session, context, &refusal).await?;
+            Err(refused) => {
+                gateway.refuse(session, context, &refused.refusal, refused.metrics.as_ref()).await?;
                 return Ok(true);
             }
         };
@@ -197,7 +204,7 @@ impl ProxyHttp for Proxy {
         match serve::choose(context, &gateway.shared, bearer).await {
             Ok(Way::Direct) => {
                 if let Err(refusal) = context.enter().await {
-                    gateway.refuse(session, context, &refusal).await?;
+                    gateway.refuse(session, context, &refusal, None).await?;
                     return Ok(true);
                 }
                 let http1 = context.http()?.peer.speaks_http1();
@@ -211,7 +218,7 @@ impl ProxyHttp for Proxy {
                 Ok(true)
             }
             Err(refusal) => {
-                gateway.refuse(session, context, &refusal).await?;
+                gateway.refuse(session, context, &refusal, None).await?;
                 Ok(true)
             }
         }
@@ -325,7 +332,8 @@ impl ProxyHttp for Proxy {
         let failure = upstream::classify(error);
         context.fail(error, failure);
         if let (Some(failure), Ok(route)) = (failure, context.route()) {
-            self.0.metrics.upstream_failed(&route.id, failure.reason());
+            let metrics = context.revision().map_or(&self.0.metrics, |revision| &revision.scope.metrics);
+            metrics.upstream_failed(&route.id, failure.reason());
             tracing::warn!(
                 request_id = %Hex(&context.request_id),
                 trace_id = %Hex(&context.trace.trace_id),
@@ -356,7 +364,7 @@ impl ProxyHttp for Proxy {
             context.completion =
                 Some(if client { Completion::ClientAborted } else { Completion::UpstreamError });
         }
-        context.finish(&self.0, session.body_bytes_sent());
+        context.finish(session.body_bytes_sent());
     }
 
     fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {

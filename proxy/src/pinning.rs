@@ -17,6 +17,7 @@ mod files;
 mod gates;
 mod record;
 mod save;
+mod scopes;
 mod seen;
 mod state;
 mod store;
@@ -27,7 +28,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -35,11 +36,11 @@ use mcpg_config::PinRules;
 use mcpg_protocol::definition::DefinitionError;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::{MissedTickBehavior, interval};
 
 pub use error::{LineError, PinError};
 pub use gates::Findings;
 pub use record::{By, Digest, Record, ToolKey};
+pub use scopes::ScopePins;
 pub use survey::{Approval, Row, approve, survey};
 
 use crate::metrics::Metrics;
@@ -47,9 +48,6 @@ use gates::Gates;
 use seen::Seen;
 use state::State;
 use store::Store;
-
-/// How often the lock file is looked at.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pinned definitions of every binding.
 pub struct Pins {
@@ -62,7 +60,7 @@ pub struct Pins {
     saving: Mutex<()>,
     /// Whether the last attempt to write failed.
     failing: AtomicBool,
-    unsaved: Notify,
+    unsaved: Arc<Notify>,
     metrics: Arc<Metrics>,
 }
 
@@ -81,6 +79,16 @@ impl Pins {
     /// # Errors
     /// If a lock file is there and cannot be read: to begin anew would approve whatever comes next.
     pub fn open(lock: &Path, state_dir: &Path, metrics: Arc<Metrics>) -> Result<Arc<Self>, PinError> {
+        Self::open_with(lock, state_dir, metrics, Arc::default())
+    }
+
+    /// The same, telling `unsaved` whenever there is something to write down.
+    fn open_with(
+        lock: &Path,
+        state_dir: &Path,
+        metrics: Arc<Metrics>,
+        unsaved: Arc<Notify>,
+    ) -> Result<Arc<Self>, PinError> {
         let store = Store::new(lock, state_dir);
         let mut state = State::default();
         match store.pending() {
@@ -93,7 +101,7 @@ impl Pins {
         if let Some((table, stamp)) = store.approved()? {
             state.approve(&table, stamp);
         }
-        Ok(Arc::new(Self::new(Some(store), state, metrics)))
+        Ok(Arc::new(Self { unsaved, ..Self::new(Some(store), state, metrics) }))
     }
 
     /// Pins that are kept in memory only: for a configuration that is checked and not run.
@@ -110,7 +118,7 @@ impl Pins {
             version,
             saving: Mutex::new(()),
             failing: AtomicBool::new(false),
-            unsaved: Notify::new(),
+            unsaved: Arc::default(),
             metrics,
         }
     }
@@ -168,25 +176,6 @@ impl Pins {
             Err(_) => Verdict { findings: Findings::NONE, withheld: true },
         };
         read.iter().map(verdict).collect()
-    }
-
-    /// Writes down what is decided, and notices approvals, for ever.
-    pub async fn watch(self: &Arc<Self>) {
-        let mut tick = interval(WATCH_INTERVAL);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = self.unsaved.notified() => {}
-            }
-            let pins = Arc::clone(self);
-            let work = move || {
-                pins.refresh();
-                pins.save();
-            };
-            // Only a panic keeps it from its end, and that is in the log.
-            let _ = tokio::task::spawn_blocking(work).await;
-        }
     }
 
     /// Puts what follows from what is known in force.

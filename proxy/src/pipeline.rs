@@ -39,11 +39,13 @@ pub use record::{decision_row, outcome_row};
 
 use crate::connection::Connection;
 use crate::gateway::Gateway;
+use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::resource_metadata;
-use crate::revision::{Endpoint, Revision, Route, ScopeState};
+use crate::revision::{Endpoint, Generation, Revision, Route, ScopeState};
 use crate::sessions::{Arrived, SessionError, SessionToken};
 use address::Addressed;
+use tenant::Tenant;
 
 /// What stands for the binding in a decision about several at once.
 const WHOLE_ENDPOINT: &str = "*";
@@ -80,6 +82,7 @@ pub struct Arrival {
 
 /// A request that every stage let pass.
 pub struct Authorized {
+    revision: Arc<Revision>,
     endpoint: Arc<Endpoint>,
     reach: Reach,
     ask: Ask,
@@ -106,7 +109,20 @@ pub enum Reach {
     Many(Vec<Arc<Route>>),
 }
 
+/// A request that a stage refused.
+pub struct Refused {
+    /// What the client is told.
+    pub refusal: Refusal,
+    /// What its scope is counted in, where it named one.
+    pub metrics: Option<Arc<Metrics>>,
+}
+
 impl Authorized {
+    /// The revision that it sees from beginning to end.
+    pub fn revision(&self) -> &Arc<Revision> {
+        &self.revision
+    }
+
     /// Where it arrived.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
@@ -204,14 +220,33 @@ impl Authorized {
 /// # Errors
 /// When a stage refuses.
 pub async fn admit<E: Exchange>(
-    revision: &Revision,
+    generation: &Generation,
+    gateway: &Gateway,
+    exchange: &mut E,
+    request_id: RequestId,
+    arrival: Arrival,
+) -> Result<Authorized, Refused> {
+    let tenant = tenant::resolve(generation, exchange).map_err(|(revision, refusal)| Refused {
+        refusal,
+        metrics: revision.map(|revision| Arc::clone(&revision.scope.metrics)),
+    })?;
+    admit_to(generation, &tenant, gateway, exchange, request_id, arrival)
+        .await
+        .map_err(|refusal| Refused { refusal, metrics: Some(Arc::clone(&tenant.revision.scope.metrics)) })
+}
+
+/// The stages from the third on, which are those of one scope.
+async fn admit_to<E: Exchange>(
+    generation: &Generation,
+    tenant: &Tenant<'_>,
     gateway: &Gateway,
     exchange: &mut E,
     request_id: RequestId,
     arrival: Arrival,
 ) -> Result<Authorized, Refusal> {
-    let (scope, endpoint) = tenant::resolve(revision, exchange.head())?;
-    let identified = identify::identify(scope, exchange, arrival).await?;
+    let Tenant { revision, endpoint } = tenant;
+    let scope = &revision.scope;
+    let identified = identify::identify(scope, exchange, generation, arrival).await?;
     let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &received, revision)?;
     let session = session(revision, gateway, endpoint, exchange.head(), &identified, &spoken, arrival)?;
@@ -222,7 +257,7 @@ pub async fn admit<E: Exchange>(
         session: session.as_deref(),
     };
     let addressed = address::resolve(endpoint, &spoken, &search).await?;
-    let source = exchange.source();
+    let source = generation.client(exchange.connection().peer, &exchange.head().headers);
     let call = match &addressed {
         Addressed::One { route, own_name } => spoken.call(scope, &route.id, *own_name, source, arrival.wall),
         Addressed::All => spoken.call(scope, WHOLE_ENDPOINT, None, source, arrival.wall),
@@ -237,7 +272,7 @@ pub async fn admit<E: Exchange>(
     let decided = scope.gates.pass(decided, &call);
     scope.plugins.on_request();
     let row = decision_row(revision, &identified, &call, &spoken, &decided, request_id);
-    let recorded = row.write(&gateway.audit).await;
+    let recorded = row.write(&scope.audit).await;
     permitted(&decided, endpoint, &reach, &spoken)?;
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
     let redactor = redactor(scope, &decided, &spoken)?;
@@ -250,6 +285,7 @@ pub async fn admit<E: Exchange>(
         _ => None,
     };
     Ok(Authorized {
+        revision: Arc::clone(revision),
         endpoint: Arc::clone(endpoint),
         reach,
         ask: spoken.ask(),
@@ -276,10 +312,10 @@ pub async fn admit<E: Exchange>(
 ///
 /// # Errors
 /// When no such endpoint is served here, or it is no OAuth resource.
-pub fn describe<E: Exchange>(revision: &Revision, exchange: &E, path: &str) -> Result<Vec<u8>, Refusal> {
-    let (scope, _) = tenant::resolve_path(revision, exchange.head(), path)?;
-    let resource = identify::resource(exchange.head(), exchange.connection(), path);
-    resource_metadata::document(&scope.identity, resource).ok_or_else(|| {
+pub fn describe<E: Exchange>(generation: &Generation, exchange: &E, path: &str) -> Result<Vec<u8>, Refusal> {
+    let tenant = tenant::resolve_path(generation, exchange, path).map_err(|(_, refusal)| refusal)?;
+    let resource = identify::resource(exchange.head(), exchange.connection(), generation, path);
+    resource_metadata::document(&tenant.revision.scope.identity, resource).ok_or_else(|| {
         Refusal::new(RpcError::UnknownBinding, None, "the scope has no `identity.oidc`").closing()
     })
 }

@@ -11,15 +11,22 @@ use std::time::{Duration, SystemTime};
 
 use mcpg_config::Config;
 use mcpg_ledger::{LifecycleEvent, LifecycleRef, RowRef};
+use mcpg_sdk::Scope;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::gateway::Gateway;
-use crate::revision::{Applied, Builder, Revision, effective_digest, source_paths};
+use crate::pinning::ScopePins;
+use crate::revision::{Applied, Builder, Generation, effective_digest, source_paths};
 
 /// Editors and tools change a file in several steps: they are taken as one.
 const SETTLE: Duration = Duration::from_millis(150);
+
+/// Folders that are named where they cannot be watched.
+const UNWATCHED_SHOWN_MAX: usize = 8;
+/// Scopes that are named where another is missing.
+const SCOPES_SHOWN_MAX: usize = 20;
 
 /// A configuration file, read and checked.
 pub struct Loaded {
@@ -29,23 +36,35 @@ pub struct Loaded {
     pub digest: [u8; 32],
 }
 
-/// Reads a configuration file.
+/// Reads a configuration file, those of its scopes with it; of one scope alone, if it is named.
 ///
 /// # Errors
 /// What is wrong with it, each with its place.
-pub fn read(path: &Path) -> Result<Loaded, Vec<String>> {
+pub fn read(path: &Path, scope: Option<&Scope>) -> Result<Loaded, Vec<String>> {
     let bytes =
         std::fs::read(path).map_err(|error| vec![format!("cannot read `{}`: {error}", path.display())])?;
     let base_dir = path.parent().unwrap_or(Path::new("."));
-    let config = Config::from_yaml(&bytes, &path.display().to_string(), base_dir)
-        .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let config =
+        Config::with_files(&bytes, &path.display().to_string(), base_dir, &|path| std::fs::read(path))
+            .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let config = match scope {
+        None => config,
+        Some(scope) => config.alone(scope).ok_or_else(|| no_scope(path, scope, &config))?,
+    };
     let digest = effective_digest(&config);
     Ok(Loaded { config, digest })
+}
+
+fn no_scope(path: &Path, scope: &Scope, config: &Config) -> Vec<String> {
+    let known = config.scopes().map(|config| format!("`{}`", config.tenancy.scope));
+    let known = known.take(SCOPES_SHOWN_MAX).collect::<Vec<_>>().join(", ");
+    vec![format!("{}: there is no scope `{scope}`; there are {known}", path.display())]
 }
 
 /// Replaces revisions.
 pub struct Reloader {
     path: PathBuf,
+    scope: Option<Scope>,
     gateway: Arc<Gateway>,
     builder: Builder,
     /// What cannot change while the process runs.
@@ -61,9 +80,8 @@ pub struct Fixed {
     threads: Option<std::num::NonZeroUsize>,
     audit: mcpg_config::Audit,
     log: mcpg_config::Log,
-    scope: mcpg_sdk::Scope,
+    organization: String,
     state: mcpg_config::State,
-    lock_file: PathBuf,
     sessions_max: usize,
 }
 
@@ -81,9 +99,8 @@ impl Fixed {
             threads: config.server.threads,
             audit: config.audit.clone(),
             log: config.telemetry.log,
-            scope: config.tenancy.scope.clone(),
+            organization: config.tenancy.top_organization.clone(),
             state: config.state.clone(),
-            lock_file: config.pinning.lock_file.clone(),
             sessions_max: config.sessions.local_max,
         }
     }
@@ -96,9 +113,8 @@ impl Fixed {
             ("server.threads", self.threads == other.threads),
             ("audit", self.audit == other.audit),
             ("telemetry.log", self.log == other.log),
-            ("tenancy.scope", self.scope == other.scope),
+            ("the organization of tenancy.scope", self.organization == other.organization),
             ("state", self.state == other.state),
-            ("pinning.lock_file", self.lock_file == other.lock_file),
             ("sessions.local_max", self.sessions_max == other.sessions_max),
         ];
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
@@ -106,9 +122,24 @@ impl Fixed {
 }
 
 impl Reloader {
-    /// Reloads `path` into `gateway`.
-    pub fn new(path: PathBuf, gateway: Arc<Gateway>, builder: Builder, fixed: Fixed) -> Self {
-        Self { path, gateway, builder, fixed }
+    /// Reloads `path`, or one scope of it, into `gateway`.
+    pub fn new(
+        path: PathBuf,
+        scope: Option<Scope>,
+        gateway: Arc<Gateway>,
+        builder: Builder,
+        fixed: Fixed,
+    ) -> Self {
+        Self { path, scope, gateway, builder, fixed }
+    }
+
+    /// What is pinned, in every scope.
+    pub fn pins(&self) -> &Arc<ScopePins> {
+        self.builder.pins()
+    }
+
+    fn read(&self) -> Result<Loaded, Vec<String>> {
+        read(&self.path, self.scope.as_ref())
     }
 
     /// Loads the file again and puts it in force.
@@ -129,7 +160,7 @@ impl Reloader {
     }
 
     async fn replace(&self, now: SystemTime) -> Result<Applied, Vec<String>> {
-        let loaded = read(&self.path)?;
+        let loaded = self.read()?;
         let current = self.gateway.revisions.load();
         if loaded.digest == current.digest {
             self.gateway.revisions.confirm();
@@ -145,24 +176,28 @@ impl Reloader {
             return Err(vec![message]);
         }
         let number = current.number + 1;
-        let built = self.builder.build(&loaded.config, loaded.digest, number, Some(&current), now).await;
-        let revision = built.map_err(|error| error.problems)?;
-        self.gateway.revisions.swap(revision);
-        self.gateway.revisions.peek(Revision::start);
+        let built = self.builder.generation(&loaded.config, loaded.digest, number, Some(&current), now).await;
+        let generation = built.map_err(|error| error.problems)?;
+        self.gateway.revisions.swap(generation);
+        self.gateway.revisions.peek(Generation::start);
+        let (builder, generation) = (self.builder.clone(), self.gateway.revisions.load());
+        // Whatever goes wrong there is in the log, and changes nothing of what is in force.
+        let _ = tokio::task::spawn_blocking(move || builder.retain(&generation)).await;
         Ok(Applied::Swapped { number })
     }
 
     fn applied(&self, applied: Applied) {
         self.gateway.metrics.reloaded(true);
-        let revision = self.gateway.revisions.load();
-        note_revision(&self.gateway, &revision);
+        let generation = self.gateway.revisions.load();
+        note_generation(&self.gateway, &generation);
         match applied {
             Applied::Swapped { number } => {
-                tracing::info!(number, "revision in force");
-                let event = LifecycleEvent::RevisionSwapped { revision: number, digest: revision.digest };
-                self.record(event, revision.built);
+                let changed = generation.scopes.iter().filter(|revision| revision.number == number).count();
+                tracing::info!(number, scopes = generation.scopes.len(), changed, "revision in force");
+                let event = LifecycleEvent::RevisionSwapped { revision: number, digest: generation.digest };
+                self.record(event, generation.built);
             }
-            Applied::Unchanged => tracing::info!(number = revision.number, "configuration unchanged"),
+            Applied::Unchanged => tracing::info!(number = generation.number, "configuration unchanged"),
         }
     }
 
@@ -215,7 +250,7 @@ impl Reloader {
 
     /// Whether the file says what is in force.
     fn is_current(&self) -> bool {
-        read(&self.path).is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest))
+        self.read().is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest))
     }
 
     /// Watches the folders of all files, since a file is often replaced, not written.
@@ -234,17 +269,24 @@ impl Reloader {
         let mut watcher = notify::recommended_watcher(notice)
             .inspect_err(|error| tracing::warn!(%error, "files are not watched: send SIGHUP to reload"))
             .ok()?;
+        let mut unwatched = 0;
         for folder in folders {
             if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
-                tracing::warn!(folder = %folder.display(), %error, "folder not watched");
+                unwatched += 1;
+                if unwatched <= UNWATCHED_SHOWN_MAX {
+                    tracing::warn!(folder = %folder.display(), %error, "folder not watched");
+                }
             }
+        }
+        if unwatched > UNWATCHED_SHOWN_MAX {
+            tracing::warn!(folders = unwatched, "folders not watched: send SIGHUP to reload");
         }
         Some(watcher)
     }
 
     fn sources(&self) -> Sources {
         let mut paths = vec![self.path.clone()];
-        if let Ok(loaded) = read(&self.path) {
+        if let Ok(loaded) = self.read() {
             paths.extend(source_paths(&loaded.config));
         }
         let (folders, files) = paths.into_iter().partition(|path| path.is_dir());
@@ -275,13 +317,12 @@ impl Sources {
     }
 }
 
-/// Shows a revision in the metrics, and what is odd about it in the log; puts its rules for pinned tools in force.
-pub fn note_revision(gateway: &Gateway, revision: &Revision) {
-    for warning in &revision.warnings {
+/// Shows a generation in the metrics, and what is odd about it in the log; puts its rules for pinned tools in force.
+pub fn note_generation(gateway: &Gateway, generation: &Generation) {
+    for warning in &generation.warnings {
         tracing::warn!(warning, "configuration");
     }
-    revision.scope.gates.enforce();
-    gateway.metrics.revision_number.set(i64::try_from(revision.number).unwrap_or(i64::MAX));
-    let built = revision.built.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    gateway.metrics.revision_loaded.set(built.as_secs_f64());
+    let changed = generation.scopes.iter().filter(|revision| revision.number == generation.number);
+    changed.for_each(|revision| revision.scope.gates.enforce());
+    gateway.metrics.revision(generation.number, generation.built);
 }

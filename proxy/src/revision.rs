@@ -1,17 +1,21 @@
-//! The revision: everything that a request reads, as one immutable value.
+//! The revision: everything that a request of one scope reads, as one immutable value; and the generation: the revisions of all
+//! scopes that are in force together.
 //!
-//! A request takes the revision once and keeps it to its end, so it sees one version of everything. A
+//! A request takes the generation once, and the revision of its scope from it, and keeps both to its end, so it sees one version of everything. A
 //! reload builds a new one off the request path and swaps it in; whatever cannot be built changes nothing.
 //! Dropping a revision drops its caches, so nothing is ever invalidated.
 
 mod build;
 mod endpoint;
 mod routes;
+mod scopes;
 mod store;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::HeaderMap;
 use mcpg_config::Server;
 use mcpg_filters::identity::IdentityChain;
 use mcpg_filters::policy::PolicyChain;
@@ -22,19 +26,26 @@ use mcpg_sdk::Scope;
 pub use build::{BuildError, Builder, effective_digest, source_paths};
 pub use endpoint::{Endpoint, Naming};
 pub use routes::{Origin, Route, Routes, Transport};
+pub use scopes::{Members, Place, Scopes};
 pub use store::{Applied, Refused, RevisionStore, Standing};
 
+use crate::audit::Ledger;
+use crate::connection::Connection;
 use crate::federation::Federation;
+use crate::forwarded;
 use crate::guard::GuardLimits;
+use crate::metrics::Metrics;
 use crate::pipeline::{Gates, Plugins};
 use crate::sessions::SessionKeys;
 use crate::tls::Terminations;
 
-/// One version of everything that a request reads.
-pub struct Revision {
-    /// Counts up from 1 with every revision that comes into force.
+/// One version of everything: what belongs to the process, and a revision of every scope.
+///
+/// A reload makes a new generation, in which a scope that nothing has changed for keeps its revision, with all that it has cached.
+pub struct Generation {
+    /// Counts up from 1 with every generation that comes into force.
     pub number: u64,
-    /// BLAKE3 of the configuration's bytes.
+    /// BLAKE3 of the whole configuration.
     pub digest: [u8; 32],
     /// When it was built.
     pub built: SystemTime,
@@ -44,12 +55,52 @@ pub struct Revision {
     pub tls: Terminations,
     /// Limits below HTTP.
     pub guard: GuardLimits,
+    /// Whether trace context is joined and passed on.
+    pub propagate_trace: bool,
+    /// What is allowed but probably not meant, for the operator.
+    pub warnings: Vec<String>,
+    /// The scopes.
+    pub scopes: Scopes,
+}
+
+impl Generation {
+    /// Begins what a generation in force does in the background. It takes a runtime that lasts as long as the process.
+    pub fn start(&self) {
+        self.scopes.iter().for_each(|revision| revision.scope.identity.start());
+    }
+}
+
+impl Generation {
+    /// Whether what a peer says of its own clients is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.server.trusted_proxies.iter().any(|block| block.contains(peer))
+    }
+
+    /// Where a request came from: its peer's address, or what trusted proxies say.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+        forwarded::client(peer, headers, |address| self.trusts(address))
+    }
+
+    /// Whether a client speaks TLS, with us or with the trusted proxy in front. What a proxy says that is neither counts as no.
+    pub fn is_secure(&self, connection: Connection<'_>, headers: &HeaderMap) -> bool {
+        let has_tls = connection.tls.is_some();
+        forwarded::is_secure(connection.peer, has_tls, headers, |address| self.trusts(address))
+            .unwrap_or(false)
+    }
+}
+
+/// One version of everything that a request reads once its scope is known.
+pub struct Revision {
+    /// The number of the generation that brought it.
+    pub number: u64,
+    /// BLAKE3 of what the scope is configured by.
+    pub digest: [u8; 32],
+    /// When it was built.
+    pub built: SystemTime,
     /// Limits of a message.
     pub message: mcpg_protocol::Limits,
     /// Limits of bodies in both directions.
     pub bodies: BodyLimits,
-    /// Whether trace context is joined and passed on.
-    pub propagate_trace: bool,
     /// What is allowed but probably not meant, for the operator.
     pub warnings: Vec<String>,
     /// What seals the ids of legacy sessions.
@@ -60,21 +111,20 @@ pub struct Revision {
     pub federation: Federation,
     /// How long a call waits for what its upstream asked of the client.
     pub input_timeout: Duration,
-    /// The one scope that this gateway serves.
+    /// What belongs to the scope.
     pub scope: ScopeState,
-}
-
-impl Revision {
-    /// Begins what a revision in force does in the background. It takes a runtime that lasts as long as the process.
-    pub fn start(&self) {
-        self.scope.identity.start();
-    }
 }
 
 /// What belongs to one scope.
 pub struct ScopeState {
     /// Which one.
     pub scope: Scope,
+    /// Whether its hosts have TLS of their own, so that no other handshake will do for it.
+    pub has_own_tls: bool,
+    /// Where its decisions are recorded.
+    pub audit: Arc<Ledger>,
+    /// What is counted of it.
+    pub metrics: Arc<Metrics>,
     /// Stage 3.
     pub identity: IdentityChain,
     /// Stage 5.

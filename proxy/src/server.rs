@@ -16,18 +16,20 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use mcpg_config::{AuditMode as ConfiguredMode, Config, ListenAddress, LogFormat as ConfiguredFormat};
+use mcpg_filters::policy::CacheCounters;
+use mcpg_sdk::Scope;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 use tokio::sync::mpsc;
 
-use crate::audit::{AuditLog, AuditMode, AuditSettings};
+use crate::audit::{AuditMode, AuditSettings, Ledgers};
 use crate::drain::Drain;
 use crate::gateway::Gateway;
 use crate::guard::Connections;
 use crate::metrics::{Metrics, Sample, SampleKind};
-use crate::pinning::Pins;
-use crate::reload::{Fixed, Loaded, Reloader, note_revision, read};
-use crate::revision::{Builder, RevisionStore};
+use crate::pinning::ScopePins;
+use crate::reload::{Fixed, Loaded, Reloader, note_generation, read};
+use crate::revision::{Builder, Generation, RevisionStore};
 use crate::sockets::{Listen, Sockets};
 use crate::telemetry::{self, LogFormat};
 use crate::tls::Expiry;
@@ -41,46 +43,51 @@ const CERTIFICATES_SHOWN_MAX: usize = 100;
 /// Processes that may write to one audit directory: the running one, and its successor during an upgrade.
 const AUDIT_LANES_MAX: u32 = 2;
 
-/// Runs the gateway until it is told to stop.
+/// Runs the gateway until it is told to stop; for one scope alone, if it is named.
 ///
 /// # Errors
 /// When it cannot start, or its audit log cannot be closed in good order.
-pub fn run(path: &Path) -> anyhow::Result<()> {
+pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     let path = std::path::absolute(path).context("cannot find the working directory")?;
-    let Loaded { config, digest } = read(&path).map_err(|problems| anyhow!(problems.join("\n")))?;
+    let Loaded { config, digest } = read(&path, scope).map_err(|problems| anyhow!(problems.join("\n")))?;
     init_log(&config)?;
     let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
     forbid_core_dumps();
     let metrics = Metrics::new().context("metrics")?;
     let connections = Connections::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let pins = Pins::open(&config.pinning.lock_file, &config.state.dir, Arc::clone(&metrics))
-        .context("cannot read the pinned tools")?;
-    let builder = Builder::new(Arc::clone(&metrics)).with_pins(pins).keeping_state();
-    let first = runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now()))?;
-    let audit = AuditLog::open(audit_settings(&config)?).context("cannot open the audit log")?;
+    let ledgers = Ledgers::new(audit_settings(&config)?, config.audit.organizations_open_max);
+    let pins = ScopePins::in_files();
+    let builder = Builder::new(Arc::clone(&metrics))
+        .with_pins(Arc::clone(&pins))
+        .with_ledgers(Arc::clone(&ledgers))
+        .keeping_state();
+    let first = runtime.block_on(builder.generation(&config, digest, 1, None, SystemTime::now()))?;
+    // The gateway's own; every other organization's is opened with its first row.
+    let audit = ledgers.of(config.tenancy.scope.organization());
+    audit.open().context("cannot open the audit log")?;
     let gateway = Gateway::new(
         Arc::new(RevisionStore::new(first)),
-        Arc::clone(&audit),
+        audit,
         Arc::clone(&metrics),
         config.sessions.local_max,
     );
-    note_revision(&gateway, &gateway.revisions.load());
-    observe(&gateway, &connections).context("metrics")?;
+    note_generation(&gateway, &gateway.revisions.load());
+    observe(&gateway, &ledgers, &connections).context("metrics")?;
     let processes = Arc::clone(builder.processes());
-    serve(&path, &config, &sockets, &gateway, builder, connections)?;
+    serve((&path, scope), &config, &sockets, &gateway, builder, connections)?;
     let left = processes.stop(PROCESSES_END_TIME_MAX);
     if left > 0 {
         tracing::warn!(processes = left, "processes killed that did not end in time");
     }
-    gateway.revisions.load().scope.gates.pins().save();
-    audit.close().context("the audit log was not closed in good order")?;
+    pins.save();
+    ledgers.close().context("the audit log was not closed in good order")?;
     tracing::info!("stopped");
     Ok(())
 }
 
 fn serve(
-    path: &Path,
+    (path, scope): (&Path, Option<&Scope>),
     config: &Config,
     sockets: &Arc<Sockets>,
     gateway: &Arc<Gateway>,
@@ -107,7 +114,8 @@ fn serve(
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
     let (reload_requests, requests) = mpsc::channel(1);
-    let reloader = Reloader::new(path.to_owned(), Arc::clone(gateway), builder, Fixed::of(config));
+    let reloader =
+        Reloader::new(path.to_owned(), scope.cloned(), Arc::clone(gateway), builder, Fixed::of(config));
     server.add_service(services::background(reloader, requests, Arc::clone(gateway)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -163,7 +171,7 @@ fn worker_threads(config: &Config) -> usize {
 fn audit_settings(config: &Config) -> anyhow::Result<AuditSettings> {
     let audit = &config.audit;
     let key = signing_key::load(audit, config.base_dir())?;
-    let organization = config.tenancy.scope.organization().to_owned();
+    let organization = config.tenancy.top_organization.clone();
     let mut settings = AuditSettings::new(audit.dir.clone(), organization, instance(), key);
     settings.mode = match audit.mode {
         ConfiguredMode::Written => AuditMode::Written,
@@ -195,15 +203,18 @@ fn forbid_core_dumps() {
 }
 
 /// What components count themselves.
-fn observe(gateway: &Arc<Gateway>, connections: &Arc<Connections>) -> Result<(), prometheus::Error> {
-    let (audit, revisions) = (Arc::clone(&gateway.audit), Arc::clone(&gateway.revisions));
+fn observe(
+    gateway: &Arc<Gateway>,
+    ledgers: &Arc<Ledgers>,
+    connections: &Arc<Connections>,
+) -> Result<(), prometheus::Error> {
+    let (ledgers, revisions) = (Arc::clone(ledgers), Arc::clone(&gateway.revisions));
     let connections = Arc::clone(connections);
     gateway.metrics.observe(move || {
-        let counters = audit.counters();
-        let cache = revisions.peek(|revision| revision.scope.policy.cache_counters());
+        let (counters, open) = ledgers.totals();
+        let (cache, scopes) = revisions.peek(|generation| (caches(generation), generation.scopes.len()));
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let failures = count(&counters.write_failures) + count(&counters.fsync_failures);
-        let accepting = u64::from(audit.health() == crate::audit::AuditHealth::Accepting);
+        let accepting = u64::from(ledgers.health() == crate::audit::AuditHealth::Accepting);
         [
             (SampleKind::ConnectionsOpen, connections.open() as u64),
             (SampleKind::ConnectionsRefused, connections.refused() as u64),
@@ -216,12 +227,14 @@ fn observe(gateway: &Arc<Gateway>, connections: &Arc<Connections>) -> Result<(),
             (SampleKind::AuditRows, count(&counters.rows)),
             (SampleKind::AuditBytes, count(&counters.bytes)),
             (SampleKind::AuditSyncs, count(&counters.fsyncs)),
-            (SampleKind::AuditFailures, failures),
+            (SampleKind::AuditFailures, count(&counters.failures)),
             (SampleKind::AuditRefused, count(&counters.refused)),
             (SampleKind::AuditDropped, count(&counters.dropped)),
             (SampleKind::AuditLost, count(&counters.lost)),
             (SampleKind::AuditQueue, count(&counters.queue_rows)),
             (SampleKind::AuditHealthy, accepting),
+            (SampleKind::AuditOpen, open as u64),
+            (SampleKind::Scopes, scopes as u64),
         ]
         .map(|(kind, value)| Sample::new(kind, value))
         .to_vec()
@@ -232,6 +245,20 @@ fn observe(gateway: &Arc<Gateway>, connections: &Arc<Connections>) -> Result<(),
         let left = |expiry: &Expiry| (expiry.path.display().to_string(), expiry.seconds_left(now));
         revisions.peek(|revision| revision.tls.expiries().take(CERTIFICATES_SHOWN_MAX).map(left).collect())
     })
+}
+
+/// The decision caches of all scopes together.
+fn caches(generation: &Generation) -> CacheCounters {
+    let mut all = CacheCounters::default();
+    for revision in generation.scopes.iter() {
+        let one = revision.scope.policy.cache_counters();
+        all.hits += one.hits;
+        all.misses += one.misses;
+        all.evictions += one.evictions;
+        all.skipped += one.skipped;
+        all.entries += one.entries;
+    }
+    all
 }
 
 /// The path of this program, for its successor: that of the file that was started, whatever is there by then.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use mcpg::audit::{AuditLog, AuditMode, AuditSettings};
+use mcpg::audit::{AuditLog, AuditMode, AuditSettings, Ledgers};
 use mcpg_ledger::{DecisionRef, RowRef, TargetRef, Texts, Verdict};
 
 use super::Run;
@@ -38,13 +38,21 @@ pub(super) fn sync() -> anyhow::Result<Run> {
 
 /// A log that does nothing by itself while it is measured.
 pub(super) fn open(dir: &Path, mode: AuditMode) -> anyhow::Result<Arc<AuditLog>> {
+    Ok(AuditLog::open(settings(dir, mode))?)
+}
+
+pub(super) fn ledgers(dir: &Path, mode: AuditMode) -> Arc<Ledgers> {
+    Ledgers::new(settings(dir, mode), 1)
+}
+
+fn settings(dir: &Path, mode: AuditMode) -> AuditSettings {
     let key = SigningKey::from_bytes(&[7; 32]);
     let mut settings = AuditSettings::new(dir.join("audit"), "default".to_owned(), "bench".to_owned(), key);
     settings.mode = mode;
     settings.fsync_interval = NEVER;
     settings.checkpoint_interval = NEVER;
     settings.checkpoint_rows = u64::MAX;
-    Ok(AuditLog::open(settings)?)
+    settings
 }
 
 /// Beside the program, since temporary folders are often in memory.

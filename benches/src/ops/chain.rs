@@ -62,17 +62,18 @@ pub(super) fn admit(bytes: usize) -> anyhow::Result<Run> {
     let config = config.map_err(|error| anyhow!("{error}"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let metrics = Metrics::new()?;
-    let builder = Builder::new(Arc::clone(&metrics));
-    let revision = runtime.block_on(builder.build(&config, [1; 32], 1, None, SystemTime::now()))?;
-    let log = audit::open(dir.path(), AuditMode::Written)?;
-    let gateway = Gateway::new(Arc::new(RevisionStore::new(revision)), log, metrics, 16);
-    let revision = gateway.revisions.load();
+    let ledgers = audit::ledgers(dir.path(), AuditMode::Written);
+    let builder = Builder::new(Arc::clone(&metrics)).with_ledgers(Arc::clone(&ledgers));
+    let first = runtime.block_on(builder.generation(&config, [1; 32], 1, None, SystemTime::now()))?;
+    let log = ledgers.of(config.tenancy.scope.organization());
+    let gateway = Gateway::new(Arc::new(RevisionStore::new(first)), log, metrics, 16);
+    let generation = gateway.revisions.load();
     let mut request = arrived(bytes, key.token.expose())?;
     let mut run = move || {
         let _in_use = &dir;
         let arrival = Arrival { wall: SystemTime::now(), monotonic_ns: 1_000_000_000 };
         let admitted =
-            admit_request(black_box(&revision), &gateway, black_box(&mut request), [1; 16], arrival);
+            admit_request(black_box(&generation), &gateway, black_box(&mut request), [1; 16], arrival);
         runtime.block_on(admitted).map(black_box).is_ok()
     };
     ensure!(run(), "the call is refused");

@@ -60,5 +60,6 @@ fn read_at(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Optio
         checkpoint_interval: Duration::from_millis(read.checkpoint_interval_ms),
         segment_bytes_max: read.segment_bytes_max,
         queue_rows_max: read.queue_rows_max,
+        organizations_open_max: read.organizations_open_max,
     })
 }

@@ -34,6 +34,16 @@ pub struct HostPattern {
 }
 
 impl HostPattern {
+    /// Its name or address, in lower case; a v6 address in its brackets.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The port that it is on; none for any.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// A host on any port.
     pub(crate) fn any_port(name: impl Into<String>) -> Self {
         Self { name: name.into(), port: None }
@@ -100,8 +110,8 @@ pub(crate) fn is_dns_name(name: &str) -> bool {
         })
 }
 
-/// Splits `host[:port]`, leaving a v6 literal in its brackets.
-fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+/// Splits `host[:port]`, leaving a v6 literal in its brackets; none for what is neither.
+pub fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     let after_host = text.rfind(']').map_or(0, |at| at + 1);
     let (name, port) = match text.get(after_host..)?.split_once(':') {
         None => (text, None),

@@ -11,7 +11,7 @@ use crate::server::hosts::{HostPattern, parse_origin};
 use crate::server::{
     Hosts, Limits, ListenAddress, Listener, ListenerTls, Origins, Server, Shutdown, address, tls,
 };
-use crate::wire;
+use crate::{cidr, wire};
 use wire::server as w;
 
 /// Reads the section.
@@ -29,6 +29,7 @@ pub(crate) fn read(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) 
         threads: read.threads.and_then(|threads| NonZeroUsize::new(threads as usize)),
         hosts,
         origins: origins(&read.origins, &place.child("origins"), report),
+        trusted_proxies: cidr::read(read.trusted_proxies, &place.child("trusted_proxies"), report),
         shutdown: Shutdown { drain: Duration::from_millis(read.shutdown.drain_ms) },
         limits: limits(&read.limits, &place.child("limits"), report),
         listeners,

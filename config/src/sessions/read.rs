@@ -29,7 +29,8 @@ pub(crate) fn read_state(place: &Place<'_>, base_dir: &Path, report: &mut Report
     if read.dir.is_empty() {
         report.error(&place.child("dir"), "the path is empty");
     }
-    Some(State { dir: base_dir.join(read.dir) })
+    let dir = base_dir.join(read.dir);
+    Some(State { shared_dir: dir.clone(), dir })
 }
 
 fn keys(texts: &[String], place: &Place<'_>, report: &mut Report<'_>) -> Vec<SecretRef> {

@@ -90,6 +90,10 @@ const ELSEWHERE: &[(&str, &str, &str, &str)] = &[
     ("server.tls", "cipher_suites", SUITES, "remove the key"),
     ("server.tls", "alpn", ALPN, "remove the key"),
     ("server.tls", "session_tickets", TICKETS, "remove the key"),
+    ("tenancy.scopes[]", "server", OF_THE_PROCESS, NOT_HERE),
+    ("tenancy.scopes[]", "audit", OF_THE_PROCESS, NOT_HERE),
+    ("tenancy.scopes[]", "telemetry", OF_THE_PROCESS, NOT_HERE),
+    ("tenancy.scopes[]", "state", OF_THE_PROCESS, NOT_HERE),
 ];
 const NOT_PUBLIC: &str = "addresses that are not public are allowed block by block";
 const ALLOW: &str = "write `allow_addresses: [10.20.0.0/16]`, with the blocks that are meant";
@@ -99,6 +103,8 @@ const TRUST_IT: &str =
 const SUITES: &str = "the suites are those of Mozilla's intermediate profile, and nothing else";
 const ALPN: &str = "HTTP/2 and HTTP/1.1 are offered on every listener";
 const TICKETS: &str = "clients resume sessions, except where they are asked for a certificate";
+const OF_THE_PROCESS: &str = "this belongs to the whole gateway, and stands at the top level of its file";
+const NOT_HERE: &str = "remove it here";
 const MCP_SERVERS: &str = "MCP servers stand in `bindings`, which is a list";
 const A_BINDING: &str =
     "write `bindings: [{ id: NAME, type: mcp, command: [PROGRAM, ARGUMENT] }]`, or `url` for one that runs";
@@ -176,6 +182,16 @@ const RENAMED: &[(&str, &str, &str)] = &[
     ("bindings[].tls", "spki_sha256", "pin_spki_sha256"),
     ("bindings[].tls", "pin_public_key_sha256", "pin_spki_sha256"),
     ("bindings[].tls", "min_tls_version", "min_version"),
+    ("tenancy", "tenants", "scopes"),
+    ("tenancy", "tenant", "scope"),
+    ("tenancy", "tenant_header", "header"),
+    ("tenancy.subdomain_routing", "domain", "suffix"),
+    ("tenancy.scopes[]", "host", "hosts"),
+    ("tenancy.scopes[]", "domains", "hosts"),
+    ("tenancy.scopes[]", "path", "file"),
+    ("tenancy.scopes[]", "include", "file"),
+    ("server", "trusted_proxy", "trusted_proxies"),
+    ("server", "real_ip_from", "trusted_proxies"),
     ("server", "bind", "listen"),
     ("server", "address", "listen"),
     ("server", "workers", "threads"),
@@ -254,8 +270,10 @@ pub(super) fn planned_binding<'a>(place: &Place<'a>) -> Option<(Place<'a>, Strin
     Some((at, message, help.to_owned()))
 }
 
+/// The same for every item of a list, and for every scope.
 fn without_indices(path: &str) -> String {
-    path.chars().filter(|character| !character.is_ascii_digit()).collect()
+    let path: String = path.chars().filter(|character| !character.is_ascii_digit()).collect();
+    path.strip_prefix("tenancy.scopes[].").map(str::to_owned).unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -275,5 +293,7 @@ mod tests {
         assert!(planned_key("plugins.load[12]", "source").is_some());
         assert!(planned_key("plugins", "source").is_none());
         assert_eq!(renamed_key("bindings[0]", "base_url"), Some("url"));
+        assert_eq!(renamed_key("tenancy.scopes[2].bindings[0]", "base_url"), Some("url"));
+        assert!(planned_key("tenancy.scopes[2]", "audit").is_some());
     }
 }

@@ -22,5 +22,5 @@ pub(crate) fn read(place: &Place<'_>, report: &mut Report<'_>) -> Option<Telemet
         wire::Propagation::W3c => Propagation::W3c,
         wire::Propagation::Off => Propagation::Off,
     };
-    Some(Telemetry { log: Log { level, format }, propagation })
+    Some(Telemetry { log: Log { level, format }, propagation, metrics_scopes_max: read.metrics.scopes_max })
 }

@@ -28,6 +28,10 @@ pub(crate) struct Audit {
     /// Rows waiting to be written in `async` mode; rows beyond are dropped and counted in a gap row.
     #[schemars(range(min = 16, max = 1_048_576))]
     pub(crate) queue_rows_max: usize,
+    /// Organizations whose logs are open at once, each with a thread and four files. Beyond, the one that rested longest is closed
+    /// and opened again with its next row.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub(crate) organizations_open_max: usize,
 }
 
 impl Default for Audit {
@@ -41,6 +45,7 @@ impl Default for Audit {
             checkpoint_interval_ms: 60_000,
             segment_bytes_max: 64 << 20,
             queue_rows_max: 8_192,
+            organizations_open_max: 512,
         }
     }
 }

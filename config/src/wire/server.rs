@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::binding::TlsVersion;
 
+use super::OneOrMany;
+
 /// The listening side of the gateway.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -27,6 +29,9 @@ pub(crate) struct Server {
     /// The `Origin` values that are answered besides those of the host that was asked; `*` for every one.
     #[schemars(length(max = 1_000))]
     pub(crate) origins: Vec<String>,
+    /// Networks of the proxies in front whose `X-Forwarded-For` and tenant header are believed: `10.0.0.0/8`, `2001:db8::/32` or one
+    /// address. From everyone else those are ignored. They never go upstream as received.
+    pub(crate) trusted_proxies: Option<OneOrMany>,
     /// How the gateway stops.
     pub(crate) shutdown: Shutdown,
     /// What no request or connection may exceed.
@@ -43,6 +48,7 @@ impl Default for Server {
             threads: None,
             hosts: None,
             origins: Vec::new(),
+            trusted_proxies: None,
             shutdown: Shutdown::default(),
             limits: Limits::default(),
         }

@@ -11,6 +11,23 @@ pub(crate) struct Telemetry {
     pub(crate) log: Log,
     /// Trace context.
     pub(crate) traces: Traces,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+}
+
+/// What is counted.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Metrics {
+    /// Scopes that are counted each by itself, in the order of the file. Those beyond share the labels `other`.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(crate) scopes_max: usize,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { scopes_max: 200 }
+    }
 }
 
 /// The log on standard error.

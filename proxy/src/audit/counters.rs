@@ -72,6 +72,61 @@ impl AuditCounters {
     }
 }
 
+/// What several logs have counted together.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Rows written.
+    pub rows: AtomicU64,
+    /// Bytes written.
+    pub bytes: AtomicU64,
+    /// Groups that fdatasync brought to stable storage.
+    pub fsyncs: AtomicU64,
+    /// Writes and fdatasyncs that failed.
+    pub failures: AtomicU64,
+    /// Rows refused.
+    pub refused: AtomicU64,
+    /// Rows dropped by the `async` mode.
+    pub dropped: AtomicU64,
+    /// Rows that the storage lost.
+    pub lost: AtomicU64,
+    /// Rows waiting in the `async` mode.
+    pub queue_rows: AtomicU64,
+}
+
+impl Totals {
+    /// What one log has counted.
+    pub(super) fn of(counters: &AuditCounters) -> Self {
+        let count = |counter: &AtomicU64| AtomicU64::new(counter.load(Ordering::Relaxed));
+        let failures = count(&counters.write_failures);
+        add(&failures, counters.fsync_failures.load(Ordering::Relaxed));
+        Self {
+            rows: count(&counters.rows),
+            bytes: count(&counters.bytes),
+            fsyncs: count(&counters.fsyncs),
+            failures,
+            refused: count(&counters.refused),
+            dropped: count(&counters.dropped),
+            lost: count(&counters.lost),
+            queue_rows: count(&counters.queue_rows),
+        }
+    }
+
+    /// Adds those of others.
+    pub(super) fn add(&self, other: &Self) {
+        let pairs = [
+            (&self.rows, &other.rows),
+            (&self.bytes, &other.bytes),
+            (&self.fsyncs, &other.fsyncs),
+            (&self.failures, &other.failures),
+            (&self.refused, &other.refused),
+            (&self.dropped, &other.dropped),
+            (&self.lost, &other.lost),
+            (&self.queue_rows, &other.queue_rows),
+        ];
+        pairs.into_iter().for_each(|(own, other)| add(own, other.load(Ordering::Relaxed)));
+    }
+}
+
 /// Adds to a counter.
 pub(super) fn add(counter: &AtomicU64, value: u64) {
     counter.fetch_add(value, Ordering::Relaxed);

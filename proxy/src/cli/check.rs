@@ -1,5 +1,6 @@
 //! `mcpg check` and `mcpg schema`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -7,31 +8,43 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use mcpg::metrics::Metrics;
 use mcpg::reload::{Loaded, read};
-use mcpg::revision::Builder;
+use mcpg::revision::{Builder, Generation};
 use mcpg_filters::registry;
+use mcpg_sdk::Scope;
 
 /// Loads a configuration, compiles everything that it names, and says what is wrong.
-pub(super) fn check(path: &Path) -> anyhow::Result<ExitCode> {
+pub(super) fn check(path: &Path, scope: Option<&Scope>) -> anyhow::Result<ExitCode> {
     let path = std::path::absolute(path)?;
-    let Loaded { config, digest } = match read(&path) {
+    let Loaded { config, digest } = match read(&path, scope) {
         Ok(loaded) => loaded,
         Err(problems) => return Ok(refuse(&problems)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let builder = Builder::new(Metrics::new().context("metrics")?);
-    match runtime.block_on(builder.build(&config, digest, 1, None, SystemTime::now())) {
-        Ok(revision) => {
-            for warning in &revision.warnings {
+    match runtime.block_on(builder.generation(&config, digest, 1, None, SystemTime::now())) {
+        Ok(generation) => {
+            for warning in &generation.warnings {
                 eprintln!("warning: {warning}");
             }
-            let bindings = revision.scope.routes.iter().count();
-            let engines: Vec<&str> = revision.scope.policy.engines().collect();
-            let s = if bindings == 1 { "" } else { "s" };
-            println!("{}: sound ({bindings} binding{s}, policy: {})", path.display(), engines.join(", "));
+            println!("{}: sound ({})", path.display(), summary(&generation));
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Ok(refuse(&error.problems)),
     }
+}
+
+/// How many of what there are.
+fn summary(generation: &Generation) -> String {
+    let revisions = || generation.scopes.iter();
+    let bindings = revisions().map(|revision| revision.scope.routes.iter().count()).sum::<usize>();
+    let engines: BTreeSet<&str> = revisions().flat_map(|revision| revision.scope.policy.engines()).collect();
+    let engines = engines.into_iter().collect::<Vec<_>>().join(", ");
+    let s = if bindings == 1 { "" } else { "s" };
+    let scopes = match generation.scopes.len() {
+        1 => String::new(),
+        scopes => format!("{scopes} scopes, "),
+    };
+    format!("{scopes}{bindings} binding{s}, policy: {engines}")
 }
 
 /// Prints the JSON Schema.

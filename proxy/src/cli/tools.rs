@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::{Args, Subcommand};
 use mcpg::pinning::{Approval, By, Digest, Record, Row, ToolKey, approve, survey};
 use mcpg::reload::{Loaded, read};
 use mcpg_config::{BindingKind, Config, PinRules};
 use mcpg_protocol::Limits;
 use mcpg_protocol::definition::{Diff, diff, printable};
+use mcpg_sdk::Scope;
 
 /// Fields of one definition that are shown.
 const CHANGES_MAX: usize = 100;
@@ -59,6 +60,9 @@ pub(super) struct Gateway {
     /// The configuration file.
     #[arg(long, short, default_value = "/etc/mcpg/gateway.yaml", env = "MCPG_CONFIG")]
     config: PathBuf,
+    /// The scope, where the file has several: `org/workspace/env`. Default: that of its top level.
+    #[arg(long)]
+    scope: Option<Scope>,
 }
 
 impl Tools {
@@ -82,7 +86,11 @@ impl Tools {
 impl Gateway {
     fn config(&self) -> anyhow::Result<Config> {
         let path = std::path::absolute(&self.config)?;
-        let Loaded { config, .. } = read(&path).map_err(|problems| anyhow!(problems.join("\n")))?;
+        let Loaded { config, .. } =
+            read(&path, self.scope.as_ref()).map_err(|problems| anyhow!(problems.join("\n")))?;
+        if config.bindings.is_empty() {
+            bail!("all scopes of this file are in `tenancy.scopes`: name one with `--scope`");
+        }
         Ok(config)
     }
 }

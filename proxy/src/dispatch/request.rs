@@ -25,7 +25,7 @@ pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
     for (name, value) in &upstream.headers {
         field(&mut head, name.as_str(), value.as_bytes());
     }
-    if context.revision.propagate_trace {
+    if context.generation.propagate_trace {
         field(&mut head, "traceparent", &context.trace.traceparent());
     }
     Ok(Wire::end(head, &body))
@@ -36,7 +36,7 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
     let of_this_hop = connection_options(client);
     let ours = context.http().map(|upstream| upstream.headers.as_slice()).unwrap_or_default();
     let reads_answer = context.must_read_answer();
-    let replaces_trace = context.revision.propagate_trace;
+    let replaces_trace = context.generation.propagate_trace;
     let keeps_state = !replaces_trace || context.trace.parent.is_some();
     for (name, value) in &client.headers {
         let text = name.as_str();

@@ -11,19 +11,18 @@ use mcpg_protocol::{Era, RpcError};
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::ResponseHeader;
 
-use super::Gateway;
 use crate::pipeline::{Ask, Authorized, outcome_row};
 use crate::refusal::Refusal;
 use crate::response::{Answer, Changes, Rewrite};
-use crate::revision::{Revision, Route};
+use crate::revision::{Generation, Revision, Route};
 use crate::sessions::{SESSION_ID, SessionKeys, SessionToken, UpstreamRef};
 use crate::trace_context::{Hex, TraceContext};
 use crate::upstream::{HttpUpstream, OnBehalf, Outcome, Permit, UpstreamError};
 
 /// One request.
 pub struct Context {
-    /// The revision that it sees from beginning to end.
-    pub revision: Arc<Revision>,
+    /// The generation that it sees from beginning to end. The revision of its scope is known once it is authorized.
+    pub generation: Arc<Generation>,
     /// What ties its audit rows together. Made here: a trace id comes from the client, who may send it twice.
     pub request_id: RequestId,
     /// Its place in a trace.
@@ -72,9 +71,9 @@ pub struct Beginning {
 
 impl Context {
     /// A request that has just arrived.
-    pub fn new(revision: Arc<Revision>) -> Self {
+    pub fn new(generation: Arc<Generation>) -> Self {
         Self {
-            revision,
+            generation,
             request_id: fresh(),
             trace: TraceContext { trace_id: [0; 16], parent: None, span_id: [0; 8], flags: 0 },
             authorized: None,
@@ -92,10 +91,19 @@ impl Context {
     pub(super) fn join_trace(&mut self, traceparent: Option<&str>) {
         if let Some(traceparent) = traceparent
             && self.trace.parent.is_none()
-            && self.revision.propagate_trace
+            && self.generation.propagate_trace
         {
             self.trace = TraceContext::join(Some(traceparent.as_bytes()), fresh());
         }
+    }
+
+    /// The revision of an authorized request's scope.
+    ///
+    /// # Errors
+    /// When it is not authorized.
+    pub fn revision(&self) -> Result<&Arc<Revision>> {
+        let unauthorized = || Error::explain(ErrorType::InternalError, "the request is not authorized");
+        self.authorized.as_ref().map(Authorized::revision).ok_or_else(unauthorized)
     }
 
     /// Where an authorized request goes.
@@ -193,9 +201,7 @@ impl Context {
 
     /// What must be redacted from the answer.
     fn redactor(&self) -> Redactor {
-        self.authorized
-            .as_ref()
-            .map_or_else(|| self.revision.scope.redactor.clone(), |it| it.redactor().clone())
+        self.authorized.as_ref().map(|it| it.redactor().clone()).unwrap_or_default()
     }
 
     /// Begins an answer: looks at its head, and changes it where the body will change. True for an event stream.
@@ -206,8 +212,9 @@ impl Context {
         let id = self.authorized.as_ref().and_then(Authorized::id).map(Box::from);
         let status = head.status;
         self.begin_session(head)?;
+        let bodies = self.revision()?.bodies;
         let changes = Changes { rewrite: self.direct.rewrite.take(), redactor: self.redactor() };
-        let answer = Answer::begin(head, changes, id, self.revision.bodies)?;
+        let answer = Answer::begin(head, changes, id, bodies)?;
         let event_stream = answer.is_event_stream();
         self.answer = Some(answer);
         self.note_status(status, event_stream);
@@ -267,7 +274,7 @@ impl Context {
     }
 
     /// Counts and records the end of the request.
-    pub(super) fn finish(&mut self, gateway: &Gateway, sent: usize) {
+    pub(super) fn finish(&mut self, sent: usize) {
         self.leave();
         let took = self.started.elapsed();
         let Some(authorized) = &self.authorized else { return };
@@ -282,7 +289,7 @@ impl Context {
             (None, None) => Completion::UpstreamError,
         };
         let row = outcome_row(self.request_id, SystemTime::now(), took, self.status, sent, completion);
-        if let Err(error) = gateway.audit.record_now(&row) {
+        if let Err(error) = authorized.revision().scope.audit.record_now(&row) {
             tracing::error!(%error, request_id = %Hex(&self.request_id), "outcome not recorded");
         }
         tracing::debug!(

@@ -30,7 +30,7 @@ pub(super) fn prepare(request: &mut RequestHeader, context: &Context) -> Result<
     for (name, value) in &upstream.headers {
         request.insert_header(name.clone(), value.clone())?;
     }
-    if context.revision.propagate_trace {
+    if context.generation.propagate_trace {
         let traceparent = context.trace.traceparent();
         let value = HeaderValue::from_bytes(&traceparent)
             .map_err(|error| Error::because(ErrorType::InternalError, "traceparent", error))?;

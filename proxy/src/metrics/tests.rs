@@ -9,8 +9,8 @@ fn renders_what_was_counted() {
     metrics.observe(|| vec![Sample::new(SampleKind::ConnectionsOpen, 3)]).unwrap();
     let text = String::from_utf8(metrics.render()).unwrap();
     for line in [
-        r#"mcpg_requests_total{binding="files",outcome="permitted"} 1"#,
-        r#"mcpg_refusals_total{reason="rate_limited"} 1"#,
+        r#"mcpg_requests_total{binding="files",env="",org="",outcome="permitted",workspace=""} 1"#,
+        r#"mcpg_refusals_total{env="",org="",reason="rate_limited",workspace=""} 1"#,
         r#"mcpg_revision_reloads_total{result="refused"} 1"#,
         "mcpg_revision_last_reload_successful 0",
         "mcpg_connections_open 3",

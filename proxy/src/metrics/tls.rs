@@ -4,7 +4,10 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 
-use super::{Metrics, TLS_CERTIFICATE_EXPIRES, TLS_HANDSHAKES};
+use super::Metrics;
+
+const TLS_HANDSHAKES: &str = "mcpg_tls_handshakes_total";
+const TLS_CERTIFICATE_EXPIRES: &str = "mcpg_tls_certificate_expires_seconds";
 
 const EXPIRY_HELP: &str = "Seconds until a certificate expires, by file; negative afterwards. The first 100.";
 
@@ -36,7 +39,7 @@ impl Metrics {
         &self,
         read: impl Fn() -> Vec<(String, f64)> + Send + Sync + 'static,
     ) -> Result<(), prometheus::Error> {
-        self.registry.register(Box::new(Certificates::new(read)?))
+        self.families.registry.register(Box::new(Certificates::new(read)?))
     }
 }
 

@@ -422,11 +422,11 @@ fn what_happens_is_counted() {
     assert_eq!(
         lines(&metrics),
         [
-            r#"mcpg_tool_findings_total{binding="git",finding="changed"} 2"#,
-            r#"mcpg_tool_findings_total{binding="git",finding="hidden_text"} 1"#,
-            "mcpg_tools_lock_failures_total 0",
-            r#"mcpg_tools_pending{binding="git"} 2"#,
-            r#"mcpg_tools_withheld{binding="git"} 2"#,
+            r#"mcpg_tool_findings_total{binding="git",env="",finding="changed",org="",workspace=""} 2"#,
+            r#"mcpg_tool_findings_total{binding="git",env="",finding="hidden_text",org="",workspace=""} 1"#,
+            r#"mcpg_tools_lock_failures_total{env="",org="",workspace=""} 0"#,
+            r#"mcpg_tools_pending{binding="git",env="",org="",workspace=""} 2"#,
+            r#"mcpg_tools_withheld{binding="git",env="",org="",workspace=""} 2"#,
         ]
     );
     pins.configure([]);

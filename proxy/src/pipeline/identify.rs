@@ -7,7 +7,7 @@ use super::{Arrival, Exchange, tenant};
 use crate::challenge::challenges;
 use crate::connection::Connection;
 use crate::refusal::Refusal;
-use crate::revision::ScopeState;
+use crate::revision::{Generation, ScopeState};
 
 /// Finds the caller.
 ///
@@ -16,9 +16,10 @@ use crate::revision::ScopeState;
 pub(super) async fn identify<E: Exchange>(
     scope: &ScopeState,
     exchange: &E,
+    generation: &Generation,
     arrival: Arrival,
 ) -> Result<Identified, Refusal> {
-    let credentials = credentials(exchange.head(), exchange.connection());
+    let credentials = credentials(exchange.head(), exchange.connection(), generation);
     let identified = if has_token_in_query(exchange.head()) {
         Err(identity::Refusal::Malformed { provider: "identity", code: "token_in_query" })
     } else {
@@ -31,16 +32,26 @@ pub(super) async fn identify<E: Exchange>(
 }
 
 /// What a request presents, on its connection, for what it names.
-pub(crate) fn credentials<'a>(head: &'a Parts, connection: Connection<'a>) -> Credentials<'a> {
-    let resource = resource(head, connection, head.uri.path());
+pub(crate) fn credentials<'a>(
+    head: &'a Parts,
+    connection: Connection<'a>,
+    generation: &Generation,
+) -> Credentials<'a> {
+    let resource = resource(head, connection, generation, head.uri.path());
     let certificate = connection.tls.and_then(|tls| tls.certificate.as_ref());
     Credentials::from_headers(&head.headers).from_peer(connection.peer, certificate).to_resource(resource)
 }
 
 /// An endpoint as the client addresses it, at the host that the request names.
-pub(super) fn resource<'a>(head: &'a Parts, connection: Connection<'_>, path: &'a str) -> Resource<'a> {
+pub(super) fn resource<'a>(
+    head: &'a Parts,
+    connection: Connection<'_>,
+    generation: &Generation,
+    path: &'a str,
+) -> Resource<'a> {
+    let is_secure = generation.is_secure(connection, &head.headers);
     Resource {
-        scheme: if connection.tls.is_some() { "https" } else { "http" },
+        scheme: if is_secure { "https" } else { "http" },
         authority: tenant::host(head).unwrap_or_default(),
         path,
     }

@@ -3,6 +3,7 @@
 //! INVARIANT: the row of a decision is handed to the log before the call is dispatched, and a call whose row was
 //! refused is not dispatched.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mcpg_filters::identity::Identified;
@@ -11,7 +12,7 @@ use mcpg_ledger::{Completion, DecisionRef, OutcomeRef, RequestId, RowRef, Target
 use mcpg_sdk::{Call, Decision, Obligation, RedactMode, Target};
 
 use super::Spoken;
-use crate::audit::{AuditError, AuditLog};
+use crate::audit::{AuditError, Ledger};
 use crate::revision::Revision;
 
 /// A decision as it will be recorded, borrowed from the request.
@@ -71,7 +72,7 @@ impl DecisionRow<'_> {
     ///
     /// # Errors
     /// When it is not safe.
-    pub async fn write(&self, audit: &AuditLog) -> Result<(), AuditError> {
+    pub async fn write(&self, audit: &Arc<Ledger>) -> Result<(), AuditError> {
         let verdict = &self.decided.verdict;
         let mut row = self.row;
         // One policy is the usual case and needs no list of its own.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::audit::{AuditLog, AuditSettings, show::show_dir};
+use crate::audit::{AuditSettings, Ledgers, show::show_dir};
 use crate::metrics::Metrics;
 use crate::revision::{Builder, RevisionStore, effective_digest};
 use ed25519_dalek::SigningKey;
@@ -30,6 +30,7 @@ const POLICIES: &str = r#"
 /// A gateway without a network.
 struct Bench {
     folder: tempfile::TempDir,
+    ledgers: Arc<Ledgers>,
     gateway: Arc<Gateway>,
 }
 
@@ -61,18 +62,20 @@ impl Bench {
         std::fs::write(folder.path().join("policies/p.cedar"), POLICIES).unwrap();
         let config = Config::from_yaml(CONFIG.as_bytes(), "gateway.yaml", folder.path()).unwrap();
         let metrics = Metrics::new().unwrap();
-        let builder = Builder::new(Arc::clone(&metrics));
-        let built = builder.build(&config, effective_digest(&config), 1, None, SystemTime::now()).await;
         let key = SigningKey::from_bytes(&[7; 32]);
         let settings = AuditSettings::new(config.audit.dir.clone(), "default".into(), "test".into(), key);
+        let ledgers = Ledgers::new(settings, 4);
+        let builder = Builder::new(Arc::clone(&metrics)).with_ledgers(Arc::clone(&ledgers));
+        let built = builder.generation(&config, effective_digest(&config), 1, None, SystemTime::now()).await;
         let revisions = Arc::new(RevisionStore::new(built.unwrap()));
-        let audit = AuditLog::open(settings).unwrap();
-        Self { folder, gateway: Gateway::new(revisions, audit, metrics, 16) }
+        let gateway = Gateway::new(revisions, ledgers.of("default"), metrics, 16);
+        Self { folder, ledgers, gateway }
     }
 
     async fn admit(&self, exchange: &mut Fake) -> Result<Authorized, Refusal> {
         let arrival = Arrival { wall: SystemTime::now(), monotonic_ns: 1 };
-        admit(&self.gateway.revisions.load(), &self.gateway, exchange, [7; 16], arrival).await
+        let generation = self.gateway.revisions.load();
+        admit(&generation, &self.gateway, exchange, [7; 16], arrival).await.map_err(|refused| refused.refusal)
     }
 
     fn rows(&self) -> Vec<Value> {
@@ -156,7 +159,7 @@ async fn what_nothing_permits_is_denied_and_on_record() {
 #[tokio::test]
 async fn a_call_that_cannot_be_recorded_is_not_made() {
     let bench = Bench::new().await;
-    bench.gateway.audit.close().unwrap();
+    bench.ledgers.close().unwrap();
     let refusal = bench.admit(&mut post("read")).await.err().unwrap();
     assert_eq!((refusal.status(), refusal.reason), (503, "audit_unavailable"));
 }

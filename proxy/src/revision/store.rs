@@ -1,18 +1,19 @@
-//! The revision in force, and how the last attempt to replace it went.
+//! The generation in force, and how the last attempt to replace it went.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use mcpg_sdk::Scope;
 use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::Revision;
+use super::{Generation, Revision};
 
-/// Holds the revision in force. Reading it takes no lock.
+/// Holds the generation in force. Reading it takes no lock.
 pub struct RevisionStore {
-    current: ArcSwap<Revision>,
+    current: ArcSwap<Generation>,
     number: watch::Sender<u64>,
     last_refusal: RwLock<Option<Refused>>,
 }
@@ -52,31 +53,42 @@ pub struct Refused {
 }
 
 impl RevisionStore {
-    /// Begins with a first revision.
-    pub fn new(first: Revision) -> Self {
+    /// Begins with a first generation.
+    pub fn new(first: Generation) -> Self {
         let number = watch::Sender::new(first.number);
         Self { current: ArcSwap::from_pointee(first), number, last_refusal: RwLock::new(None) }
     }
 
-    /// The revision in force.
-    pub fn load(&self) -> Arc<Revision> {
+    /// The generation in force.
+    pub fn load(&self) -> Arc<Generation> {
         self.current.load_full()
     }
 
-    /// Reads something small of the revision in force.
-    pub fn peek<T>(&self, read: impl FnOnce(&Revision) -> T) -> T {
+    /// The revision in force of a scope, if it still is served.
+    pub fn scope(&self, scope: &Scope) -> Option<Arc<Revision>> {
+        self.current.load().scopes.by_scope(scope).map(Arc::clone)
+    }
+
+    /// The revision of the first scope.
+    #[cfg(test)]
+    pub(crate) fn only(&self) -> Arc<Revision> {
+        self.current.load().scopes.iter().next().map(Arc::clone).unwrap()
+    }
+
+    /// Reads something small of the generation in force.
+    pub fn peek<T>(&self, read: impl FnOnce(&Generation) -> T) -> T {
         read(&self.current.load())
     }
 
-    /// Puts a revision in force.
-    pub fn swap(&self, revision: Revision) {
-        let number = revision.number;
-        self.current.store(Arc::new(revision));
+    /// Puts a generation in force.
+    pub fn swap(&self, generation: Generation) {
+        let number = generation.number;
+        self.current.store(Arc::new(generation));
         self.number.send_replace(number);
         *self.last_refusal.write() = None;
     }
 
-    /// Tells of every revision that comes into force, by its number: for what outlives the one that it began with.
+    /// Tells of every generation that comes into force, by its number: for what outlives the one that it began with.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.number.subscribe()
     }

@@ -58,10 +58,10 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         .get(LAST_EVENT_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|id| (1..=EVENT_ID_BYTES_MAX).contains(&id.len()));
-    let credentials = credentials(session.req_header(), connection(session));
+    let credentials = credentials(session.req_header(), connection(session), &context.generation);
     Admitted {
         shared: Arc::clone(&gateway.shared),
-        revision: Arc::clone(&context.revision),
+        revision: Arc::clone(authorized.revision()),
         endpoint: Arc::clone(authorized.endpoint()),
         routes: authorized.routes().to_vec(),
         caller: Arc::clone(authorized.caller()),
@@ -75,7 +75,7 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         last_event_id: last_event_id.map(Box::from),
         redactor: authorized.redactor().clone(),
         request_id: context.request_id,
-        traceparent: context.revision.propagate_trace.then(|| context.trace.traceparent()),
+        traceparent: context.generation.propagate_trace.then(|| context.trace.traceparent()),
         now: authorized.now(),
     }
 }
@@ -163,7 +163,7 @@ pub(super) async fn refuse(
     refusal: &Refusal,
     client: &mut dyn Client,
 ) -> Result<(), ClientError> {
-    admitted.shared.metrics.refused(refusal.reason);
+    admitted.revision.scope.metrics.refused(refusal.reason);
     tracing::info!(
         request_id = %Hex(&admitted.request_id),
         status = refusal.status(),

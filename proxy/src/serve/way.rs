@@ -48,14 +48,16 @@ pub(crate) async fn choose(
     }
     let direct = match authorized.protocol().era() {
         Era::Modern => Direct::default(),
-        Era::Legacy if authorized.ask() == Ask::Initialize => begin(authorized, route, &context.revision)?,
+        Era::Legacy if authorized.ask() == Ask::Initialize => {
+            begin(authorized, route, authorized.revision())?
+        }
         Era::Legacy => match within(authorized, route, shared)? {
             Some(direct) => direct,
             None => return Ok(Way::Served),
         },
     };
     let name = own_name_header(authorized)?;
-    let rewrite = rewrite(authorized, route, &context.revision);
+    let rewrite = rewrite(authorized, route, authorized.revision());
     let on_behalf = OnBehalf { caller: authorized.caller(), bearer, traceparent: None };
     let authorization =
         route.authorization(&on_behalf).await.map_err(|error| unavailable(authorized, &error))?;

@@ -1,10 +1,12 @@
 //! The services of the process: the gateway, the admin listener, the background.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, stream};
 use mcpg_config::Config;
 use parking_lot::Mutex;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
@@ -23,7 +25,7 @@ use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard, Listeners};
 use crate::reload::Reloader;
-use crate::revision::{Revision, Route};
+use crate::revision::{Generation, Route};
 
 /// Client sockets are read into buffers of the request at hand, so the connection holds none. An answer's head and a
 /// short body leave in one write.
@@ -36,6 +38,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is said that a certificate is about to expire.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(12 * 3600);
 const RESOLVE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Names that are looked up at once.
+const RESOLVED_AT_ONCE: usize = 16;
 
 /// The gateway's listeners, guarded.
 pub(super) fn gateway(
@@ -129,7 +133,7 @@ pub(super) struct Background {
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let Some(requests) = self.requests.lock().take() else { return };
-        self.gateway.revisions.peek(Revision::start);
+        self.gateway.revisions.peek(Generation::start);
         tokio::select! {
             () = self.reloader.run(requests) => {}
             () = self.keep_resolving() => {}
@@ -143,9 +147,7 @@ impl BackgroundService for Background {
 
 impl Background {
     async fn keep_watching_pins(&self) {
-        // Every revision has the same.
-        let pins = self.gateway.revisions.peek(|revision| Arc::clone(revision.scope.gates.pins()));
-        pins.watch().await;
+        self.reloader.pins().watch().await;
     }
 
     async fn keep_warning_of_expiry(&self) {
@@ -165,16 +167,18 @@ impl Background {
     async fn keep_sweeping(&self) {
         let mut tick = interval(SWEEP_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known = Vec::new();
+        let mut known: HashMap<usize, Arc<Route>> = HashMap::new();
         loop {
             tick.tick().await;
             self.gateway.shared.sessions.sweep(SystemTime::now());
             let current = self.gateway.revisions.load();
-            let routes: Vec<Arc<Route>> = current.scope.routes.iter().map(Arc::clone).collect();
-            for gone in known.iter().filter(|old| !routes.iter().any(|route| Arc::ptr_eq(route, old))) {
+            let routes = current.scopes.iter().flat_map(|revision| revision.scope.routes.iter());
+            let routes: HashMap<_, _> =
+                routes.map(|route| (Arc::as_ptr(route).addr(), Arc::clone(route))).collect();
+            for (_, gone) in known.iter().filter(|(old, _)| !routes.contains_key(*old)) {
                 gone.retire();
             }
-            routes.iter().for_each(Route::sweep);
+            routes.values().for_each(Route::sweep);
             known = routes;
         }
     }
@@ -184,14 +188,19 @@ impl Background {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let revision = self.gateway.revisions.load();
-            for route in revision.scope.routes.iter() {
-                for http in route.endpoints() {
-                    if http.place.is_name() {
-                        http.look_up(&route.id, RESOLVE_TIME_MAX).await;
-                    }
-                }
-            }
+            let generation = self.gateway.revisions.load();
+            let routes = generation.scopes.iter().flat_map(|revision| revision.scope.routes.iter());
+            let routes: Vec<Arc<Route>> = routes.map(Arc::clone).collect();
+            drop(generation);
+            stream::iter(routes).for_each_concurrent(RESOLVED_AT_ONCE, resolve_route).await;
+        }
+    }
+}
+
+async fn resolve_route(route: Arc<Route>) {
+    for http in route.endpoints() {
+        if http.place.is_name() {
+            http.look_up(&route.id, RESOLVE_TIME_MAX).await;
         }
     }
 }

@@ -79,9 +79,10 @@ impl Signals {
 impl Signals {
     /// Tells the upstreams that the sessions which the gateway holds on its own account are over.
     async fn end_sessions(&self) {
-        let revision = self.gateway.revisions.load();
+        let generation = self.gateway.revisions.load();
+        let routes = generation.scopes.iter().flat_map(|revision| revision.scope.routes.iter());
         let mut ending = JoinSet::new();
-        for route in revision.scope.routes.iter().map(Arc::clone) {
+        for route in routes.map(Arc::clone) {
             ending.spawn(async move { route.end_sessions(END_TIME_MAX).await });
         }
         while ending.join_next().await.is_some() {}

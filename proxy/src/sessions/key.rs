@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mcpg_filters::secret::{SecretError, SecretResolver};
-use mcpg_sdk::SecretRef;
+use mcpg_sdk::{Scope, SecretRef};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::sealer::{KEY_ID_BYTES, RingError, Sealer};
@@ -22,6 +22,7 @@ pub const KEY_FILE: &str = "session.key";
 
 const KEY_BYTES: usize = 32;
 const ROOT_CONTEXT: &str = "mcpg 2026-08 sealed values: root";
+const SCOPE_CONTEXT: &str = "mcpg 2026-11 sealed values: key of a scope";
 const ID_CONTEXT: &str = "mcpg 2026-08 sealed values: key id";
 
 /// One key of the ring.
@@ -97,6 +98,13 @@ impl SessionKey {
         }
     }
 
+    /// The key of one of many scopes: what it seals, no other opens.
+    fn of_scope(&self, scope: &Scope) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key(SCOPE_CONTEXT);
+        hasher.update(self.root.as_slice()).update(scope.to_string().as_bytes());
+        Self::new(&Zeroizing::new(*hasher.finalize().as_bytes()))
+    }
+
     pub(super) fn root(&self) -> &[u8; KEY_BYTES] {
         &self.root
     }
@@ -112,8 +120,8 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// The ring that is configured. Where none is, the key of the state folder, which is made if there is none; without a folder, a key
-/// that nobody else has.
+/// The ring that is configured. Where none is, the key of the state folder, which is made if there is none, or for one of many
+/// scopes a key that is derived from it; without a folder, a key that nobody else has.
 ///
 /// # Errors
 /// When a key cannot be read or made.
@@ -121,12 +129,16 @@ pub fn load(
     keys: &[SecretRef],
     secrets: &SecretResolver,
     state_dir: Option<&Path>,
+    scope: Option<&Scope>,
 ) -> Result<Sealer, KeyError> {
     let ring = match state_dir {
         _ if !keys.is_empty() => {
             keys.iter().map(|reference| configured(reference, secrets)).collect::<Result<_, _>>()?
         }
-        Some(dir) => vec![own(dir)?],
+        Some(dir) => vec![match scope {
+            Some(scope) => own(dir)?.of_scope(scope),
+            None => own(dir)?,
+        }],
         None => vec![SessionKey::new(&*fresh().map_err(KeyError::Randomness)?)],
     };
     Ok(Sealer::new(ring)?)

@@ -16,7 +16,7 @@ use crate::sessions::caller_digest;
 
 /// The same request under the revision in force; none if it would not be admitted, or not as what it is.
 pub(super) async fn recheck(admitted: &Admitted, method: &str, now: SystemTime) -> Option<Admitted> {
-    let revision = admitted.shared.revisions.load();
+    let revision = admitted.shared.revisions.scope(&admitted.revision.scope.scope)?;
     let scope = &revision.scope;
     let identified = scope.identity.identify(&admitted.credentials.borrow(), now).await.ok()?;
     let before = caller_digest(&admitted.revision.scope.scope, &admitted.caller);

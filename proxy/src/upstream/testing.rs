@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::OnBehalf;
 use crate::metrics::Metrics;
-use crate::revision::{Builder, Revision, Route};
+use crate::revision::{Builder, Revision, RevisionStore, Route};
 
 /// A scripted upstream. It ends when it is dropped.
 pub(crate) struct Upstream {
@@ -155,14 +155,31 @@ pub(crate) fn on_behalf(caller: &Arc<Caller>) -> OnBehalf<'_> {
 
 /// A revision with one binding, `files`.
 pub(crate) async fn revision(address: SocketAddr, more: &str, previous: Option<&Revision>) -> Revision {
-    let text = format!(
+    let builder = Builder::new(Metrics::new().unwrap());
+    builder
+        .build(&config(&text(address, more)), [0; 32], 1, previous, std::time::SystemTime::now())
+        .await
+        .unwrap()
+}
+
+/// A gateway's revisions, of which the first has one binding, `files`.
+pub(crate) async fn in_force(address: SocketAddr, more: &str) -> Arc<RevisionStore> {
+    let builder = Builder::new(Metrics::new().unwrap());
+    let now = std::time::SystemTime::now();
+    let generation = builder.generation(&config(&text(address, more)), [0; 32], 1, None, now).await.unwrap();
+    Arc::new(RevisionStore::new(generation))
+}
+
+fn text(address: SocketAddr, more: &str) -> String {
+    format!(
         "server: {{listen: \"127.0.0.1:0\"}}\nbindings:\n  - {{id: files, type: mcp, url: \"http://{address}/mcp\", {more}}}\n"
-    );
+    )
+}
+
+fn config(text: &str) -> mcpg_config::Config {
     let config =
         mcpg_config::Config::from_yaml(text.as_bytes(), "mcpg.yaml", std::path::Path::new("/nowhere"));
-    let config = config.unwrap_or_else(|error| panic!("{error}"));
-    let builder = Builder::new(Metrics::new().unwrap());
-    builder.build(&config, [0; 32], 1, previous, std::time::SystemTime::now()).await.unwrap()
+    config.unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// A route to an address, with further keys of the binding in YAML.

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 
 use crate::bridge::Bridge;
 use crate::metrics::Metrics;
-use crate::revision::{Endpoint, Naming, Revision, RevisionStore, Route};
+use crate::revision::{Endpoint, Naming, Revision, Route};
 use crate::serve::{Admitted, Client, ClientError, Shared};
 use crate::sessions::{LocalSessions, SessionToken, UpstreamRef, caller_digest};
 use crate::upstream::testing::{self, Act, Seen, Upstream};
@@ -35,9 +35,8 @@ impl Stage {
 
     /// With further keys of the binding in YAML.
     pub(super) async fn with(upstream: &Upstream, more: &str) -> Self {
-        let revision = testing::revision(upstream.address, more, None).await;
-        let revisions = Arc::new(RevisionStore::new(revision));
-        let revision = revisions.load();
+        let revisions = testing::in_force(upstream.address, more).await;
+        let revision = revisions.only();
         let route = Arc::clone(revision.scope.routes.iter().next().unwrap());
         let endpoint = Arc::clone(revision.scope.routes.find("/bindings/files/mcp").unwrap());
         let shared = Arc::new(Shared {

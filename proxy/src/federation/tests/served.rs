@@ -2,14 +2,13 @@
 
 use std::net::IpAddr;
 
-use ed25519_dalek::SigningKey;
 use http::{HeaderName, HeaderValue};
 use mcpg_config::Config;
 use mcpg_filters::identity::KeptCredentials;
 use mcpg_protocol::{Accept, Revision as Protocol};
 
 use super::*;
-use crate::audit::{AuditLog, AuditSettings};
+use crate::audit::Ledger;
 use crate::gateway::Gateway;
 use crate::revision::{Builder, RevisionStore, effective_digest};
 use crate::serve::{Admitted, Client, ClientError};
@@ -83,17 +82,14 @@ impl Bench {
         let config = config.unwrap_or_else(|error| panic!("{error}"));
         let metrics = Metrics::new().unwrap();
         let builder = Builder::new(Arc::clone(&metrics));
-        let revision =
-            builder.build(&config, effective_digest(&config), 1, None, SystemTime::now()).await.unwrap();
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let audit = folder.path().join("audit");
-        let audit = AuditLog::open(AuditSettings::new(audit, "default".into(), "test".into(), key)).unwrap();
-        let gateway = Gateway::new(Arc::new(RevisionStore::new(revision)), audit, metrics, 16);
+        let digest = effective_digest(&config);
+        let first = builder.generation(&config, digest, 1, None, SystemTime::now()).await.unwrap();
+        let gateway = Gateway::new(Arc::new(RevisionStore::new(first)), Ledger::none(), metrics, 16);
         Self { _folder: folder, gateway }
     }
 
     fn admitted(&self, protocol: Protocol, body: &Value) -> Admitted {
-        let revision = self.gateway.revisions.load();
+        let revision = self.gateway.revisions.only();
         let endpoint = Arc::clone(revision.scope.routes.find("/mcp").unwrap());
         let credentials = KeptCredentials::default();
         let identity = &revision.scope.identity;
@@ -148,7 +144,7 @@ impl Bench {
 
     /// Notes that all lists are changed, and lets the time go by in which they are not fetched again.
     async fn change(&self) {
-        let revision = self.gateway.revisions.load();
+        let revision = self.gateway.revisions.only();
         revision.scope.routes.iter().for_each(|route| route.catalogues.changed(ListKind::Tools));
     }
 }

@@ -46,7 +46,7 @@ fn what_is_no_key_is_refused() {
 }
 
 fn load_own(dir: &Path) -> Result<Sealer, KeyError> {
-    load(&[], &SecretResolver::new(dir), Some(dir))
+    load(&[], &SecretResolver::new(dir), Some(dir), None)
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn a_folder_that_cannot_be_made_is_an_error() {
 
 #[test]
 fn without_a_folder_the_key_is_nobody_elses() {
-    let load = || load(&[], &SecretResolver::new("."), None).unwrap();
+    let load = || load(&[], &SecretResolver::new("."), None, None).unwrap();
     let sealed = load().seal(Purpose::Session, b"value").unwrap();
     assert_eq!(load().open(Purpose::Session, sealed.as_bytes()), Err(OpenError::UnknownKey));
 }
@@ -117,7 +117,7 @@ fn configured_keys_make_no_file_and_are_never_repeated_in_errors() {
     let ring = |names: &[&str]| {
         let references: Vec<SecretRef> =
             names.iter().map(|name| format!("$secret://file/{name}").parse().unwrap()).collect();
-        load(&references, &SecretResolver::new(base.path()), Some(&base.path().join("state")))
+        load(&references, &SecretResolver::new(base.path()), Some(&base.path().join("state")), None)
     };
     let old = ring(&["one"]).unwrap().seal(Purpose::Session, b"value").unwrap();
     assert!(ring(&["two", "one"]).unwrap().open(Purpose::Session, old.as_bytes()).is_ok());

@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use ed25519_dalek::SigningKey;
 use http::{HeaderName, HeaderValue};
 use mcpg_config::Config;
 use mcpg_filters::identity::KeptCredentials;
@@ -17,10 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::audit::{AuditLog, AuditSettings};
+use crate::audit::Ledger;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
-use crate::revision::{Builder, Revision, RevisionStore, effective_digest};
+use crate::revision::{Builder, Generation, RevisionStore, effective_digest};
 use crate::serve::{Admitted, Client, ClientError};
 use crate::sessions::{SessionToken, UpstreamRef, caller_digest};
 use crate::upstream::testing::{Act, Seen, Upstream, at_once, chunk, empty, endless_head, json as answer};
@@ -174,10 +173,7 @@ impl Bench {
         let metrics = Metrics::new().unwrap();
         let builder = Builder::new(Arc::clone(&metrics));
         let first = build(&builder, folder.path(), &bindings, policies, 1, None).await;
-        let key = SigningKey::from_bytes(&[7; 32]);
-        let audit = folder.path().join("audit");
-        let audit = AuditLog::open(AuditSettings::new(audit, "default".into(), "test".into(), key)).unwrap();
-        let gateway = Gateway::new(Arc::new(RevisionStore::new(first)), audit, metrics, 16);
+        let gateway = Gateway::new(Arc::new(RevisionStore::new(first)), Ledger::none(), metrics, 16);
         Self { folder, bindings, builder, gateway }
     }
 
@@ -225,7 +221,7 @@ impl Bench {
     }
 
     fn admitted(&self, protocol: Protocol, session: Option<Arc<SessionToken>>) -> Admitted {
-        let revision = self.gateway.revisions.load();
+        let revision = self.gateway.revisions.only();
         let endpoint = Arc::clone(revision.scope.routes.find("/mcp").unwrap());
         let credentials = KeptCredentials::default();
         let identity = &revision.scope.identity;
@@ -258,8 +254,8 @@ async fn build(
     bindings: &String,
     policies: &str,
     number: u64,
-    previous: Option<&Revision>,
-) -> Revision {
+    previous: Option<&Generation>,
+) -> Generation {
     std::fs::create_dir_all(folder.join("policies")).unwrap();
     std::fs::write(folder.join("policies/p.cedar"), policies).unwrap();
     let text = format!(
@@ -267,7 +263,7 @@ async fn build(
     );
     let config = Config::from_yaml(text.as_bytes(), "gateway.yaml", folder);
     let config = config.unwrap_or_else(|error| panic!("{error}"));
-    builder.build(&config, effective_digest(&config), number, previous, SystemTime::now()).await.unwrap()
+    builder.generation(&config, effective_digest(&config), number, previous, SystemTime::now()).await.unwrap()
 }
 
 /// What a client gets.

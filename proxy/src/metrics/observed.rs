@@ -1,0 +1,139 @@
+//! What components count themselves, read when metrics are scraped.
+
+use prometheus::Gauge;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+/// A value that a component counts itself.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    kind: SampleKind,
+    value: f64,
+}
+
+/// What a sample measures. The names are here, with the other names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleKind {
+    /// Open connections.
+    ConnectionsOpen,
+    /// Connections refused by a limit.
+    ConnectionsRefused,
+    /// Requests being served.
+    RequestsActive,
+    /// Decisions found in the cache.
+    CacheHits,
+    /// Decisions that had to be made.
+    CacheMisses,
+    /// Decisions evicted from the cache.
+    CacheEvictions,
+    /// Decisions that could not be cached.
+    CacheSkipped,
+    /// Decisions in the cache.
+    CacheEntries,
+    /// Rows appended to the audit log.
+    AuditRows,
+    /// Bytes appended to the audit log.
+    AuditBytes,
+    /// Groups of rows made durable.
+    AuditSyncs,
+    /// Failures to write or sync.
+    AuditFailures,
+    /// Rows refused, and their calls with them.
+    AuditRefused,
+    /// Rows dropped in `async` mode.
+    AuditDropped,
+    /// Rows that the storage lost after it had accepted them.
+    AuditLost,
+    /// Rows waiting in `async` mode.
+    AuditQueue,
+    /// Whether calls can be recorded now.
+    AuditHealthy,
+    /// Organizations whose logs are open.
+    AuditOpen,
+    /// Scopes that are served.
+    Scopes,
+}
+
+impl Sample {
+    /// A value now.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus values are doubles")]
+    pub fn new(kind: SampleKind, value: u64) -> Self {
+        Self { kind, value: value as f64 }
+    }
+
+    fn name_and_help(&self) -> (&'static str, &'static str) {
+        match self.kind {
+            SampleKind::ConnectionsOpen => ("mcpg_connections_open", "Open client connections."),
+            SampleKind::ConnectionsRefused => {
+                ("mcpg_connections_refused_total", "Connections refused by a connection limit.")
+            }
+            SampleKind::RequestsActive => ("mcpg_requests_active", "Requests being served."),
+            SampleKind::CacheHits => {
+                ("mcpg_decision_cache_hits_total", "Policy decisions found in the cache.")
+            }
+            SampleKind::CacheMisses => {
+                ("mcpg_decision_cache_misses_total", "Policy decisions not found in the cache.")
+            }
+            SampleKind::CacheEvictions => {
+                ("mcpg_decision_cache_evictions_total", "Policy decisions evicted.")
+            }
+            SampleKind::CacheSkipped => {
+                ("mcpg_decision_cache_skipped_total", "Policy decisions that cannot be cached.")
+            }
+            SampleKind::CacheEntries => ("mcpg_decision_cache_entries", "Policy decisions in the cache."),
+            SampleKind::AuditRows => ("mcpg_audit_rows_total", "Rows appended to the audit log."),
+            SampleKind::AuditBytes => ("mcpg_audit_bytes_total", "Bytes appended to the audit log."),
+            SampleKind::AuditSyncs => ("mcpg_audit_syncs_total", "Times the audit log was made durable."),
+            SampleKind::AuditFailures => {
+                ("mcpg_audit_failures_total", "Failed writes or syncs of the audit log.")
+            }
+            SampleKind::AuditRefused => {
+                ("mcpg_audit_refused_total", "Rows that could not be recorded: their calls were refused.")
+            }
+            SampleKind::AuditLost => ("mcpg_audit_lost_total", "Accepted rows that the storage lost."),
+            SampleKind::AuditQueue => ("mcpg_audit_queue_rows", "Rows waiting to be written in async mode."),
+            SampleKind::AuditDropped => {
+                ("mcpg_audit_dropped_total", "Rows dropped by a full queue in async mode.")
+            }
+            SampleKind::AuditOpen => {
+                ("mcpg_audit_organizations_open", "Organizations whose audit logs are open.")
+            }
+            SampleKind::Scopes => ("mcpg_scopes", "Scopes that are served."),
+            SampleKind::AuditHealthy => ("mcpg_audit_healthy", "Whether calls can be recorded."),
+        }
+    }
+
+    pub(super) fn description(&self) -> Result<Desc, prometheus::Error> {
+        let (name, help) = self.name_and_help();
+        Desc::new(name.to_owned(), help.to_owned(), Vec::new(), std::collections::HashMap::new())
+    }
+
+    fn family(&self) -> Option<MetricFamily> {
+        let (name, help) = self.name_and_help();
+        if name.ends_with("_total") {
+            let counter = prometheus::Counter::new(name, help).ok()?;
+            counter.inc_by(self.value);
+            counter.collect().pop()
+        } else {
+            let gauge = Gauge::new(name, help).ok()?;
+            gauge.set(self.value);
+            gauge.collect().pop()
+        }
+    }
+}
+
+/// The collector of such values.
+pub(super) struct Observed {
+    pub(super) descriptions: Vec<Desc>,
+    pub(super) read: Box<dyn Fn() -> Vec<Sample> + Send + Sync>,
+}
+
+impl Collector for Observed {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        (self.read)().iter().filter_map(Sample::family).collect()
+    }
+}

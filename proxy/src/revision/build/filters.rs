@@ -1,0 +1,76 @@
+//! The filters of a scope, sorted by stage.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use mcpg_config::{Config, Plugin};
+use mcpg_filters::identity::IdentityProvider;
+use mcpg_filters::registry::{self, BuildContext, Filter};
+use mcpg_filters::reliability::rate_limit::RateLimit;
+use mcpg_filters::secret::SecretResolver;
+use mcpg_filters::shared::Shared;
+use mcpg_filters::transform::redact::Redactor;
+use mcpg_sdk::SettingsError;
+use mcpg_sdk::policy::PolicyEngine;
+
+use crate::revision::Revision;
+
+/// The filters of a scope, sorted by stage.
+#[derive(Default)]
+pub(super) struct Filters {
+    pub(super) identity: Vec<IdentityProvider>,
+    pub(super) policy: Vec<Arc<dyn PolicyEngine>>,
+    pub(super) quotas: Vec<RateLimit>,
+    pub(super) redactor: Option<Redactor>,
+    pub(super) problems: Vec<String>,
+}
+
+/// Builds every plugin that is loaded.
+pub(super) fn filters(
+    config: &Config,
+    secrets: &SecretResolver,
+    shared: &Arc<Shared>,
+    now: SystemTime,
+) -> Filters {
+    let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
+    let scope = &config.tenancy.scope;
+    let context =
+        BuildContext { base_dir: config.base_dir(), secrets, bindings: &bindings, scope, shared, now };
+    let mut filters = Filters::default();
+    for (index, plugin) in config.plugins.load.iter().enumerate() {
+        if let Err(error) = filters.add(plugin, &context) {
+            filters.problems.push(config.locate(index, &error).to_string());
+        }
+    }
+    filters
+}
+
+impl Filters {
+    fn add(&mut self, plugin: &Plugin, context: &BuildContext<'_>) -> Result<(), SettingsError> {
+        match registry::build(plugin.id, &plugin.settings, context)? {
+            Filter::Identity(provider) => self.identity.push(provider),
+            Filter::Policy(engine) => self.policy.push(engine),
+            Filter::RateLimit(limit) => self.quotas.push(limit),
+            Filter::Redact(redactor) => {
+                if self.redactor.replace(redactor).is_some() {
+                    return Err(SettingsError::at(
+                        "",
+                        "`transform.redact` is loaded twice: name all fields in one",
+                    ));
+                }
+            }
+            // These have settings that are read elsewhere, or none.
+            Filter::Audit(_) | Filter::Metrics(_) | Filter::Traces(_) | Filter::Secret(_) => {}
+            _ => return Err(SettingsError::at("", "this filter has no stage in this build")),
+        }
+        Ok(())
+    }
+
+    /// Limits keep what callers have used, entry by entry, so that a reload hands nobody a fresh burst.
+    pub(super) fn inherit(&mut self, previous: Option<&Revision>) {
+        let Some(previous) = previous else { return };
+        for (quota, old) in self.quotas.iter_mut().zip(&previous.scope.quotas) {
+            quota.inherit(old);
+        }
+    }
+}
