@@ -158,9 +158,12 @@ impl Rig {
 
     /// A metric's value.
     pub(crate) fn metric(&self, series: &str) -> u64 {
+        let (name, labels) = series.strip_suffix('}').and_then(|series| series.split_once('{')).unwrap();
         let text = String::from_utf8(self.metrics.render()).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(series));
-        line.map_or(0, |value| value.trim().parse().unwrap())
+        let line = text.lines().find(|line| {
+            line.starts_with(&format!("{name}{{")) && labels.split(',').all(|label| line.contains(label))
+        });
+        line.map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
     }
 
     /// What the script has written to a file, once it is there.

@@ -138,8 +138,12 @@ impl Bench {
     }
 
     fn counted(&self, result: &str) -> bool {
-        let line = format!(r#"mcpg_upstream_token_fetches_total{{binding="files",result="{result}"}} 1"#);
-        String::from_utf8(self.metrics.render()).unwrap().contains(&line)
+        let text = String::from_utf8(self.metrics.render()).unwrap();
+        text.lines().any(|line| {
+            line.starts_with(r#"mcpg_upstream_token_fetches_total{binding="files","#)
+                && line.contains(&format!(r#"result="{result}""#))
+                && line.ends_with(" 1")
+        })
     }
 }
 
