@@ -265,9 +265,11 @@ fn sections(
         return Sections::read(place, base_dir, state, report);
     }
     if place.child("tenancy").child("scopes").node.is_none() {
-        let is_reported =
-            report.errors.iter().any(|error| error.help.as_deref() == Some("did you mean `bindings`?"));
-        if !is_reported {
+        // The key that was meant is named already, or the file is no map at all.
+        let says_so = |error: &Diagnostic| {
+            error.path.is_empty() || error.help.as_deref() == Some("did you mean `bindings`?")
+        };
+        if !report.errors.iter().any(says_so) {
             report.error(&bindings, "`bindings` is missing in the configuration");
         }
     } else if place.child("plugins").node.is_some() {

@@ -124,8 +124,6 @@ fn parts_of_the_product_that_this_build_has_not() {
         &[
             "control_plane: { url: 'https://cp.acme.com' }\n",
             "secrets:\n  vault: { address: 'https://vault:8200', token: hunter2 }\n",
-            "tenancy:\n  subdomain_routing:\n    enabled: true\n    suffix: mcpg.dev\n",
-            "tenancy:\n  subdomain_routing:\n    enabled: false\n    suffix: mcpg.dev\n",
             "telemetry: { traces: { otlp: { endpoint: 'http://127.0.0.1:4317' } } }\n",
             "server: { tls: { certificate: a.pem, private_key: a.key, client_ca: ca.pem } }\n",
             "plugins:\n  - id: policy.opa\n  - { id: secret-vault }\n  - tool-gate-slack-approval\n  - reliability.retry\n",
@@ -325,4 +323,31 @@ fn audit_and_tenancy() {
             "tenancy: { scope: Acme/team/prod, subdomain_routing: { suffix: 'a b' } }\n",
         ],
     );
+}
+
+/// Names are of one scope only, and what belongs to the process stands at the top level.
+#[test]
+fn scopes() {
+    const B: &str = "bindings: [{ id: files, type: mcp, url: 'http://127.0.0.1:3001/mcp' }]";
+    let two = |one: &str, other: &str| {
+        format!(
+            "tenancy:\n  subdomain_routing: {{ enabled: true, suffix: mcpg.dev }}\n  scopes:\n  - {{ {one}, {B} }}\n  - {{ {other}, {B} }}\n{B}\n"
+        )
+    };
+    let cases = [
+        two("scope: acme/team/prod", "scope: acme/team/prod"),
+        two("scope: acme/team/prod, subdomain: one", "scope: umbrella/lab/prod, subdomain: One"),
+        two("scope: acme/team/prod, hosts: [a.example]", "scope: acme/team/dev, hosts: ['A.example:8443']"),
+        two("scope: acme/team/prod, hosts: [umbrella.mcpg.dev]", "scope: umbrella/lab/prod"),
+        two("scope: acme/team/prod, subdomain: xn--acme", "scope: other/lab/prod"),
+        two("scope: -acme/team/prod", "scope: acme/team/dev, subdomain: a.b"),
+        two("scope: acme/team/prod, audit: { dir: a }", "scope: acme/team/dev, server: {}"),
+        two("subdomain: acme", "file: ./tenants/umbrella.yaml, scope: umbrella/lab/prod"),
+        "tenancy: { header: Host }\n".to_owned() + B,
+        "tenancy: { header: x-tenant }\n".to_owned() + B,
+        "tenancy: { subdomain_routing: { enabled: true } }\n".to_owned() + B,
+        "server: { trusted_proxies: [10.1.2.3/8, localhost] }\n".to_owned() + B,
+    ];
+    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
+    check("scopes", &cases);
 }

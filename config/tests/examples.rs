@@ -9,12 +9,15 @@ use mcpg_config::Config;
 fn every_example_is_accepted_without_a_warning() {
     let mut files = Vec::new();
     collect(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")), &mut files);
-    for expected in ["minimal.yaml", "quickstart.yaml", "production.yaml", "signed-plugins.yaml"] {
+    for expected in
+        ["minimal.yaml", "quickstart.yaml", "production.yaml", "signed-plugins.yaml", "tenants.yaml"]
+    {
         assert!(files.iter().any(|file| file.ends_with(expected)), "{expected} is missing");
     }
     for file in files {
         let name = file.display().to_string();
-        let config = Config::from_yaml(&fs::read(&file).unwrap(), &name, file.parent().unwrap());
+        let base_dir = file.parent().unwrap();
+        let config = Config::with_files(&fs::read(&file).unwrap(), &name, base_dir, &|path| fs::read(path));
         let config = config.unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(config.warnings(), [], "{name}");
     }
@@ -81,13 +84,7 @@ fn the_samples_of_the_product_articles_get_a_defined_answer() {
         "plugins:\n- id: api-keys\n  config:\n    tokens:\n    - $secret://vault/kv/data/mcpg/api-keys/prod#token\n",
         None,
     );
-    check(
-        "tenancy:\n  subdomain_routing:\n    enabled: true\n    suffix: mcpg.dev\n",
-        Some(
-            "f:3:14: scopes by subdomain are not yet served by this gateway; set `enabled: false`, and name the one scope \
-             in `tenancy.scope`",
-        ),
-    );
+    check("tenancy:\n  subdomain_routing:\n    enabled: true\n    suffix: mcpg.dev\n", None);
     check(
         "bindings:\n- id: github\n  type: http\n  base_url: https://api.github.com\n  tls:\n    pin_cert_sha256: a8f7b3...\n",
         Some(

@@ -45,6 +45,10 @@ fn search(root: &Value, schema: &Value, path: &str, key: &str, found: &mut Vec<S
         search(root, items, &format!("{path}[]"), key, found);
     }
     for (name, member) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        // What further scopes have, the top level has too.
+        if path == "tenancy" && name == "scopes" {
+            continue;
+        }
         let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
         search(root, member, &here, key, found);
         if name == key && !found.contains(&here) {

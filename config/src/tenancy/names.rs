@@ -131,6 +131,10 @@ impl Names {
 
     fn add_label(&mut self, tenancy: &Tenancy, at: &Stands) {
         let (label, organization) = (&tenancy.subdomain, tenancy.scope.organization());
+        if label != organization && !is_label(label) {
+            // Reported where it was written.
+            return;
+        }
         if !is_label(label) {
             let message = format!("the organization {} is no subdomain", quote(organization));
             let help =
