@@ -78,7 +78,8 @@ impl Scopes {
             for host in &tenancy.hosts {
                 found.by_host.entry(host.name().into()).or_default().push((host.port(), index));
             }
-            if tenancy.is_top_level {
+            // That of the top level, or the one that is served alone.
+            if tenancy.scope == gateway.scope {
                 found.top_level = Some(index);
             }
             found.list.push(revision);

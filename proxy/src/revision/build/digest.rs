@@ -28,7 +28,7 @@ pub(super) fn of_scope(config: &Config) -> [u8; 32] {
 
 /// The files and folders that a configuration is built from, those of its scopes included.
 pub fn source_paths(config: &Config) -> Vec<PathBuf> {
-    config.scopes().flat_map(scope_paths).chain(config.scope_files()).collect()
+    config.scopes().flat_map(scope_paths).chain(config.scope_files()).chain([config.file_name().into()]).collect()
 }
 
 /// The files and folders that one scope's filters are built from.
