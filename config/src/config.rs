@@ -183,7 +183,7 @@ impl Config {
         diagnostic(self.source.file(), &place, message, None)
     }
 
-    /// The files that the configuration names outside the plugins' settings: certificates, keys and secrets.
+    /// The files that the scope's sections name outside the plugins' settings: certificates, keys and secrets.
     ///
     /// [`Config::digest`] is not over their contents, so who reloads on a change looks at these too.
     pub fn files(&self) -> Vec<PathBuf> {
@@ -192,10 +192,8 @@ impl Config {
             SecretRef::File(path) => Some(self.source.base_dir().join(path)),
             SecretRef::Env(_) | SecretRef::Vault { .. } => None,
         };
-        let base_dir = &self.source.base_dir;
-        for tls in self.server.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
-            files.extend(tls.files(base_dir));
-        }
+        let base_dir = self.source.base_dir();
+        files.extend(self.tenancy.tls.iter().flat_map(|tls| tls.files(base_dir)));
         for BindingKind::Mcp(mcp) in self.bindings.iter().map(|binding| &binding.kind) {
             match &mcp.transport {
                 Transport::Http(http) => {
@@ -213,8 +211,15 @@ impl Config {
             }
         }
         files.extend(self.sessions.keys.iter().filter_map(secret));
-        files.extend(self.audit.signing_key.as_ref().and_then(|key| key.file(base_dir)));
         files
+    }
+
+    /// The files that the sections of the process name: certificates and keys. Those of the top level's file.
+    pub fn process_files(&self) -> Vec<PathBuf> {
+        let base_dir = self.source.base_dir();
+        let listeners = self.server.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let tls = listeners.flat_map(|tls| tls.files(base_dir));
+        tls.chain(self.audit.signing_key.as_ref().and_then(|key| key.file(base_dir))).collect()
     }
 
     /// The files of the scopes that have one of their own.

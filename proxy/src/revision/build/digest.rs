@@ -12,6 +12,7 @@ const FILE_KEYS: &[&str] = &["bundle", "ca", "keys_file", "users_file"];
 pub fn effective_digest(config: &Config) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("mcpg 2026 revision digest");
     hasher.update(config.digest().as_bytes());
+    config.process_files().iter().for_each(|path| hash_path(&mut hasher, path));
     for scope in config.scopes() {
         hash_sources(&mut hasher, scope);
     }
@@ -28,7 +29,13 @@ pub(super) fn of_scope(config: &Config) -> [u8; 32] {
 
 /// The files and folders that a configuration is built from, those of its scopes included.
 pub fn source_paths(config: &Config) -> Vec<PathBuf> {
-    config.scopes().flat_map(scope_paths).chain(config.scope_files()).chain([config.file_name().into()]).collect()
+    config
+        .scopes()
+        .flat_map(scope_paths)
+        .chain(config.process_files())
+        .chain(config.scope_files())
+        .chain([config.file_name().into()])
+        .collect()
 }
 
 /// The files and folders that one scope's filters are built from.
