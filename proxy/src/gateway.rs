@@ -164,7 +164,7 @@ impl GuardPolicy for Gateway {
                 "failed"
             }
         };
-        self.metrics.tls.handshake(result);
+        self.metrics.handshake(result);
     }
 }
 

@@ -15,7 +15,6 @@ use mcpg_sdk::Scope;
 use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
 
 pub use observed::{Sample, SampleKind};
-pub use tls::TlsMetrics;
 
 use families::{Families, Labels, OTHER, Scoped};
 use observed::Observed;
@@ -266,6 +265,11 @@ impl Metrics {
     ) -> Result<(), prometheus::Error> {
         let descriptions = read().iter().map(Sample::description).collect::<Result<_, _>>()?;
         self.families.registry.register(Box::new(Observed { descriptions, read: Box::new(read) }))
+    }
+
+    /// Counts a TLS handshake with a client. `result` is `complete`, `failed` or `timed_out`.
+    pub fn handshake(&self, result: &'static str) {
+        self.families.tls.handshake(result);
     }
 
     /// The text format of Prometheus.

@@ -10,6 +10,8 @@ use prometheus::{
     Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use super::tls::TlsMetrics;
+
 /// What scopes beyond the limit are counted as. No organization has this name.
 pub(super) const OTHER: &str = "other";
 /// The labels of every family that belongs to a scope, before its own.
@@ -110,6 +112,7 @@ pub(super) struct Families {
     pub(super) process_restarts: Scoped<IntCounterVec>,
     pub(super) process_exits: Scoped<IntCounterVec>,
     pub(super) process_messages_dropped: Scoped<IntCounterVec>,
+    pub(super) tls: TlsMetrics,
     pub(super) reloads: IntCounterVec,
     pub(super) revision_number: IntGauge,
     pub(super) revision_loaded: Gauge,
@@ -227,6 +230,7 @@ impl Families {
                 "Output of processes that reached no caller, by reason.",
                 &["binding", "reason"],
             )?,
+            tls: TlsMetrics::new(&new.registry)?,
             reloads: new.register(IntCounterVec::new(
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
                 &["result"],

@@ -12,7 +12,7 @@ const TLS_CERTIFICATE_EXPIRES: &str = "mcpg_tls_certificate_expires_seconds";
 const EXPIRY_HELP: &str = "Seconds until a certificate expires, by file; negative afterwards. The first 100.";
 
 /// Counts handshakes.
-pub struct TlsMetrics {
+pub(super) struct TlsMetrics {
     handshakes: IntCounterVec,
 }
 
@@ -25,7 +25,7 @@ impl TlsMetrics {
     }
 
     /// Counts a handshake. `result` is `complete`, `failed` or `timed_out`.
-    pub fn handshake(&self, result: &'static str) {
+    pub(super) fn handshake(&self, result: &'static str) {
         self.handshakes.with_label_values(&[result]).inc();
     }
 }

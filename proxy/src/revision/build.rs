@@ -226,7 +226,7 @@ impl Builder {
             built: now,
             message: limits::message(config),
             bodies: limits::body(config),
-            warnings: warnings(config, &filters.policy).collect(),
+            warnings: warnings(config, &filters.policy),
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
             federation: Federation::new(config.federation, Arc::clone(&pins), Arc::clone(&self.metrics)),
@@ -292,5 +292,5 @@ fn warnings(config: &Config, engines: &[Arc<dyn PolicyEngine>]) -> Vec<String> {
         let id = engine.id().to_owned();
         engine.warnings().iter().map(move |warning| format!("{id}: {warning}")).collect::<Vec<_>>()
     };
-    of_config.chain(engines.iter().flat_map(of_engine))
+    of_config.chain(engines.iter().flat_map(of_engine)).collect()
 }
