@@ -35,6 +35,7 @@ mod jsonrpc;
 mod limits;
 mod listener_tls;
 mod next_hop;
+mod oidc;
 mod pinning;
 mod policy;
 mod processes;
