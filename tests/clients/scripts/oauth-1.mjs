@@ -4,7 +4,7 @@ import { ClientCredentialsProvider } from '@modelcontextprotocol/sdk/client/auth
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
 const [url, clientId, clientSecret] = process.argv.slice(2);
-const authProvider = new ClientCredentialsProvider({ clientId, clientSecret, clientName: 'mcpg-test' });
+const authProvider = new ClientCredentialsProvider({ clientId, clientSecret, clientName: 'mcpg-test', scope: 'mcp' });
 const client = new Client({ name: 'mcpg-test-oauth-1', version: '1.0.0' }, { capabilities: {} });
 const said = {};
 try {
