@@ -130,7 +130,7 @@ impl Oidc {
         let source = issuer.check_header(unverified.header())?;
         drop(unverified);
         let claims = issuer.verify(token).await?;
-        let verified = issuer.judge(&claims, source, credentials.resource, now)?;
+        let verified = issuer.judge(&claims, source, credentials, now)?;
         Ok(Some((issuer, verified)))
     }
 
@@ -150,7 +150,7 @@ impl Oidc {
             Answer::Failed(code) => return Err(Denied::Unavailable(code)),
         };
         let source = Source::Told { without_audience: introspection.allow_missing_audience };
-        let verified = issuer.judge(&claims, source, credentials.resource, now)?;
+        let verified = issuer.judge(&claims, source, credentials, now)?;
         Ok(Some((issuer, verified)))
     }
 }
@@ -210,9 +210,7 @@ impl Denied {
 
 /// The caller, if the client has what the token is bound to.
 fn resolved(verified: Verified, credentials: &Credentials<'_>) -> Outcome {
-    if let Some(bound) = &verified.certificate
-        && credentials.certificate.is_none_or(|certificate| certificate.sha256() != bound)
-    {
+    if !issuer::proves(credentials, verified.certificate.as_ref()) {
         return Outcome::Invalid("certificate");
     }
     Outcome::Resolved { caller: verified.caller, credential: verified.credential }

@@ -16,7 +16,7 @@ use super::keys::KeySource;
 use super::mapping::{self, Mapping, Path};
 use super::replay::{ReplayError, Used};
 use crate::identity::jwt::{Algorithms, Claims, Header, JwtError, Tolerance};
-use crate::identity::{Outcome, Resource};
+use crate::identity::{Credentials, Outcome, Resource};
 use crate::net::Target;
 
 /// The longest `jti` that is recorded.
@@ -118,14 +118,17 @@ impl Issuer {
         &self,
         claims: &Claims,
         source: Source,
-        resource: Resource<'_>,
+        credentials: &Credentials<'_>,
         now: SystemTime,
     ) -> Result<Verified, Denied> {
         self.check_issuer(claims, source)?;
         let expires_at = self.check_times(claims, source, now)?;
         check_kind(claims, source)?;
-        let audience = self.audience(claims, source, resource)?;
+        let audience = self.audience(claims, source, credentials.resource)?;
         let certificate = bound_to(claims)?;
+        if !proves(credentials, certificate.as_ref()) {
+            return Err(Denied::Invalid("certificate"));
+        }
         if let Some(tenant) = &self.tenant {
             tenant.check(claims)?;
         }
@@ -238,6 +241,11 @@ fn bound_to(claims: &Claims) -> Result<Option<[u8; 32]>, Denied> {
     let thumbprint = thumbprint.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let thumbprint = thumbprint.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     thumbprint.map(Some).ok_or(Denied::Invalid("bound_to_a_key"))
+}
+
+/// Whether the client has the certificate that its token is bound to, if any.
+pub(super) fn proves(credentials: &Credentials<'_>, bound: Option<&[u8; 32]>) -> bool {
+    bound.is_none_or(|bound| credentials.certificate.is_some_and(|certificate| certificate.sha256() == bound))
 }
 
 fn is_printable(id: &str) -> bool {

@@ -22,6 +22,7 @@ use super::settings::JwksSettings;
 use crate::identity::jwt::{JWKS_BYTES_MAX, Jwks, JwksError, KeyUse};
 use crate::net::{Bounds, FetchError, HttpClient, HttpUrl, Request, Target};
 
+/// For everything: the metadata, wherever it is, and the keys.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -141,7 +142,8 @@ impl KeySource {
         fetching.running = Some(running.clone());
         let source = Arc::clone(self);
         tokio::spawn(async move {
-            let fetched = source.fetch().await;
+            let fetched = tokio::time::timeout(FETCH_TIMEOUT, source.fetch()).await;
+            let fetched = fetched.unwrap_or(Err(KeysError::Timeout));
             source.settle(fetched, Instant::now());
             drop(done);
         });
@@ -276,4 +278,6 @@ enum KeysError {
     Jwks(#[from] JwksError),
     #[error("none of its keys can be used")]
     Empty,
+    #[error("not done within {} ms", FETCH_TIMEOUT.as_millis())]
+    Timeout,
 }

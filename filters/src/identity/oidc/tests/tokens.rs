@@ -185,6 +185,21 @@ async fn a_token_that_is_bound_to_a_certificate_comes_with_it() {
 }
 
 #[tokio::test]
+async fn who_lacks_the_certificate_does_not_use_a_token_up() {
+    use base64::Engine as _;
+    let issuer = issuer().await;
+    let oidc = issuer.provider(json!({"replay": "jti_once"}));
+    let certificate = Arc::new(PeerCertificate::from_der(b"leaf", []));
+    let thumbprint = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(certificate.sha256());
+    let token = issuer.token(&json!({"jti": "one", "cnf": {"x5t#S256": thumbprint}}));
+    check(&oidc, &token, Err("certificate"), &Value::Null).await;
+    let mut credentials = bearer(&token);
+    credentials.certificate = Some(&certificate);
+    assert_eq!(ok(&oidc.resolve(&credentials, now()).await), Ok("user:alice"));
+    assert_eq!(ok(&oidc.resolve(&credentials, now()).await), Err("replayed"));
+}
+
+#[tokio::test]
 async fn a_token_may_be_used_once() {
     let issuer = issuer().await;
     let shared = Arc::default();
