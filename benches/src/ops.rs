@@ -34,6 +34,12 @@ pub const OPS: &[Op] = &[
     op("envelope/1m", Some(2), || envelope::parse(1024 * 1024)),
     op("identity/1-key", Some(200), || identity::api_key(1)),
     op("identity/10000-keys", Some(200), || identity::api_key(10_000)),
+    op("identity/password-known", Some(200), identity::basic),
+    op("identity/token-known", Some(200), identity::token),
+    op("identity/certificate-known", Some(200), identity::certificate),
+    op("identity/verify-rs256", Some(20), || identity::verify(identity::Algorithm::Rs256)),
+    op("identity/verify-es256", Some(20), || identity::verify(identity::Algorithm::Es256)),
+    op("identity/verify-eddsa", Some(20), || identity::verify(identity::Algorithm::Ed25519)),
     op("policy/hit-10", Some(200), || policy::hit(10)),
     op("policy/hit-1000", Some(200), || policy::hit(1000)),
     // Loading so many takes minutes under an instruction counter.
