@@ -209,12 +209,12 @@ impl ProxyHttp for Proxy {
                 }
                 let http1 = context.http()?.peer.speaks_http1();
                 if http1 {
-                    dispatch::exchange(session, context).await?;
+                    Box::pin(dispatch::exchange(session, context)).await?;
                 }
                 Ok(http1)
             }
             Ok(Way::Served) => {
-                serve::run(session, context, gateway).await?;
+                Box::pin(serve::run(session, context, gateway)).await?;
                 Ok(true)
             }
             Err(refusal) => {

@@ -93,21 +93,22 @@ async fn answer(
     own: &Bytes,
     client: &mut dyn Client,
 ) -> Result<(), ClientError> {
+    // What takes much room is put aside: a stream that lasts must not keep the room that another kind of request would need.
     match ask {
-        Ask::Initialize => session::begin(&admitted, client).await,
+        Ask::Initialize => Box::pin(session::begin(&admitted, client)).await,
         Ask::Ping => session::pong(&admitted, client).await,
-        Ask::SetLevel => session::set_level(&admitted, client).await,
+        Ask::SetLevel => Box::pin(session::set_level(&admitted, client)).await,
         Ask::Discover => federation::serve_discover(&admitted, client).await,
         Ask::List(_) => federation::serve_list(&admitted, client).await,
-        Ask::Listen => streams::listen(admitted, client).await,
+        Ask::Listen => Box::pin(streams::listen(admitted, client)).await,
         Ask::Subscription => {
             let uri = own_uri(&admitted, own).unwrap_or_default();
-            streams::subscribe(admitted, &uri, client).await
+            Box::pin(streams::subscribe(admitted, &uri, client)).await
         }
-        Ask::Stream => streams::get(admitted, client).await,
+        Ask::Stream => Box::pin(streams::get(admitted, client)).await,
         Ask::End => streams::end(admitted, client).await,
         Ask::Told => bridge::client_message(&admitted, client).await,
-        Ask::Target | Ask::Extension => call(&admitted, ask, own, client).await,
+        Ask::Target | Ask::Extension => Box::pin(call(&admitted, ask, own, client)).await,
     }
 }
 
