@@ -5,14 +5,22 @@
 //! to. `structuredContent` and texts are the tool's own and stay. A message without any of them stays byte for byte as it is.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::Prefix;
 use super::prefix::splice;
 use super::rules::{self, Spot};
 use crate::json::{Fault, Scanner, Value, ValueKind, unescape};
 use crate::{JsonError, Limits};
+
+// Made once: to make a finder costs more than to search a short message with it.
+/// Ends of the keys of resources and tasks; `taskId` begins `taskIds`, too.
+static NAMED: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| [&b"uri\""[..], b"taskId", b"resourceSubscriptions\""].map(Finder::new));
+static RELATED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"related-task"));
+static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
 
 /// Why a message cannot be rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +53,7 @@ pub fn outward<'a>(
     prefix: &Prefix,
     limits: &Limits,
 ) -> Result<Cow<'a, [u8]>, OutwardError> {
-    if !may_have(message, &[b"uri\"", b"taskId\"", b"resourceSubscriptions\"", b"taskIds\""]) {
+    if !may_have(message, &*NAMED) {
         return Ok(Cow::Borrowed(message));
     }
     let text = decode(message)?;
@@ -83,7 +91,7 @@ pub fn unrelate<'a>(
     prefix: &Prefix,
     limits: &Limits,
 ) -> Result<Cow<'a, [u8]>, OutwardError> {
-    if !may_have(message, &[b"related-task"]) {
+    if !may_have(message, std::slice::from_ref(&*RELATED)) {
         return Ok(Cow::Borrowed(message));
     }
     let text = decode(message)?;
@@ -99,9 +107,9 @@ pub fn unrelate<'a>(
 }
 
 /// Whether one of the keys' ends may stand in a text, however the text spells it: an escape of a letter may be any of them.
-fn may_have(message: &[u8], keys: &[&[u8]]) -> bool {
-    keys.iter().any(|key| memmem::find(message, key).is_some())
-        || memmem::find_iter(message, b"\\u00").any(|at| matches!(message.get(at + 4), Some(b'2'..=b'7')))
+fn may_have(message: &[u8], keys: &[Finder<'_>]) -> bool {
+    keys.iter().any(|key| key.find(message).is_some())
+        || ESCAPE.find_iter(message).any(|at| matches!(message.get(at + 4), Some(b'2'..=b'7')))
 }
 
 fn decode(message: &[u8]) -> Result<&str, OutwardError> {
