@@ -131,7 +131,7 @@ fn from_file(
     let name = path.display().to_string();
     let mut inside = Report::new(&name);
     let config = match yaml::parse(&bytes) {
-        Ok(root) => small_gateway(Arc::new(root), &path, further, entry, around, report, &mut inside),
+        Ok(root) => small_gateway(&Arc::new(root), &path, further, entry, around, report, &mut inside),
         Err(fault) => {
             let fault = Diagnostic::new(&name, fault.position, String::new(), fault.message, fault.help);
             inside.errors.push(fault);
@@ -144,7 +144,7 @@ fn from_file(
 
 /// A gateway's own configuration, as one scope of this one.
 fn small_gateway(
-    root: Arc<Node>,
+    root: &Arc<Node>,
     path: &Path,
     further: &wire::tenancy::FurtherScope,
     entry: &Place<'_>,
@@ -152,7 +152,7 @@ fn small_gateway(
     report: &mut Report<'_>,
     inside: &mut Report<'_>,
 ) -> Option<Config> {
-    let place = Place::root(&root);
+    let place = Place::root(root);
     structure::check_file(&place, inside);
     let section = place.child("tenancy");
     let own = inside.read::<wire::tenancy::Tenancy>(&section)?;
@@ -174,7 +174,7 @@ fn small_gateway(
     let state = state_of(around.state, &tenancy.scope);
     let sections = Sections::read(&place, base_dir, Some(&state), inside)?;
     let digest = Digest::of_all(&[root.to_json(), around.common.clone()]);
-    let source = Source::of_file(path.display().to_string(), base_dir, &root);
+    let source = Source::of_file(path.display().to_string(), base_dir, root);
     let warnings = std::mem::take(&mut inside.warnings);
     Some(sections.into_config(tenancy, state, around, digest, source, warnings))
 }
