@@ -9,6 +9,7 @@
 
 mod address;
 mod envelope;
+mod exchange;
 mod gate;
 mod identify;
 mod plugins;
@@ -32,12 +33,12 @@ use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
 use mcpg_sdk::{Call, Caller, Decision};
 
 pub use envelope::{Ask, BodyError, Spoken};
+pub use exchange::{Arrival, Exchange};
 pub use gate::Gates;
 pub(crate) use identify::credentials;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
 
-use crate::connection::Connection;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -49,36 +50,6 @@ use tenant::Tenant;
 
 /// What stands for the binding in a decision about several at once.
 const WHOLE_ENDPOINT: &str = "*";
-
-/// The request as the network has it.
-pub trait Exchange: Send + Sync {
-    /// Its head.
-    fn head(&self) -> &Parts;
-
-    /// Who sent it.
-    fn source(&self) -> IpAddr;
-
-    /// The connection that it came on.
-    fn connection(&self) -> Connection<'_> {
-        Connection { peer: self.source(), tls: None }
-    }
-
-    /// Its body, whole.
-    fn body(
-        &mut self,
-        revision: &Revision,
-        endpoint: &Endpoint,
-    ) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
-}
-
-/// When a request arrived, by both clocks.
-#[derive(Debug, Clone, Copy)]
-pub struct Arrival {
-    /// For rows, expiry and policy.
-    pub wall: SystemTime,
-    /// For rates: nanoseconds of a monotonic clock.
-    pub monotonic_ns: u64,
-}
 
 /// A request that every stage let pass.
 pub struct Authorized {

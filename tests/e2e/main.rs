@@ -47,6 +47,7 @@ mod sessions;
 mod stdio;
 mod streams;
 mod support;
+mod tenants;
 mod tls;
 mod tool_pinning;
 mod trace;

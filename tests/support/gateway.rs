@@ -17,6 +17,7 @@ pub struct Setup {
     listen: SocketAddr,
     admin: SocketAddr,
     environment: Vec<(String, String)>,
+    arguments: Vec<String>,
 }
 
 impl Setup {
@@ -24,7 +25,13 @@ impl Setup {
     pub fn new(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("cannot make a folder");
         let address = || SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let setup = Self { folder, listen: address(), admin: address(), environment: Vec::new() };
+        let setup = Self {
+            folder,
+            listen: address(),
+            admin: address(),
+            environment: Vec::new(),
+            arguments: Vec::new(),
+        };
         setup.file("mcpg.yaml", config)
     }
 
@@ -37,6 +44,12 @@ impl Setup {
     /// Sets an environment variable of the gateway.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds an argument to the gateway's command line.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.into());
         self
     }
 
@@ -68,7 +81,7 @@ impl Setup {
         // SIGXFSZ is ignored across `exec`, so that a test can play a full disk with a limit on file sizes.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binaries::mcpg());
-        command.arg("run").arg("--config").arg(&config).current_dir(self.folder.path());
+        command.arg("run").arg("--config").arg(&config).args(&self.arguments).current_dir(self.folder.path());
         // Whatever systemd or a developer's shell says must not leak into the test.
         for inherited in ["LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "NOTIFY_SOCKET", "RUST_LOG"] {
             command.env_remove(inherited);

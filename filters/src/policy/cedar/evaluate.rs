@@ -1,6 +1,6 @@
 //! One decision: the parts that the policies read as Cedar entities and context, and the evaluation.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::time::{Instant, SystemTime};
 
@@ -27,8 +27,8 @@ struct Question {
     entities: Entities,
     resource: EntityUid,
     binding: EntityUid,
-    /// The principal and everything that it is in.
-    principals: HashSet<EntityUid>,
+    /// The principal and everything that it is in, in order: of several policies that forbid, always the same one is named.
+    principals: Vec<EntityUid>,
 }
 
 impl CedarEngine {
@@ -91,6 +91,8 @@ impl CedarEngine {
         let entities = Entities::from_entities([caller, action, resource], None)
             .map_err(|error| unfit("entities", error.to_string()))?;
         principals.insert(principal);
+        let mut principals: Vec<EntityUid> = principals.into_iter().collect();
+        principals.sort_unstable();
         Ok(Question { request, entities, resource: resource_uid, binding, principals })
     }
 
