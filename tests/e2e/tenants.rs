@@ -4,7 +4,8 @@ use std::thread;
 
 use mcpg_tests::key::key;
 use mcpg_tests::mcp::{Request, Session};
-use mcpg_tests::{Fixture, Gateway, Ledger, RawUpstream, Response, Setup, Signal, Step, until};
+use mcpg_tests::tls::Authority;
+use mcpg_tests::{Fixture, Gateway, Ledger, RawHttp, RawUpstream, Response, Setup, Signal, Step, until};
 use serde_json::json;
 
 use crate::expect::refused;
@@ -328,4 +329,49 @@ fn a_small_gateway_answers_as_the_big_one_does() {
     assert!(acme.requests().is_empty());
     let said = alone().argument("nobody/team/prod").start_refused();
     assert!(said.contains("nobody/team/prod"), "{said}");
+}
+
+#[test]
+fn a_scope_with_tls_of_its_own_is_served_under_its_own_terms() {
+    let (acme, umbrella) = (upstream("acme"), upstream("umbrella"));
+    let (authority, folder) = (Authority::new(), tempfile::tempdir().unwrap());
+    let pair = |name: &str| {
+        let issued = authority.issue(folder.path(), name);
+        format!("certificate: {}, private_key: {}", issued.chain.display(), issued.key.display())
+    };
+    let own_tls = format!("      subdomain: acme\n      tls: {{ {} }}\n", pair(ACME));
+    let scopes = [
+        tenant("acme-corp/team/prod", &own_tls, "user:alice@acme.com", "open", &acme.url()),
+        tenant("umbrella/team/prod", "", "user:eve@umbrella.com", "open", &umbrella.url()),
+    ];
+    let config = setup(&scopes);
+    let text = std::fs::read_to_string(config.dir().join("mcpg.yaml")).unwrap();
+    let server =
+        format!("tls: {{ {}, certificates: [{{ {} }}] }}, admin:", pair("localhost"), pair(UMBRELLA));
+    let gateway = config.file("mcpg.yaml", &text.replacen("admin:", &server, 1)).start();
+    let send = |server_name: &str, host: &str, path: &str| {
+        let mut connection =
+            RawHttp::connect_tls(gateway.address(), &authority, server_name).expect(server_name);
+        connection.send(&call(path, host, "x").bytes(gateway.address()));
+        connection.response().unwrap()
+    };
+    assert_eq!(answered_by(&send(ACME, ACME, "/mcp")), "of acme");
+    assert_eq!(answered_by(&send(UMBRELLA, UMBRELLA, "/mcp")), "of umbrella");
+    assert_eq!(
+        answered_by(&send("localhost", UMBRELLA, "/mcp")),
+        "of umbrella",
+        "the listener's terms are its own"
+    );
+    let asked = [&acme, &umbrella].map(|upstream| upstream.requests().len());
+    for (server_name, host, path) in [
+        ("localhost", ACME, "/mcp"),
+        (UMBRELLA, ACME, "/mcp"),
+        (ACME, UMBRELLA, "/mcp"),
+        (ACME, ACME, "/t/umbrella/team/prod/mcp"),
+        ("localhost", "localhost", "/t/acme-corp/team/prod/mcp"),
+    ] {
+        let case = format!("{server_name} {host} {path}");
+        refused(421, 42101, "misdirected").check(&case, &send(server_name, host, path));
+    }
+    assert_eq!([&acme, &umbrella].map(|upstream| upstream.requests().len()), asked, "an upstream was asked");
 }
