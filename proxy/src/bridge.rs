@@ -2,9 +2,9 @@
 //!
 //! | client | upstream | what happens |
 //! | --- | --- | --- |
-//! | modern | legacy | [`to_legacy`]: a leased session; what the upstream asks becomes `input_required`, and the call waits in it |
-//! | legacy | modern | [`to_modern`]: what the upstream requires is asked on the client's stream, and the call is repeated with it |
-//! | either | the same era, a process | [`same_era`]: messages pass as they are |
+//! | modern | legacy | `to_legacy`: a leased session; what the upstream asks becomes `input_required`, and the call waits in it |
+//! | legacy | modern | `to_modern`: what the upstream requires is asked on the client's stream, and the call is repeated with it |
+//! | either | the same era, a process | `same_era`: messages pass as they are |
 //!
 //! What a client says on its own (responses, notifications) finds its way by [`client_message()`].
 //!
