@@ -1,7 +1,7 @@
 //! X.509 certificates of clients: as bytes, as what they say, and what they are worth.
 //!
 //! A [`PeerCertificate`] is what somebody has presented; that it is here says nothing of who issued it. Its
-//! [`Contents`] are read when first asked for (RFC 5280). [`Anchors`] say whether a chain leads to an issuer that
+//! [`Contents`] are read when first asked for (RFC 5280). `Anchors` say whether a chain leads to an issuer that
 //! the operator trusts, at the time of the request, whatever the listener or a proxy has said before.
 
 pub(crate) mod cache;
