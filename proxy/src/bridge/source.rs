@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::peer::Peer;
 use crate::upstream::{Message, Reply, UpstreamError};
@@ -18,6 +18,10 @@ const RESUME_PAUSE: Duration = Duration::from_secs(1);
 const RESUME_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long a call waits for the session's stream to open before it is made.
 const STREAM_HEAD_START: Duration = Duration::from_millis(250);
+/// How often the session's stream is asked for while the upstream refuses it, and how long between: it may take the stream of the
+/// call before for open still, and have no second one.
+const STREAM_ASKED_MAX: u32 = 6;
+const STREAM_PAUSE: Duration = Duration::from_millis(25);
 
 /// The answer to a request, across connections.
 pub(super) struct Answer {
@@ -134,7 +138,16 @@ pub(super) enum Aside {
 impl Aside {
     /// Asks for it, and gives it a moment to open: what an upstream says before that may be lost.
     pub(super) async fn open(peer: Arc<dyn Peer>) -> Self {
-        let mut opening: Opening = Box::pin(async move { peer.stream(None).await });
+        let mut opening: Opening = Box::pin(async move {
+            let mut asked = 1;
+            loop {
+                match peer.stream(None).await {
+                    Err(UpstreamError::Invalid(_)) if asked < STREAM_ASKED_MAX => asked += 1,
+                    opened => return opened,
+                }
+                sleep(STREAM_PAUSE).await;
+            }
+        });
         match timeout(STREAM_HEAD_START, &mut opening).await {
             Ok(Ok(Some(reply))) => Self::Open(reply),
             Ok(Ok(None) | Err(_)) => Self::Closed,
