@@ -3,6 +3,7 @@
 //! Default deny: a call goes on only when every configured engine permits it, and a chain without
 //! engines permits nothing. Errors deny. See `docs/POLICY.md`.
 
+pub mod bundle;
 mod cache;
 pub mod cedar;
 mod chain;

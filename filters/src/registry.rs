@@ -161,7 +161,8 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
 fn cedar(settings: &Settings, context: &BuildContext<'_>) -> Result<CedarEngine, SettingsError> {
     let settings: CedarSettings = settings.parse()?;
     let bindings: Vec<String> = context.bindings.iter().map(|id| (*id).to_owned()).collect();
-    let context = BundleContext { base: context.base_dir, bindings: &bindings };
+    let fetched = context.shared.bundles.of(context.scope);
+    let context = BundleContext { base: context.base_dir, bindings: &bindings, fetched: &fetched };
     CedarEngine::load(&settings, &context).map_err(|error| {
         let mut message = error.to_string();
         if let Some(source) = error.source() {

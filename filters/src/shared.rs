@@ -3,6 +3,7 @@
 use crate::identity::basic::HashPool;
 use crate::identity::oidc::Issuers;
 use crate::net::HttpClient;
+use crate::policy::bundle::BundleStore;
 
 /// The filters' part of the process. One for all revisions and scopes.
 #[derive(Debug, Default)]
@@ -13,4 +14,6 @@ pub struct Shared {
     pub hashing: HashPool,
     /// What is known of the issuers of tokens.
     pub issuers: Issuers,
+    /// What has been fetched from registries.
+    pub bundles: BundleStore,
 }

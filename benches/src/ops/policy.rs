@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::ensure;
+use mcpg_filters::policy::bundle::FetchedBundles;
 use mcpg_filters::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_sdk::{AuthMethod, Call, Caller, Decision, Scope, Target};
@@ -65,7 +66,7 @@ fn fixture(policies: usize) -> anyhow::Result<(PolicyChain, Scope, Caller)> {
     write_bundle(&dir.path().join("policies"), policies, TOOLS)?;
     let settings: CedarSettings = serde_json::from_value(json!({ "bundle": "policies" }))?;
     let bindings = ["demo".to_owned()];
-    let engine = CedarEngine::load(&settings, &BundleContext { base: dir.path(), bindings: &bindings })?;
+    let engine = CedarEngine::load(&settings, &BundleContext { base: dir.path(), bindings: &bindings, fetched: &FetchedBundles::default() })?;
     let caller = Caller {
         subject: "user:bench@acme.com".to_owned(),
         audience: None,

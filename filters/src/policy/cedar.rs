@@ -35,12 +35,14 @@ mod uses;
 
 pub use problem::{CedarError, Problem};
 
+use super::bundle::FetchedBundles;
+
 /// Settings of `policy.cedar`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CedarSettings {
-    /// The folder with the policies: every `*.cedar` below it, at most one `*.cedarschema`, and `entities.json`. A
-    /// relative path is below the configuration's folder.
+    /// The policies: every `*.cedar`, at most one `*.cedarschema`, and `entities.json` of a folder, a `.tar.gz`, or
+    /// `oci://REGISTRY/REPOSITORY:TAG@sha256:DIGEST`. A relative path is below the configuration's folder.
     pub bundle: String,
     /// Whether clients may connect and list without a policy that says so.
     #[serde(default)]
@@ -87,6 +89,8 @@ pub struct BundleContext<'a> {
     pub base: &'a Path,
     /// Ids of the configured bindings.
     pub bindings: &'a [String],
+    /// What has been fetched from registries.
+    pub fetched: &'a FetchedBundles,
 }
 
 /// A loaded bundle.

@@ -9,7 +9,7 @@ use mcpg_sdk::policy::{ByAction, Kind, ReadSet, Reads};
 use miette::Diagnostic;
 
 use super::analysis::{self, Facts};
-use super::bundle::{self, Bundle};
+use super::bundle::{self, Texts};
 use super::declared::Declared;
 use super::entities::Types;
 use super::hierarchy::Hierarchy;
@@ -83,20 +83,13 @@ pub(super) fn load(settings: &CedarSettings, context: &BundleContext<'_>) -> Res
 }
 
 fn compile(settings: &CedarSettings, context: &BundleContext<'_>) -> Result<Compiled, CedarError> {
-    if settings.bundle.contains("://") {
-        let message =
-            format!("`{}`: a bundle is a folder: unpack it beside the configuration", settings.bundle);
-        return Err(CedarError::Bundle(message));
-    }
     if let Some(id) = context.bindings.iter().find(|id| !names::is_binding_id(id)) {
         return Err(CedarError::Bundle(format!(
             "the binding `{id}` cannot be named in policies: its id has `.`, `/` or `:`"
         )));
     }
     let types = Types::new().map_err(|error| CedarError::Bundle(error.to_string()))?;
-    let root = context.base.join(&settings.bundle);
-    let Bundle { policies: mut sources, schema, entities, mut warnings } =
-        bundle::read(&root, settings.limits.file_bytes_max)?;
+    let Texts { policies: mut sources, schema, entities, mut warnings } = bundle::read(settings, context)?;
     if settings.protocol == Protocol::Builtin {
         sources.push(builtin());
     }

@@ -37,7 +37,10 @@ fn bindings() -> Vec<String> {
 }
 
 fn load_at(base: &Path, settings: &CedarSettings) -> Result<CedarEngine, CedarError> {
-    CedarEngine::load(settings, &BundleContext { base, bindings: &bindings() })
+    CedarEngine::load(
+        settings,
+        &BundleContext { base, bindings: &bindings(), fetched: &FetchedBundles::default() },
+    )
 }
 
 fn load(files: &[(&str, &str)]) -> Result<CedarEngine, String> {

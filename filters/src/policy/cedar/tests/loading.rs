@@ -234,10 +234,12 @@ fn settings_are_checked() {
     };
     with("nowhere", "nowhere: cannot be read");
     with("policies/a.cedar", "is a file");
-    with("oci://policies.acme.com/platform-team:1.0", "a bundle is a folder");
+    with("oci://policies.acme.com/platform-team:1.0", "has not been fetched");
+    with("https://policies.acme.com/a.tar.gz", "a bundle is a folder, a `.tar.gz`, or `oci://");
     fs::create_dir(folder.path().join("empty")).unwrap();
     with("empty", "holds no `.cedar` file");
     let bindings = ["a.b".to_owned()];
-    let context = BundleContext { base: folder.path(), bindings: &bindings };
+    let context =
+        BundleContext { base: folder.path(), bindings: &bindings, fetched: &FetchedBundles::default() };
     assert!(CedarEngine::load(&settings(), &context).unwrap_err().to_string().contains("the binding `a.b`"));
 }
