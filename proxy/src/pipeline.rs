@@ -30,7 +30,7 @@ use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
 use mcpg_protocol::catalogue::inward;
 use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
-use mcpg_sdk::{Call, Caller, Decision};
+use mcpg_sdk::{Call, Caller, Decision, Obligation};
 
 pub use envelope::{Ask, BodyError, Spoken};
 pub use exchange::{Arrival, Exchange};
@@ -366,6 +366,12 @@ fn redactor(scope: &ScopeState, decided: &Decided, spoken: &Spoken<'_>) -> Resul
     let refuse = |detail| Refusal::new(RpcError::ObligationNotApplicable, spoken.id(), detail);
     let mut redactor = scope.redactor.clone();
     if let Decision::PermitWithObligations(obligations) = &decided.verdict.decision {
+        let unmet = |obligation: &&Obligation| {
+            !matches!(obligation, Obligation::Redact { .. } | Obligation::Note { .. })
+        };
+        if let Some(unmet) = obligations.iter().find(unmet) {
+            return Err(refuse(format!("nothing here carries out `{unmet}`")));
+        }
         redactor = redactor.with(obligations).map_err(|error| refuse(error.to_string()))?;
     }
     if spoken.may_bring_earlier_results() {

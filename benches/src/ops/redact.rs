@@ -54,6 +54,6 @@ fn redact(answer: String) -> anyhow::Result<Run> {
 }
 
 fn redactor() -> anyhow::Result<Redactor> {
-    let email = Obligation::Redact { field: "email".to_owned(), mode: RedactMode::Mask };
+    let email = Obligation::redact_field("email", RedactMode::Mask);
     Ok(Redactor::compile(&[email], RedactLimits::default())?)
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Obligation;
+
 /// The answer of a policy engine, or of the chain of them.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
@@ -11,30 +13,6 @@ pub enum Decision {
     PermitWithObligations(Vec<Obligation>),
     /// Stop.
     Deny(DenyReason),
-}
-
-/// What must be done to the response of a permitted call.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Obligation {
-    /// Remove or mask every member called `field`, at any depth of the result.
-    Redact {
-        /// The member's name, compared after unescaping.
-        field: String,
-        /// What takes the value's place.
-        mode: RedactMode,
-    },
-}
-
-/// What takes a redacted value's place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RedactMode {
-    /// The string `[redacted]`.
-    #[default]
-    Mask,
-    /// Nothing: the member goes too.
-    Remove,
 }
 
 /// Why a call was denied: for the operator's log and the audit row. The client sees `code` only.

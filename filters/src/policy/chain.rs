@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mcpg_sdk::policy::{ByAction, EngineDecision, EngineError, Kind, PolicyEngine, PolicyInput, ReadSet};
-use mcpg_sdk::{Call, Caller, Decision, DenyReason, Obligation, RedactMode, Target};
+use mcpg_sdk::{Call, Caller, Decision, DenyReason, Obligation, Target};
 
 use super::cache::{CacheCounters, CacheLimits, DecisionCache};
 use super::input::{self, KeyBuffer};
@@ -66,7 +66,8 @@ impl PolicyChain {
     /// Builds the chain. Without engines it denies everything.
     pub fn new(engines: Vec<Arc<dyn PolicyEngine>>, limits: CacheLimits) -> Self {
         let obligations: Option<Vec<_>> = engines.iter().map(|engine| engine.obligations()).collect();
-        let every_obligation = obligations.map(|each| unite(each.into_iter().flatten().collect()));
+        let every_obligation =
+            obligations.map(|each| Obligation::unite(each.into_iter().flatten().collect()));
         Self { plans: plans(&engines), engines, cache: DecisionCache::new(limits), every_obligation }
     }
 
@@ -148,7 +149,7 @@ impl PolicyChain {
                 Err(error) => return (deny_error(engine.id(), &error), error.is_transient()),
             }
         }
-        let obligations = unite(united);
+        let obligations = Obligation::unite(united);
         let decision = if obligations.is_empty() {
             Decision::Permit
         } else {
@@ -164,13 +165,9 @@ impl Verdict {
         let policies = self.policies.iter().map(|policy| policy.policy.len() + size_of::<PolicyRef>());
         let decision = match &self.decision {
             Decision::Permit => 0,
-            Decision::PermitWithObligations(obligations) => obligations
-                .iter()
-                .map(|obligation| match obligation {
-                    Obligation::Redact { field, .. } => field.len() + size_of::<Obligation>(),
-                    _ => size_of::<Obligation>(),
-                })
-                .sum(),
+            Decision::PermitWithObligations(obligations) => {
+                obligations.iter().map(|obligation| obligation.text_bytes() + size_of::<Obligation>()).sum()
+            }
             Decision::Deny(reason) => {
                 let policy = reason.policy.as_ref().map_or(0, String::len);
                 reason.engine.len() + policy + reason.code.len() + reason.message.len()
@@ -231,24 +228,6 @@ fn inconsistency(call: &Call<'_>) -> Option<&'static str> {
             | (Kind::Method, Target::Binding)
     );
     (!fits).then_some("the method and what it is applied to do not fit")
-}
-
-/// Sorted, without duplicates; of two ways to redact one field the stricter stays.
-fn unite(mut obligations: Vec<Obligation>) -> Vec<Obligation> {
-    obligations.sort_unstable();
-    obligations.dedup();
-    let removed: Vec<String> = obligations
-        .iter()
-        .filter_map(|obligation| match obligation {
-            Obligation::Redact { field, mode: RedactMode::Remove } => Some(field.clone()),
-            _ => None,
-        })
-        .collect();
-    obligations.retain(|obligation| match obligation {
-        Obligation::Redact { field, mode: RedactMode::Mask } => !removed.contains(field),
-        _ => true,
-    });
-    obligations
 }
 
 fn deny(engine: &str, policy: Option<String>, code: &str, message: impl Into<String>) -> Verdict {

@@ -28,7 +28,7 @@ mod text;
 
 use std::borrow::Cow;
 
-use mcpg_sdk::{Obligation, RedactMode, Settings, SettingsError};
+use mcpg_sdk::{Obligation, RedactMode, Redacted, Settings, SettingsError};
 use serde::Deserialize;
 
 use names::Names;
@@ -104,7 +104,7 @@ impl Redactor {
             Mode::Remove => RedactMode::Remove,
         };
         let obligations: Vec<_> =
-            settings.fields.into_iter().map(|field| Obligation::Redact { field, mode }).collect();
+            settings.fields.into_iter().map(|field| Obligation::redact_field(field, mode)).collect();
         Self::compile(&obligations, RedactLimits::default())
             .map_err(|error| SettingsError::at("/fields", error.to_string()))
     }
@@ -125,12 +125,17 @@ impl Redactor {
         let mut redactor = self.clone();
         for obligation in obligations {
             match obligation {
-                Obligation::Redact { field, mode } => {
+                Obligation::Redact { mode: RedactMode::Hash, .. } => return Err(RedactError::Obligation),
+                Obligation::Redact { what: Redacted::Field(field), mode } => {
                     if field.is_empty() || field.len() > FIELD_BYTES_MAX {
                         return Err(RedactError::Field);
                     }
                     redactor.names.insert(field, *mode);
                 }
+                // Carried out before the call, or in its row.
+                Obligation::RequireApproval { .. }
+                | Obligation::RateClass { .. }
+                | Obligation::Note { .. } => {}
                 _ => return Err(RedactError::Obligation),
             }
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use mcpg_filters::identity::Identified;
 use mcpg_filters::policy::Decided;
 use mcpg_ledger::{Completion, DecisionRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts, Verdict};
-use mcpg_sdk::{Call, Decision, Obligation, RedactMode, Target};
+use mcpg_sdk::{Call, Decision, Target};
 
 use super::Spoken;
 use crate::audit::{AuditError, Ledger};
@@ -90,7 +90,9 @@ impl DecisionRow<'_> {
             }
         };
         let obligations: Vec<String> = match &verdict.decision {
-            Decision::PermitWithObligations(obligations) => obligations.iter().map(obligation_text).collect(),
+            Decision::PermitWithObligations(obligations) => {
+                obligations.iter().map(ToString::to_string).collect()
+            }
             Decision::Permit | Decision::Deny(_) => Vec::new(),
         };
         row.obligations = Texts::Strings(&obligations);
@@ -115,14 +117,6 @@ pub fn outcome_row(
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         completion,
     })
-}
-
-fn obligation_text(obligation: &Obligation) -> String {
-    match obligation {
-        Obligation::Redact { field, mode: RedactMode::Mask } => format!("redact:{field}"),
-        Obligation::Redact { field, mode: RedactMode::Remove } => format!("remove:{field}"),
-        other => format!("{other:?}"),
-    }
 }
 
 fn unix_nanos(time: SystemTime) -> u64 {

@@ -32,13 +32,7 @@ pub(super) fn decide(
                 continue;
             }
             Decision::Permit => {}
-            Decision::PermitWithObligations(more) => {
-                for obligation in more {
-                    if !obligations.contains(obligation) {
-                        obligations.push(obligation.clone());
-                    }
-                }
-            }
+            Decision::PermitWithObligations(more) => obligations.extend(more.iter().cloned()),
         }
         for policy in &decided.verdict.policies {
             if !policies.contains(policy) {
@@ -50,6 +44,7 @@ pub(super) fn decide(
     match denied {
         Some(denied) if permitted.is_empty() => (denied, Reach::Many(permitted)),
         _ => {
+            let obligations = Obligation::unite(obligations);
             let decision = if obligations.is_empty() {
                 Decision::Permit
             } else {

@@ -12,7 +12,7 @@ const LIMITS: BodyLimits = BodyLimits {
 };
 
 fn emails() -> Redactor {
-    let obligation = Obligation::Redact { field: "email".into(), mode: RedactMode::Mask };
+    let obligation = Obligation::redact_field("email", RedactMode::Mask);
     Redactor::compile(&[obligation], RedactLimits::default()).unwrap()
 }
 

@@ -164,8 +164,8 @@ fn show(verdict: &Verdict) -> String {
         Decision::Permit => "permit".to_owned(),
         Decision::PermitWithObligations(obligations) => {
             let fields = obligations.iter().map(|obligation| match obligation {
-                Obligation::Redact { field, mode: RedactMode::Mask } => field.clone(),
-                Obligation::Redact { field, mode: RedactMode::Remove } => format!("{field}=remove"),
+                Obligation::Redact { what, mode: RedactMode::Mask } => what.to_string(),
+                Obligation::Redact { what, mode } => format!("{what}={}", mode.as_str()),
                 other => format!("{other:?}"),
             });
             format!("permit {}", fields.collect::<Vec<_>>().join(" "))
@@ -200,7 +200,7 @@ fn a_bundle_tells_every_obligation_of_its_policies() {
         .unwrap()
         .iter()
         .map(|obligation| match obligation {
-            Obligation::Redact { field, mode } => format!("{field} {mode:?}"),
+            Obligation::Redact { what, mode } => format!("{what} {mode:?}"),
             other => format!("{other:?}"),
         })
         .collect();

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use mcpg_sdk::policy::{ApprovalRead, Names, Reads};
-use mcpg_sdk::{AuthMethod, Scope};
+use mcpg_sdk::{AuthMethod, RedactMode, Scope};
 use serde_json::json;
 
 use super::*;
@@ -40,8 +40,7 @@ where
 type Answer = Result<EngineDecision, EngineError>;
 
 fn permit(policy: &str, fields: &[(&str, RedactMode)]) -> Answer {
-    let redact =
-        |(field, mode): &(&str, RedactMode)| Obligation::Redact { field: (*field).to_owned(), mode: *mode };
+    let redact = |(field, mode): &(&str, RedactMode)| Obligation::redact_field(*field, *mode);
     Ok(EngineDecision::Permit {
         policies: vec![policy.to_owned()],
         obligations: fields.iter().map(redact).collect(),
@@ -99,7 +98,7 @@ fn show(verdict: &Verdict) -> String {
         Decision::Permit => "permit".to_owned(),
         Decision::PermitWithObligations(obligations) => {
             let fields = obligations.iter().map(|obligation| match obligation {
-                Obligation::Redact { field, mode } => format!("{field}={mode:?}"),
+                Obligation::Redact { what, mode } => format!("{what}={mode:?}"),
                 other => format!("{other:?}"),
             });
             format!("permit with {}", fields.collect::<Vec<_>>().join(","))
@@ -372,7 +371,7 @@ impl PolicyEngine for Obliging {
 
 #[test]
 fn every_obligation_is_known_if_every_engine_knows_its_own() {
-    let redact = |field: &str, mode| Obligation::Redact { field: field.to_owned(), mode };
+    let redact = |field: &str, mode| Obligation::redact_field(field, mode);
     let engine = |known| Arc::new(Obliging(known, reads(ReadSet::default()))) as Arc<dyn PolicyEngine>;
     let first = vec![redact("email", RedactMode::Mask), redact("phone", RedactMode::Mask)];
     let second = vec![redact("email", RedactMode::Remove)];

@@ -7,8 +7,7 @@ use serde_json::json;
 use super::*;
 
 fn redactor(fields: &[(&str, RedactMode)]) -> Redactor {
-    let obligation =
-        |(field, mode): &(&str, RedactMode)| Obligation::Redact { field: (*field).to_owned(), mode: *mode };
+    let obligation = |(field, mode): &(&str, RedactMode)| Obligation::redact_field(*field, *mode);
     let obligations: Vec<_> = fields.iter().map(obligation).collect();
     Redactor::compile(&obligations, RedactLimits::default()).unwrap()
 }
@@ -353,7 +352,7 @@ fn obligations_unite_and_removing_wins() {
         &*united.redact(br#"{"result":{"a":1,"b":2,"c":3}}"#).unwrap(),
         br#"{"result":{"b":"[redacted]","c":3}}"#
     );
-    let more = united.with(&[Obligation::Redact { field: "c".to_owned(), mode: RedactMode::Mask }]).unwrap();
+    let more = united.with(&[Obligation::redact_field("c", RedactMode::Mask)]).unwrap();
     assert_eq!(&*more.redact(br#"{"result":{"a":1,"c":3}}"#).unwrap(), br#"{"result":{"c":"[redacted]"}}"#);
 }
 
@@ -366,7 +365,7 @@ fn a_redactor_of_nothing_reads_nothing() {
 
 #[test]
 fn impossible_obligations_are_refused() {
-    let redact = |field: String| Obligation::Redact { field, mode: RedactMode::Mask };
+    let redact = |field: String| Obligation::redact_field(field, RedactMode::Mask);
     let compile = |obligations: &[Obligation]| Redactor::compile(obligations, RedactLimits::default());
     assert!(compile(&[redact(String::new())]).is_err());
     assert!(compile(&[redact("a".repeat(257))]).is_err());
@@ -392,10 +391,8 @@ fn settings() {
 #[test]
 fn a_redactor_covers_what_it_redacts_as_strictly() {
     let of = |fields: &[(&str, RedactMode)]| {
-        let redact = |(field, mode): &(&str, RedactMode)| Obligation::Redact {
-            field: (*field).to_owned(),
-            mode: *mode,
-        };
+        let redact =
+            |(field, mode): &(&str, RedactMode)| Obligation::redact_field((*field).to_owned(), *mode);
         let obligations: Vec<_> = fields.iter().map(redact).collect();
         Redactor::compile(&obligations, RedactLimits::default()).unwrap()
     };

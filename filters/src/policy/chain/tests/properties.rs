@@ -152,8 +152,9 @@ fn mirror(id: &'static str, rest: ReadSet, tool: ReadSet) -> Arc<dyn PolicyEngin
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
-    use RedactMode::{Mask, Remove};
-    let field = select(vec![("email", Mask), ("email", Remove), ("phone", Mask), ("ssn", Remove)]);
+    use RedactMode::{Hash, Mask, Remove};
+    let field =
+        select(vec![("email", Mask), ("email", Remove), ("phone", Hash), ("phone", Mask), ("ssn", Remove)]);
     prop_oneof![
         6 => vec(field, 0..3).prop_map(|fields| permit("p", &fields)),
         1 => Just(forbid("f")),
@@ -239,7 +240,7 @@ proptest! {
             (Some(_), None) => {}
             (Some(before), Some(after)) => {
                 let fields = |all: &BTreeSet<Obligation>| -> BTreeSet<String> {
-                    all.iter().map(|one| match one { Obligation::Redact { field, .. } => field.clone(), other => format!("{other:?}") }).collect()
+                    all.iter().map(|one| match one { Obligation::Redact { what, .. } => what.to_string(), other => format!("{other:?}") }).collect()
                 };
                 prop_assert!(fields(&before).is_subset(&fields(&after)));
             }
