@@ -12,6 +12,7 @@ mod envelope;
 mod exchange;
 mod gate;
 mod identify;
+mod obligations;
 mod plugins;
 mod record;
 mod tenant;
@@ -30,7 +31,7 @@ use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
 use mcpg_protocol::catalogue::inward;
 use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
-use mcpg_sdk::{Call, Caller, Decision, Obligation};
+use mcpg_sdk::{Call, Caller, Decision};
 
 pub use envelope::{Ask, BodyError, Spoken};
 pub use exchange::{Arrival, Exchange};
@@ -246,7 +247,8 @@ async fn admit_to<E: Exchange>(
     let recorded = row.write(&scope.audit).await;
     permitted(&decided, endpoint, &reach, &spoken)?;
     recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
-    let redactor = redactor(scope, &decided, &spoken)?;
+    obligations::charge(scope, &identified, &call, &decided, arrival, spoken.id())?;
+    let redactor = obligations::redactor(scope, &decided, &spoken)?;
     let own_name = match addressed {
         Addressed::One { own_name, .. } => own_name,
         Addressed::All => None,
@@ -358,28 +360,6 @@ fn permitted(
     let unknown = reason.code == "not_permitted" && spoken.is_unknown_method();
     let error = if unknown { RpcError::MethodNotFound } else { RpcError::Denied };
     Err(Refusal::new(error, spoken.id(), detail).in_era(spoken.protocol().era()))
-}
-
-/// Stage 10, compiled before the call has any effect: an obligation that cannot be met stops it here. What may bring the results of
-/// calls decided before brings them under every obligation that any call may have.
-fn redactor(scope: &ScopeState, decided: &Decided, spoken: &Spoken<'_>) -> Result<Redactor, Refusal> {
-    let refuse = |detail| Refusal::new(RpcError::ObligationNotApplicable, spoken.id(), detail);
-    let mut redactor = scope.redactor.clone();
-    if let Decision::PermitWithObligations(obligations) = &decided.verdict.decision {
-        let unmet = |obligation: &&Obligation| {
-            !matches!(obligation, Obligation::Redact { .. } | Obligation::Note { .. })
-        };
-        if let Some(unmet) = obligations.iter().find(unmet) {
-            return Err(refuse(format!("nothing here carries out `{unmet}`")));
-        }
-        redactor = redactor.with(obligations).map_err(|error| refuse(error.to_string()))?;
-    }
-    if spoken.may_bring_earlier_results() {
-        let unknown = || refuse("a policy engine cannot tell its obligations".to_owned());
-        let obligations = scope.policy.every_obligation().ok_or_else(unknown)?;
-        redactor = redactor.with(obligations).map_err(|error| refuse(error.to_string()))?;
-    }
-    Ok(redactor)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 //! Both limits are GCRA buckets: `requests` per `per` on average, `burst` at once. A call is charged when both
 //! admit it, and to neither otherwise. State is keyed by scope and subject, so tenants never share a bucket.
 //!
+//! A call that policy put into a class is charged to it after the decision, on top of the limits before.
+//!
 //! INVARIANT: state is dropped only when its bucket is full again, which is what no state means. Nobody resets a
 //! limit by making the gateway forget: where memory ends (`keys_max` callers, `tools_per_caller_max` tools of a
 //! caller), what has no place of its own shares one bucket, which errs on the strict side. Tool names that a
@@ -12,6 +14,7 @@ mod gcra;
 mod settings;
 mod table;
 
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +40,7 @@ pub struct RateLimit {
     per_tool: Option<Rate>,
     tools: HashTable<(String, Rate)>,
     tools_hasher: RandomState,
+    classes: BTreeMap<String, Rate>,
     tools_per_caller_max: usize,
     keys_max: usize,
     table: Arc<Table>,
@@ -50,8 +54,8 @@ impl RateLimit {
     pub fn build(settings: &Settings, context: &BuildContext<'_>) -> Result<Self, SettingsError> {
         let settings: RateLimitSettings = settings.parse()?;
         settings.check(context.bindings)?;
-        let RateLimitSettings { per_caller, per_tool, keys_max, tools_per_caller_max } = settings;
-        let nothing = per_caller.is_none() && per_tool.is_none();
+        let RateLimitSettings { per_caller, per_tool, classes, keys_max, tools_per_caller_max } = settings;
+        let nothing = per_caller.is_none() && per_tool.is_none() && classes.is_empty();
         let per_caller = per_caller.or_else(|| nothing.then(RateSettings::default));
         let per_tool = per_tool.unwrap_or_default();
         let tools_hasher = RandomState::new();
@@ -66,6 +70,7 @@ impl RateLimit {
             per_tool: per_tool.default.map(|rate| rate.rate()),
             tools,
             tools_hasher,
+            classes: classes.into_iter().map(|(name, rate)| (name, rate.rate())).collect(),
             tools_per_caller_max,
             keys_max,
             table: Arc::new(Table::new(SHARDS)),
@@ -89,6 +94,29 @@ impl RateLimit {
         }
         let key = self.table.caller_key(call.scope, &caller.subject);
         self.table.with_cell(key, self.keys_max / SHARDS, now_ns, |cell| self.charge(cell, tool, now_ns))
+    }
+
+    /// The classes that policy may put calls into.
+    pub fn classes(&self) -> impl Iterator<Item = &str> {
+        self.classes.keys().map(String::as_str)
+    }
+
+    /// Charges one call to a class of its caller, if that admits it. None if there is no such class here.
+    pub fn check_class(&self, class: &str, caller: &Caller, call: &Call<'_>, now_ns: u64) -> Option<Verdict> {
+        let rate = *self.classes.get(class)?;
+        // No binding is called nothing, so no tool shares the place.
+        let class = ToolRate { key: self.table.tool_key("", class), rate, places: usize::MAX };
+        let key = self.table.caller_key(call.scope, &caller.subject);
+        let wait = self.table.with_cell(key, self.keys_max / SHARDS, now_ns, |cell| {
+            let used_until = cell.tool(class.key, class.places, now_ns);
+            let wait = rate.wait(used_until, now_ns);
+            if wait == 0 {
+                rate.charge(used_until);
+            }
+            wait
+        });
+        let retry_after = Duration::from_nanos(wait);
+        Some(if wait == 0 { Verdict::Allowed } else { Verdict::Limited { limit: Limit::Class, retry_after } })
     }
 
     fn charge(&self, cell: &mut Cell, tool: Option<ToolRate>, now_ns: u64) -> Verdict {
@@ -159,13 +187,15 @@ impl Verdict {
     }
 }
 
-/// Which of the two limits.
+/// Which of the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// All calls of the caller.
     Caller,
     /// The caller's calls of one tool.
     Tool,
+    /// The caller's calls of one class.
+    Class,
 }
 
 impl Limit {
@@ -174,6 +204,7 @@ impl Limit {
         match self {
             Self::Caller => "per_caller",
             Self::Tool => "per_tool",
+            Self::Class => "class",
         }
     }
 }

@@ -16,6 +16,7 @@ use mcpg_filters::identity::IdentityChain;
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_filters::shared::Shared;
+use mcpg_filters::transform::redact::HashKey;
 use mcpg_sdk::Scope;
 use mcpg_sdk::policy::PolicyEngine;
 
@@ -34,6 +35,9 @@ use crate::upstream::stdio::Processes;
 use filters::{Filters, filters};
 
 /// Scopes that are built at once: each may wait for the names of its upstreams.
+/// What the key of hashes in answers and audit rows is derived for.
+const MARKS_CONTEXT: &str = "mcpg 2026-11 keyed hashes: root";
+
 const BUILT_AT_ONCE: usize = 64;
 
 /// Why a configuration makes no revision: each with its place.
@@ -220,6 +224,7 @@ impl Builder {
         else {
             return Err(BuildError { problems: filters.problems });
         };
+        let marks = HashKey::derive(&sealer.derive(MARKS_CONTEXT), scope);
         Ok(Revision {
             number,
             digest,
@@ -231,7 +236,7 @@ impl Builder {
             session_ttl: config.sessions.ttl,
             federation: Federation::new(config.federation, Arc::clone(&pins), Arc::clone(&self.metrics)),
             input_timeout: config.sessions.input_timeout,
-            scope: self.scope(config, identity, routes, pins, filters),
+            scope: self.scope(config, identity, routes, pins, marks, filters),
         })
     }
 
@@ -241,6 +246,7 @@ impl Builder {
         identity: IdentityChain,
         routes: Vec<Arc<super::Route>>,
         pins: Arc<Pins>,
+        marks: HashKey,
         filters: Filters,
     ) -> ScopeState {
         let scope = &config.tenancy.scope;
@@ -256,7 +262,7 @@ impl Builder {
             gates: Gates::new(pins, pin_rules(config)),
             plugins: Plugins,
             routes: Routes::new(routes, config.federation.naming, &self.metrics),
-            redactor: filters.redactor.unwrap_or_default().within(limits::redact(config)),
+            redactor: filters.redactor.unwrap_or_default().within(limits::redact(config)).keyed(marks),
         }
     }
 }

@@ -127,6 +127,13 @@ impl Sealer {
         Ok(Self { keys })
     }
 
+    /// A key for another use than sealing, the same wherever the first key of the ring is: for each context its own, from which the
+    /// ring's cannot be found.
+    pub fn derive(&self, context: &'static str) -> Zeroizing<[u8; 32]> {
+        let root = self.keys.first().map(SessionKey::root);
+        Zeroizing::new(root.map_or([0; 32], |root| blake3::derive_key(context, root)))
+    }
+
     /// Seals a value.
     ///
     /// # Errors

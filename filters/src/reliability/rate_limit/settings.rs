@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mcpg_sdk::SettingsError;
+use mcpg_sdk::{Obligation, SettingsError};
 use serde::{Deserialize, Deserializer};
 
 use super::SHARDS;
@@ -14,8 +14,8 @@ const REQUESTS_MAX: u32 = 10_000_000;
 const KEYS_MAX: usize = 16 * 1024 * 1024;
 const TOOLS_PER_CALLER_MAX: usize = 1024;
 
-/// The `config:` of `reliability.rate-limit`. Without `per_caller` and `per_tool`: 100 calls a second of each
-/// caller, 200 at once.
+/// The `config:` of `reliability.rate-limit`. Without `per_caller`, `per_tool` and `classes`: 100 calls a second of
+/// each caller, 200 at once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimitSettings {
@@ -23,6 +23,9 @@ pub struct RateLimitSettings {
     pub per_caller: Option<RateSettings>,
     /// The limits of one caller's calls of one tool.
     pub per_tool: Option<PerToolSettings>,
+    /// The limits of one caller's calls that policy puts into a class (`@rate_class("bulk")`), by the class's name.
+    #[serde(default)]
+    pub classes: BTreeMap<String, RateSettings>,
     /// How many callers have a bucket of their own at a time. A caller takes about 100 bytes, and 16 for each tool
     /// it has used lately.
     #[serde(default = "default_keys_max")]
@@ -91,6 +94,11 @@ impl RateLimitSettings {
         }
         if let Some(rate) = self.per_caller {
             rate.check("/per_caller")?;
+        }
+        for (name, rate) in &self.classes {
+            let pointer = format!("/classes/{}", name.replace('~', "~0").replace('/', "~1"));
+            Obligation::rate_class(name).map_err(|error| SettingsError::at(&pointer, error.to_string()))?;
+            rate.check(&pointer)?;
         }
         let Some(per_tool) = &self.per_tool else { return Ok(()) };
         if let Some(rate) = per_tool.default {

@@ -14,8 +14,7 @@ pub(super) struct Names {
 impl Names {
     pub(super) fn insert(&mut self, name: &str, mode: RedactMode) {
         match self.entries.iter_mut().find(|(other, _)| **other == *name) {
-            Some((_, RedactMode::Remove)) => {}
-            Some((_, old)) => *old = mode,
+            Some((_, before)) => *before = mode.max(*before),
             None => {
                 self.entries.push((name.into(), mode));
                 self.lengths |= length_bit(name.len());
@@ -32,10 +31,15 @@ impl Names {
     }
 
     pub(super) fn covers(&self, other: &Self) -> bool {
-        other.entries.iter().all(|(name, mode)| match self.mode_of(name) {
-            Some(RedactMode::Remove) => true,
-            ours => ours == Some(*mode),
-        })
+        other.entries.iter().all(|(name, mode)| self.mode_of(name).is_some_and(|ours| ours >= *mode))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, RedactMode)> {
+        self.entries.iter().map(|(name, mode)| (&**name, *mode))
+    }
+
+    pub(super) fn modes(&self) -> impl Iterator<Item = RedactMode> {
+        self.entries.iter().map(|(_, mode)| *mode)
     }
 
     /// What is to be done with members of this name.
@@ -46,19 +50,14 @@ impl Names {
         self.entries.iter().find(|(other, _)| **other == *name).map(|(_, mode)| *mode)
     }
 
-    /// Where the names stand between quotes in a text: start and end without the quotes, in order.
-    pub(super) fn mentions(&self, text: &str) -> Vec<(usize, usize)> {
-        let mut mentions = Vec::new();
-        for (name, _) in &self.entries {
-            let escaped = escape::escaped(name);
-            for start in memchr::memmem::find_iter(text.as_bytes(), escaped.as_bytes()) {
-                if text.as_bytes().get(start.wrapping_sub(1)) == Some(&b'"') {
-                    mentions.push((start, start + escaped.len()));
-                }
+    /// Where a name stands between quotes in a text: start and end without the quotes.
+    pub(super) fn mentions(text: &str, name: &str, mut found: impl FnMut(usize, usize)) {
+        let escaped = escape::escaped(name);
+        for start in memchr::memmem::find_iter(text.as_bytes(), escaped.as_bytes()) {
+            if text.as_bytes().get(start.wrapping_sub(1)) == Some(&b'"') {
+                found(start, start + escaped.len());
             }
         }
-        mentions.sort_unstable();
-        mentions
     }
 }
 

@@ -2,19 +2,27 @@
 //!
 //! Strict: no trailing commas, no trailing bytes, and every piece as `lex` has it.
 
-use mcpg_sdk::RedactMode;
+use mcpg_sdk::{Detector, RedactMode};
 
 use super::lex::{Lexer, Span};
-use super::names::Names;
-use super::{MASK, RedactError, RedactLimits, escape, text};
+use super::pointers::{States, Step};
+use super::rules::Rules;
+use super::text::Packed;
+use super::{MASK, RedactError, RedactLimits, detect, escape, text};
 
 /// Members that belong to JSON-RPC itself.
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "result", "params", "error"];
 
+/// Those of them whose values do too.
+const ENVELOPE_VALUES: [&str; 3] = ["jsonrpc", "id", "method"];
+
+/// Where pointers begin.
+const RESULT: &str = "result";
+
 /// What a text is scanned for, and where it stands.
 #[derive(Clone, Copy)]
 pub(super) struct Context<'n> {
-    names: &'n Names,
+    pub(super) rules: &'n Rules,
     limits: &'n RedactLimits,
     depth: u32,
     /// How many strings the text is inside of.
@@ -23,8 +31,8 @@ pub(super) struct Context<'n> {
 
 impl<'n> Context<'n> {
     /// A whole message's.
-    pub(super) fn new(names: &'n Names, limits: &'n RedactLimits) -> Self {
-        Self { names, limits, depth: 0, level: 0 }
+    pub(super) fn new(rules: &'n Rules, limits: &'n RedactLimits) -> Self {
+        Self { rules, limits, depth: 0, level: 0 }
     }
 
     /// That of the text in a string here.
@@ -64,30 +72,35 @@ impl<'i, 'n> Scanner<'i, 'n> {
     pub(super) fn message(mut self) -> Result<Option<Vec<u8>>, RedactError> {
         self.text.space();
         match self.text.peek() {
-            Some(b'{') => self.object(Object::Envelope)?,
-            Some(b'[') => self.array(Object::Envelope)?,
-            _ => self.value(Object::Data)?,
+            Some(b'{') => self.object(Object::Envelope, States::default())?,
+            Some(b'[') => self.array(Object::Envelope, States::default())?,
+            _ => self.value(Object::Data, States::default())?,
         }
         self.text.space();
         if self.text.at == self.text.input.len() { Ok(self.finish()) } else { Err(self.text.malformed()) }
     }
 
-    /// Scans any number of JSON values in a row.
-    pub(super) fn sequence(mut self) -> Result<Option<Vec<u8>>, RedactError> {
+    /// Scans any number of JSON values in a row. Whether numbers stand by themselves in it, as in text that is no JSON.
+    pub(super) fn sequence(mut self) -> Result<(Option<Vec<u8>>, bool), RedactError> {
+        // Text in the message itself repeats its structured content.
+        let states =
+            if self.context.level == 1 { self.context.rules.pointers.mirror() } else { States::default() };
+        let mut loose = false;
         if self.text.input.starts_with('\u{feff}') {
             self.text.at = '\u{feff}'.len_utf8();
         }
         self.text.space();
         while self.text.at < self.text.input.len() {
-            self.value(Object::Data)?;
+            loose |= matches!(self.text.peek(), Some(b'-' | b'0'..=b'9'));
+            self.value(Object::Data, states)?;
             self.text.space();
         }
-        Ok(self.finish())
+        Ok((self.finish(), loose))
     }
 
     /// Masks the values of mentions of a name in text that is not JSON.
     pub(super) fn prose(mut self) -> Result<Option<Vec<u8>>, RedactError> {
-        for (start, end) in self.context.names.mentions(self.text.input) {
+        for (start, end, mode) in self.context.rules.mentions(self.text.input) {
             if start < self.text.at {
                 continue;
             }
@@ -108,9 +121,10 @@ impl<'i, 'n> Scanner<'i, 'n> {
             self.text.space();
             let value = self.text.at;
             self.muted = true;
-            self.value(Object::Data).map_err(|_| RedactError::Text)?;
+            self.value(Object::Data, States::default()).map_err(|_| RedactError::Text)?;
             self.muted = false;
-            self.mask(value);
+            // Where a member begins and ends is not known here.
+            self.replace(value, if mode == RedactMode::Remove { RedactMode::Mask } else { mode });
         }
         Ok(self.finish())
     }
@@ -123,15 +137,15 @@ impl<'i, 'n> Scanner<'i, 'n> {
         Some(self.output)
     }
 
-    fn value(&mut self, object: Object) -> Result<(), RedactError> {
+    fn value(&mut self, object: Object, states: States) -> Result<(), RedactError> {
         match self.text.peek() {
-            Some(b'{') => self.object(object),
-            Some(b'[') => self.array(Object::Data),
+            Some(b'{') => self.object(object, states),
+            Some(b'[') => self.array(Object::Data, states),
             Some(b'"') => {
                 let span = self.text.string()?;
-                self.look_into(span, false)
+                self.look_into(span, "")
             }
-            Some(b'-' | b'0'..=b'9') => self.text.number(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
             Some(b't') => self.text.literal("true"),
             Some(b'f') => self.text.literal("false"),
             Some(b'n') => self.text.literal("null"),
@@ -139,11 +153,35 @@ impl<'i, 'n> Scanner<'i, 'n> {
         }
     }
 
-    fn array(&mut self, elements: Object) -> Result<(), RedactError> {
+    fn number(&mut self) -> Result<(), RedactError> {
+        let start = self.text.at;
+        self.text.number()?;
+        if !self.muted
+            && let Some(mode) =
+                self.context.rules.detectors.mode_of_number(self.text.between(start, self.text.at))
+        {
+            // An element of an array has no name to go with it.
+            self.replace(start, if mode == RedactMode::Remove { RedactMode::Mask } else { mode });
+        }
+        Ok(())
+    }
+
+    fn array(&mut self, elements: Object, states: States) -> Result<(), RedactError> {
         self.enter()?;
         if self.text.peek() != Some(b']') {
+            let mut index = 0;
             loop {
-                self.value(elements)?;
+                let value = self.text.at;
+                let (inner, mode) = self.step(states, Step::Element(index));
+                index += 1;
+                match mode {
+                    None => self.value(elements, inner)?,
+                    Some(mode) => {
+                        self.skip()?;
+                        // The elements after it would move up, and other pointers would lead to them.
+                        self.replace(value, if mode == RedactMode::Remove { RedactMode::Mask } else { mode });
+                    }
+                }
                 self.text.space();
                 if self.text.peek() != Some(b',') {
                     break;
@@ -155,7 +193,7 @@ impl<'i, 'n> Scanner<'i, 'n> {
         self.leave(b']')
     }
 
-    fn object(&mut self, object: Object) -> Result<(), RedactError> {
+    fn object(&mut self, object: Object, states: States) -> Result<(), RedactError> {
         self.enter()?;
         if self.text.peek() == Some(b'}') {
             return self.leave(b'}');
@@ -164,7 +202,7 @@ impl<'i, 'n> Scanner<'i, 'n> {
         let mut comma = None;
         loop {
             let member = self.text.at;
-            let removed = self.member(object)?;
+            let removed = self.member(object, states)?;
             let end = self.text.at;
             self.text.space();
             let next_comma = self.text.at;
@@ -189,7 +227,7 @@ impl<'i, 'n> Scanner<'i, 'n> {
     }
 
     /// One member, from its name to the end of its value. Whether it is to be cut out.
-    fn member(&mut self, object: Object) -> Result<bool, RedactError> {
+    fn member(&mut self, object: Object, states: States) -> Result<bool, RedactError> {
         if self.text.peek() != Some(b'"') {
             return Err(self.text.malformed());
         }
@@ -197,10 +235,11 @@ impl<'i, 'n> Scanner<'i, 'n> {
         let raw = self.text.between(span.start, span.end);
         let unescaped = if span.escaped { escape::unescaped(raw) } else { None };
         let name = unescaped.as_deref().unwrap_or(raw);
-        let mode =
-            if self.muted || is_protocol(object, name) { None } else { self.context.names.mode_of(name) };
-        let is_error = object == Object::Envelope && name == "error";
-        let is_blob = name == "blob";
+        let protocol = is_protocol(object, name);
+        let (inner, pointed) = self.below(states, name);
+        let rules = self.context.rules;
+        let named = if self.muted || protocol { None } else { rules.names.mode_of(name).max(pointed) };
+        let removed = !self.muted && !protocol && named.is_none() && self.name(span, name);
         self.text.space();
         if self.text.peek() != Some(b':') {
             return Err(self.text.malformed());
@@ -208,46 +247,130 @@ impl<'i, 'n> Scanner<'i, 'n> {
         self.text.at += 1;
         self.text.space();
         let value = self.text.at;
-        let Some(mode) = mode else {
-            if is_blob && self.text.peek() == Some(b'"') {
-                let span = self.text.string()?;
-                self.look_into(span, true)?;
-            } else {
-                self.value(if is_error { Object::Error } else { Object::Data })?;
+        if let Some(mode) = named {
+            self.skip()?;
+            if mode != RedactMode::Remove {
+                self.replace(value, mode);
             }
-            return Ok(false);
-        };
-        self.muted = true;
-        self.value(Object::Data)?;
-        self.muted = false;
-        if mode == RedactMode::Mask {
-            self.mask(value);
+            return Ok(mode == RedactMode::Remove);
         }
-        Ok(mode == RedactMode::Remove)
+        if object == Object::Envelope && ENVELOPE_VALUES.contains(&name) {
+            self.skip()?;
+        } else if self.text.peek() == Some(b'"') {
+            let span = self.text.string()?;
+            self.look_into(span, name)?;
+        } else {
+            let is_error = object == Object::Envelope && name == "error";
+            self.value(if is_error { Object::Error } else { Object::Data }, inner)?;
+        }
+        Ok(removed)
     }
 
-    /// Redacts the JSON that a string holds.
-    fn look_into(&mut self, span: Span, is_blob: bool) -> Result<(), RedactError> {
+    /// What is awaited in a member, and what is done with it.
+    fn below(&self, states: States, name: &str) -> (States, Option<RedactMode>) {
+        let (inner, mode) = self.step(states, Step::Member(name));
+        // Also in a result within a message that tells of a task.
+        let begins = self.context.level == 0 && name == RESULT;
+        (if begins { inner.and(self.context.rules.pointers.starts()) } else { inner }, mode)
+    }
+
+    fn step(&self, states: States, step: Step<'_>) -> (States, Option<RedactMode>) {
+        if self.muted || states.is_empty() {
+            return (States::default(), None);
+        }
+        self.context.rules.pointers.step(states, step)
+    }
+
+    /// Redacts what detectors find in a member's name. Whether the member is to be cut out.
+    fn name(&mut self, span: Span, name: &str) -> bool {
+        let detectors = &self.context.rules.detectors;
+        if detectors.is_empty() {
+            return false;
+        }
+        if detectors.strictest_in(name) == Some(RedactMode::Remove) {
+            return true;
+        }
+        if let Some(clean) = detectors.apply(name, self.context.rules) {
+            self.splice(span.start, span.end, &escape::escaped(&clean));
+        }
+        false
+    }
+
+    /// Passes over a value without a look into it.
+    fn skip(&mut self) -> Result<(), RedactError> {
+        let muted = std::mem::replace(&mut self.muted, true);
+        self.value(Object::Data, States::default())?;
+        self.muted = muted;
+        Ok(())
+    }
+
+    /// Redacts what a string holds: JSON, base64, or text.
+    fn look_into(&mut self, span: Span, name: &str) -> Result<(), RedactError> {
+        if self.muted {
+            return Ok(());
+        }
         let raw = self.text.between(span.start, span.end);
-        let candidate = span.quoted || is_blob || raw.starts_with("\\u") || text::may_be_base64(raw);
-        if self.muted || !candidate {
+        let detecting = !self.context.rules.detectors.is_empty();
+        let packed = match name {
+            "blob" => Some(Packed::Blob),
+            "data" if detecting => Some(Packed::Media),
+            _ => (raw.starts_with("\\u") || text::may_be_base64(raw)).then_some(Packed::Guess),
+        };
+        if !span.quoted && packed.is_none() && !detecting {
             return Ok(());
         }
         let unescaped = if span.escaped { escape::unescaped(raw) } else { None };
         let content = unescaped.as_deref().unwrap_or(raw);
-        let replaced = if span.quoted {
-            text::redact(content, self.context.inner()?)?
-        } else {
-            text::redact_base64(content, is_blob, self.context)?
-        };
-        if let Some(replaced) = replaced {
+        if let Some(replaced) = self.redacted(content, span.quoted, packed, name)? {
             self.splice(span.start, span.end, &escape::escaped(&replaced));
         }
         Ok(())
     }
 
-    fn mask(&mut self, value: usize) {
-        self.splice(value, self.text.at, &format!("\"{MASK}\""));
+    fn redacted(
+        &self,
+        content: &str,
+        quoted: bool,
+        packed: Option<Packed>,
+        name: &str,
+    ) -> Result<Option<String>, RedactError> {
+        let rules = self.context.rules;
+        if quoted {
+            return text::redact(content, self.context.inner()?);
+        }
+        if let Some(packed) = packed
+            && let Some(replaced) = text::redact_base64(content, packed, self.context)?
+        {
+            return Ok(Some(replaced));
+        }
+        if rules.detectors.is_empty() {
+            return Ok(None);
+        }
+        if let Some(mode) = rules.detectors.mode_of(Detector::Secret)
+            && detect::is_secret_name(name)
+            && detect::is_secret_value(content)
+        {
+            return Ok(Some(rules.replacement(mode, content)));
+        }
+        match text::redact_data_url(content, self.context)? {
+            Some(replaced) => Ok(Some(replaced)),
+            None => Ok(text::plain(content, self.context)),
+        }
+    }
+
+    /// Puts a string in place of the value that begins there and ends here.
+    fn replace(&mut self, value: usize, mode: RedactMode) {
+        let raw = self.text.between(value, self.text.at);
+        let replacement = match mode {
+            RedactMode::Hash => {
+                // Of a string the text, however it is escaped; of anything else how it is written.
+                let content = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+                let unescaped = content.and_then(escape::unescaped);
+                self.context.rules.replacement(mode, unescaped.as_deref().unwrap_or(raw))
+            }
+            RedactMode::Mask | RedactMode::Remove => MASK.to_owned(),
+        };
+        self.splice(value, self.text.at, &format!("\"{replacement}\""));
     }
 
     fn splice(&mut self, start: usize, end: usize, replacement: &str) {

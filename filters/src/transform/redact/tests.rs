@@ -1,7 +1,9 @@
 //! Redaction: what goes, what stays to the byte, and what is withheld.
 
+mod places;
 mod properties;
 
+use mcpg_sdk::RedactMode;
 use serde_json::json;
 
 use super::*;
@@ -378,10 +380,13 @@ fn settings() {
     let redactor = build(json!({"fields": ["email", "phone"], "mode": "remove"})).unwrap();
     assert_eq!(&*redactor.redact(br#"{"result":{"email":1,"phone":2}}"#).unwrap(), br#"{"result":{}}"#);
     for (settings, pointer) in [
-        (json!({}), ""),
+        (json!({}), "/fields"),
         (json!({"fields": []}), "/fields"),
-        (json!({"fields": [""]}), "/fields"),
-        (json!({"fields": ["a"], "mode": "hash"}), "/mode"),
+        (json!({"fields": [""]}), "/fields/0"),
+        (json!({"fields": ["a"], "mode": "blur"}), "/mode"),
+        (json!({"pointers": ["a"]}), "/pointers/0"),
+        (json!({"detectors": ["iban"]}), "/detectors/0"),
+        (json!({}), "/fields"),
         (json!({"fields": ["a"], "filds": 1}), "/filds"),
     ] {
         assert_eq!(build(settings.clone()).unwrap_err(), pointer, "{settings}");

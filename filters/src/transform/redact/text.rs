@@ -16,20 +16,56 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIEN
 
 /// Redacts a text. None if there is nothing to redact.
 pub(super) fn redact(text: &str, context: Context<'_>) -> Result<Option<String>, RedactError> {
-    let redacted = match Scanner::new(text, context).sequence() {
-        Err(RedactError::Json { .. }) => Scanner::new(text, context).prose()?,
+    // Without a quote there is no member, and no string either.
+    if !text.contains('"') {
+        return Ok(plain(text, context));
+    }
+    let (redacted, is_prose) = match Scanner::new(text, context).sequence() {
+        Err(RedactError::Json { .. }) => (Scanner::new(text, context).prose()?, true),
         other => other?,
     };
     // Only whole characters are cut and put in.
-    redacted.map(|bytes| String::from_utf8(bytes).map_err(|_| RedactError::Text)).transpose()
+    let redacted =
+        redacted.map(|bytes| String::from_utf8(bytes).map_err(|_| RedactError::Text)).transpose()?;
+    if !is_prose {
+        return Ok(redacted);
+    }
+    Ok(plain(redacted.as_deref().unwrap_or(text), context).or(redacted))
+}
+
+/// What detectors find in a text that has no structure.
+pub(super) fn plain(text: &str, context: Context<'_>) -> Option<String> {
+    context.rules.detectors.apply(text, context.rules)
+}
+
+/// Redacts base64 in a data URL (RFC 2397), the one place where base64 amid other text is looked for.
+pub(super) fn redact_data_url(content: &str, context: Context<'_>) -> Result<Option<String>, RedactError> {
+    const MARK: &str = ";base64,";
+    let Some((head, packed)) = content.split_once(MARK).filter(|_| content.starts_with("data:")) else {
+        return Ok(None);
+    };
+    let packed = redact_base64(packed, Packed::Media, context)?;
+    Ok(packed.map(|packed| format!("{head}{MARK}{packed}")))
+}
+
+/// How sure it is that a string is base64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packed {
+    /// The `blob` of a resource: it is.
+    Blob,
+    /// The `data` of an image or sound: it is, and usually of no text.
+    Media,
+    /// It begins as base64 of JSON does.
+    Guess,
 }
 
 /// Redacts base64 of a text. In a `blob`, what begins like JSON must be readable; elsewhere a string may look so.
 pub(super) fn redact_base64(
     content: &str,
-    is_blob: bool,
+    packed_as: Packed,
     context: Context<'_>,
 ) -> Result<Option<String>, RedactError> {
+    let is_blob = packed_as == Packed::Blob;
     let unreadable = || if is_blob && may_be_base64(content) { Err(RedactError::Blob) } else { Ok(None) };
     let mut packed = content.to_owned();
     if is_blob {
@@ -40,10 +76,16 @@ pub(super) fn redact_base64(
     if is_blob && is_utf16(&bytes) {
         return Err(RedactError::Blob);
     }
-    let Ok(text) = String::from_utf8(bytes) else { return unreadable() };
-    if !text.contains('"') {
-        return Ok(None);
-    }
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        // In what is no text nothing can be cut out. What is seen in it keeps it from passing.
+        Err(error)
+            if packed_as != Packed::Guess && context.rules.detectors.sees_in_binary(error.as_bytes()) =>
+        {
+            return Err(RedactError::Blob);
+        }
+        Err(_) => return unreadable(),
+    };
     let redacted = redact(&text, context.inner()?)?;
     Ok(redacted.map(|text| {
         let mut packed = engine.encode(text);

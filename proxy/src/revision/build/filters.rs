@@ -10,8 +10,8 @@ use mcpg_filters::reliability::rate_limit::RateLimit;
 use mcpg_filters::secret::SecretResolver;
 use mcpg_filters::shared::Shared;
 use mcpg_filters::transform::redact::Redactor;
-use mcpg_sdk::SettingsError;
 use mcpg_sdk::policy::PolicyEngine;
+use mcpg_sdk::{Obligation, SettingsError};
 
 use crate::revision::Revision;
 
@@ -42,6 +42,7 @@ pub(super) fn filters(
             filters.problems.push(config.locate(index, &error).to_string());
         }
     }
+    filters.check_classes();
     filters
 }
 
@@ -64,6 +65,25 @@ impl Filters {
             _ => return Err(SettingsError::at("", "this filter has no stage in this build")),
         }
         Ok(())
+    }
+
+    /// A class that policy names and no limit has would refuse every call that gets it.
+    fn check_classes(&mut self) {
+        let known: Vec<&str> = self.quotas.iter().flat_map(RateLimit::classes).collect();
+        for engine in &self.policy {
+            for obligation in engine.obligations().into_iter().flatten() {
+                if let Obligation::RateClass { class } = &obligation
+                    && !known.contains(&class.as_str())
+                {
+                    let known = if known.is_empty() { "none".to_owned() } else { known.join("`, `") };
+                    self.problems.push(format!(
+                        "{}: a policy charges the rate class `{class}`, which no `reliability.rate-limit` has in `classes:` \
+                         (there: `{known}`)",
+                        engine.id()
+                    ));
+                }
+            }
+        }
     }
 
     /// Limits keep what callers have used, entry by entry, so that a reload hands nobody a fresh burst.
