@@ -37,6 +37,8 @@ pub struct Plugin {
     pub id: &'static str,
     /// What tells two entries of one id apart; also in logs and metrics.
     pub name: Option<String>,
+    /// A policy engine that is asked and recorded, and decides nothing.
+    pub shadow: bool,
     /// For the filter itself to parse; [`crate::Config::locate`] gives its errors a position. Those of
     /// `observability.audit` are in [`crate::Config::audit`] instead, and empty here.
     pub settings: Settings,

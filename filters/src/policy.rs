@@ -8,8 +8,12 @@ mod cache;
 pub mod cedar;
 mod chain;
 mod input;
+#[cfg(test)]
+mod testing;
+mod threads;
 mod viewpoint;
 
 pub use cache::{CacheCounters, CacheLimits};
-pub use chain::{Decided, PolicyChain, PolicyRef, Verdict};
-pub use viewpoint::{Listed, Viewpoint};
+pub use chain::{Decided, PolicyChain, PolicyRef, Shadow, ShadowOpinion, Verdict};
+pub use threads::PolicyThreads;
+pub use viewpoint::{Listed, Shown, Viewpoint};

@@ -3,6 +3,7 @@
 use crate::identity::basic::HashPool;
 use crate::identity::oidc::Issuers;
 use crate::net::HttpClient;
+use crate::policy::PolicyThreads;
 use crate::policy::bundle::BundleStore;
 
 /// The filters' part of the process. One for all revisions and scopes.
@@ -12,6 +13,8 @@ pub struct Shared {
     pub http: HttpClient,
     /// The threads that hash passwords.
     pub hashing: HashPool,
+    /// The threads of decisions that take long.
+    pub policy: PolicyThreads,
     /// What is known of the issuers of tokens.
     pub issuers: Issuers,
     /// What has been fetched from registries.

@@ -127,7 +127,7 @@ async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Ups
     let (begun, whole) =
         if context.replaces_answer() { (BytesMut::new(), true) } else { at_hand(upstream).await? };
     let mut body = (!begun.is_empty()).then(|| begun.freeze());
-    context.chunk(&mut body, whole)?;
+    context.chunk(&mut body, whole).await?;
     frame(session, &mut head, whole.then(|| body.as_ref().map_or(0, Bytes::len)))?;
     context.status = head.status.as_u16();
     session.write_response_header(Box::new(head), false).await.map_err(|error| error.into_down())?;
@@ -144,7 +144,7 @@ async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Ups
     }
     let mut last = None;
     if !whole {
-        context.chunk(&mut last, true)?;
+        context.chunk(&mut last, true).await?;
     }
     session.write_response_body(last, true).await.map_err(|error| error.into_down())
 }
@@ -207,7 +207,7 @@ async fn stream(
         let piece = match read {
             Some(Some(piece)) => {
                 let mut piece = Some(piece);
-                context.chunk(&mut piece, false)?;
+                context.chunk(&mut piece, false).await?;
                 piece
             }
             Some(None) => break,

@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use mcpg_ledger::Completion;
@@ -303,8 +304,11 @@ impl ProxyHttp for Proxy {
         end: bool,
         context: &mut Context,
     ) -> Result<Option<std::time::Duration>> {
-        context.chunk(body, end)?;
-        Ok(None)
+        // Only lists need more than a moment, and those do not come this way.
+        match context.chunk(body, end).now_or_never() {
+            Some(done) => done.map(|()| None),
+            None => Error::e_explain(ErrorType::InternalError, "an answer cannot be read at once"),
+        }
     }
 
     fn error_while_proxy(

@@ -237,9 +237,9 @@ async fn admit_to<E: Exchange>(
     charge(scope, &identified, &call, arrival, spoken.id())?;
     let (decided, reach) = match &addressed {
         Addressed::One { route, .. } => {
-            (scope.policy.decide(identified.caller(), &call), Reach::One(Arc::clone(route)))
+            (scope.policy.decide(identified.caller(), &call).await, Reach::One(Arc::clone(route)))
         }
-        Addressed::All => whole::decide(scope, endpoint, &identified, &call),
+        Addressed::All => whole::decide(scope, endpoint, &identified, &call).await,
     };
     let decided = scope.gates.pass(decided, &call);
     scope.plugins.on_request();

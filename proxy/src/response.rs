@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::BoxFuture;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
@@ -25,6 +26,12 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// Changes the messages of an answer on their way to the client, before the obligations are applied.
 pub trait Rewrite: Send + Sync {
+    /// Finds out what [`Self::message`] will need of a message, where that takes a while.
+    fn prepare<'a>(&'a mut self, json: &'a [u8]) -> Option<BoxFuture<'a, ()>> {
+        let _ = json;
+        None
+    }
+
     /// What goes in place of a message; none if it stays as it is.
     ///
     /// # Errors
@@ -62,7 +69,10 @@ impl Changes {
     ///
     /// # Errors
     /// When it cannot be rewritten or redacted.
-    pub fn apply<'m>(&mut self, message: &'m [u8]) -> Result<Cow<'m, [u8]>, RpcError> {
+    pub async fn apply<'m>(&mut self, message: &'m [u8]) -> Result<Cow<'m, [u8]>, RpcError> {
+        if let Some(prepared) = self.rewrite.as_mut().and_then(|rewrite| rewrite.prepare(message)) {
+            prepared.await;
+        }
         let rewritten = match &mut self.rewrite {
             Some(rewrite) => rewrite.message(message).map_err(|_| RpcError::UpstreamInvalid)?,
             None => None,
@@ -167,7 +177,7 @@ impl Answer {
     ///
     /// # Errors
     /// When the answer must end here.
-    pub fn chunk(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), AnswerError> {
+    pub async fn chunk(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<(), AnswerError> {
         match &mut self.flow {
             Flow::Untouched { max } => {
                 let length = body.as_ref().map_or(0, Bytes::len);
@@ -177,15 +187,15 @@ impl Answer {
                     return Err(AnswerError::TooLarge);
                 }
             }
-            Flow::Held { .. } => self.hold(body, end),
-            Flow::Events { .. } => self.events(body, end),
+            Flow::Held { .. } => self.hold(body, end).await,
+            Flow::Events { .. } => self.events(body, end).await,
             Flow::Replaced { body: replacement } => *body = replacement.take(),
         }
         self.sent += body.as_ref().map_or(0, Bytes::len);
         Ok(())
     }
 
-    fn hold(&mut self, body: &mut Option<Bytes>, end: bool) {
+    async fn hold(&mut self, body: &mut Option<Bytes>, end: bool) {
         let Flow::Held { body: held, changes } = &mut self.flow else { return };
         if let Some(piece) = body.take() {
             if held.len() + piece.len() > self.limits.held_bytes_max {
@@ -195,12 +205,12 @@ impl Answer {
             held.extend_from_slice(&piece);
         }
         if end {
-            let changed = changes.apply(held).map(|changed| Bytes::from(changed.into_owned()));
+            let changed = changes.apply(held).await.map(|changed| Bytes::from(changed.into_owned()));
             *body = Some(changed.unwrap_or_else(|error| self.withhold(error)));
         }
     }
 
-    fn events(&mut self, body: &mut Option<Bytes>, end: bool) {
+    async fn events(&mut self, body: &mut Option<Bytes>, end: bool) {
         let Flow::Events { splitter, changes } = &mut self.flow else { return };
         let mut out = Vec::new();
         if let Some(piece) = body.take() {
@@ -209,7 +219,7 @@ impl Answer {
         let mut outcome = Ok(());
         while outcome.is_ok() {
             outcome = match splitter.next_event() {
-                Ok(Some(event)) => change_event(&event, changes, &mut out),
+                Ok(Some(event)) => change_event(&event, changes, &mut out).await,
                 Ok(None) => break,
                 Err(_) => Err(RpcError::ObligationNotApplicable),
             };
@@ -218,7 +228,7 @@ impl Answer {
             && outcome.is_ok()
             && let Some(event) = splitter.finish()
         {
-            outcome = change_event(&event, changes, &mut out);
+            outcome = change_event(&event, changes, &mut out).await;
         }
         if let Err(error) = outcome {
             sse::write_message(&mut out, &self.withhold(error));
@@ -253,11 +263,15 @@ impl Answer {
 }
 
 /// Writes an event with its data changed.
-fn change_event(event: &sse::Event<'_>, changes: &mut Changes, out: &mut Vec<u8>) -> Result<(), RpcError> {
+async fn change_event(
+    event: &sse::Event<'_>,
+    changes: &mut Changes,
+    out: &mut Vec<u8>,
+) -> Result<(), RpcError> {
     let id = event.id().and_then(|id| changes.rewrite.as_ref()?.event_id(id));
     let data = event.data();
     let changed = match data.as_deref().filter(|data| !data.is_empty()) {
-        Some(data) => changes.apply(data)?,
+        Some(data) => changes.apply(data).await?,
         None => Cow::Borrowed(data.as_deref().unwrap_or_default()),
     };
     let same_data = data.as_deref().is_none_or(|data| *data == *changed);

@@ -6,7 +6,9 @@ use std::fs;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::SystemTime;
 
 use anyhow::ensure;
@@ -15,6 +17,7 @@ use mcpg_filters::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_sdk::{AuthMethod, Call, Caller, Decision, Scope, Target};
 use serde_json::json;
+use tokio::runtime::{Builder, Runtime};
 
 use super::Run;
 use crate::message::tool;
@@ -25,18 +28,25 @@ const TOOLS: usize = 1000;
 pub(super) fn hit(policies: usize) -> anyhow::Result<Run> {
     let (chain, scope, caller) = fixture(policies)?;
     let now = SystemTime::now();
-    ensure!(matches!(chain.decide(&caller, &call(&scope, now)).verdict.decision, Decision::Permit), "denied");
-    ensure!(chain.decide(&caller, &call(&scope, now)).cached, "the decision is not cached");
+    let runtime = runtime()?;
+    let decided = |chain: &PolicyChain| runtime.block_on(chain.decide(&caller, &call(&scope, now)));
+    ensure!(matches!(decided(&chain).verdict.decision, Decision::Permit), "denied");
+    ensure!(decided(&chain).cached, "the decision is not cached");
     Ok(Box::new(move || {
-        black_box(chain.decide(black_box(&caller), black_box(&call(&scope, now))));
+        // What is cached is there at the first poll.
+        let call = call(&scope, now);
+        let decided = pin!(chain.decide(black_box(&caller), black_box(&call)));
+        let _ = black_box(decided.poll(&mut Context::from_waker(Waker::noop())));
     }))
 }
 
 pub(super) fn miss(policies: usize) -> anyhow::Result<Run> {
     let (chain, scope, caller) = fixture(policies)?;
     let now = SystemTime::now();
+    let runtime = runtime()?;
     Ok(Box::new(move || {
-        black_box(chain.decide_uncached(black_box(&caller), black_box(&call(&scope, now))));
+        let call = call(&scope, now);
+        black_box(runtime.block_on(chain.decide_uncached(black_box(&caller), black_box(&call))));
     }))
 }
 
@@ -61,12 +71,19 @@ pub(crate) fn write_bundle(dir: &Path, policies: usize, tools: usize) -> anyhow:
     Ok(())
 }
 
+fn runtime() -> anyhow::Result<Runtime> {
+    Ok(Builder::new_current_thread().enable_time().build()?)
+}
+
 fn fixture(policies: usize) -> anyhow::Result<(PolicyChain, Scope, Caller)> {
     let dir = tempfile::tempdir()?;
     write_bundle(&dir.path().join("policies"), policies, TOOLS)?;
     let settings: CedarSettings = serde_json::from_value(json!({ "bundle": "policies" }))?;
     let bindings = ["demo".to_owned()];
-    let engine = CedarEngine::load(&settings, &BundleContext { base: dir.path(), bindings: &bindings, fetched: &FetchedBundles::default() })?;
+    let engine = CedarEngine::load(
+        &settings,
+        &BundleContext { base: dir.path(), bindings: &bindings, fetched: &FetchedBundles::default() },
+    )?;
     let caller = Caller {
         subject: "user:bench@acme.com".to_owned(),
         audience: None,

@@ -60,16 +60,21 @@ fn load(list: &Place<'_>, report: &mut Report<'_>) -> Vec<Plugin> {
 
 fn plugin(entry: &Place<'_>, report: &mut Report<'_>) -> Option<Plugin> {
     if let Some(id) = entry.text() {
-        return Some(Plugin { id: known_id(id, entry, report)?, name: None, settings: Settings::default() });
+        let id = known_id(id, entry, report)?;
+        return Some(Plugin { id, name: None, shadow: false, settings: Settings::default() });
     }
     let read = report.read::<wire::plugins::Plugin>(entry)?;
     if let Some(name) = read.name.as_deref().filter(|name| !is_slug(name)) {
         report.error_with_help(&entry.child("name"), format!("{} is not a name", quote(name)), SLUG);
     }
     let id = known_id(&read.id, &entry.child("id"), report)?;
+    if read.shadow && !id.starts_with("policy.") {
+        let message = format!("{} cannot be a shadow", quote(id));
+        report.error_with_help(&entry.child("shadow"), message, "only policy engines can: `policy.*`");
+    }
     // Those of the ledger are this crate's to read, into `Config::audit`.
     let config = read.config.filter(|_| id != builtin::AUDIT).unwrap_or_else(Map::new);
-    Some(Plugin { id, name: read.name, settings: Settings(Value::Object(config)) })
+    Some(Plugin { id, name: read.name, shadow: read.shadow, settings: Settings(Value::Object(config)) })
 }
 
 fn known_id(id: &str, at: &Place<'_>, report: &mut Report<'_>) -> Option<&'static str> {

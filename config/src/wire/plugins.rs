@@ -69,6 +69,9 @@ pub(crate) struct Plugin {
     pub(crate) id: String,
     /// Tells two entries of one id apart: 1 to 40 of `a-z`, `0-9` and `-`.
     pub(crate) name: Option<String>,
+    /// Only for `policy.*`: the engine is asked and its decisions are recorded, and none of them counts.
+    #[serde(default)]
+    pub(crate) shadow: bool,
     /// The plugin's own settings.
     pub(crate) config: Option<Map<String, Value>>,
 }

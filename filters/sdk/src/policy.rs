@@ -3,13 +3,21 @@
 //! An engine declares, per action, the parts of the input that its policies read ([`Reads`]). It is
 //! given a [`PolicyInput`] that yields those parts and nothing else, so its answer is a function of
 //! them, and a cached answer that is keyed by them cannot be unsound. An error is a denial.
+//!
+//! An engine never holds the thread that asks it for longer than it was told to: it stops by itself, or (an engine that
+//! decides elsewhere) answers with a future.
+
+use std::pin::Pin;
+use std::time::Duration;
 
 mod arguments;
 mod input;
+mod owned;
 mod reads;
 
 pub use arguments::{Arguments, ArgumentsError, Member};
 pub use input::PolicyInput;
+pub use owned::OwnedCall;
 pub use reads::{ApprovalRead, ByAction, Kind, Names, ReadSet, Reads};
 
 use crate::Obligation;
@@ -33,12 +41,36 @@ pub trait PolicyEngine: Send + Sync {
         None
     }
 
-    /// Decides one call. A function of the input alone, apart from [`EngineError::Deadline`].
+    /// How long one decision may take; one that takes longer denies.
+    fn limit(&self) -> Duration;
+
+    /// Decides one call. A function of the input alone, apart from the transient errors. Stops by itself when `within` is over.
     ///
     /// # Errors
     /// When the engine cannot tell. The chain denies the call.
-    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError>;
+    fn decide(&self, input: &PolicyInput<'_>, within: Duration) -> Result<EngineDecision, EngineError>;
+
+    /// An engine that decides elsewhere: what it takes from the input, on its way. It is asked instead of [`Self::decide`], and
+    /// is given up after [`Self::limit`]. None: the engine decides here.
+    fn ask(&self, input: &PolicyInput<'_>) -> Option<Asked> {
+        let _ = input;
+        None
+    }
+
+    /// Whether it decides elsewhere.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Whether equal inputs have equal answers, so that they may be kept for as long as the engine lives. False for one that decides
+    /// elsewhere by policies that it cannot see.
+    fn is_pure(&self) -> bool {
+        true
+    }
 }
+
+/// An answer on its way.
+pub type Asked = Pin<Box<dyn Future<Output = Result<EngineDecision, EngineError>> + Send>>;
 
 /// The answer of one engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +121,12 @@ pub enum EngineError {
         /// The limit in force.
         limit_ms: u64,
     },
+    /// Where the engine decides could not be asked, or its answer is none. Never cached.
+    #[error("the policy service gave no answer: {problem}")]
+    Unavailable {
+        /// What went wrong.
+        problem: String,
+    },
 }
 
 impl EngineError {
@@ -98,6 +136,7 @@ impl EngineError {
             Self::Input { .. } => "policy_input",
             Self::Evaluation { .. } => "policy_error",
             Self::Deadline { .. } => "policy_timeout",
+            Self::Unavailable { .. } => "policy_unavailable",
         }
     }
 
@@ -105,12 +144,17 @@ impl EngineError {
     pub fn policy(&self) -> Option<&str> {
         match self {
             Self::Evaluation { policy, .. } => Some(policy),
-            Self::Input { .. } | Self::Deadline { .. } => None,
+            Self::Input { .. } | Self::Deadline { .. } | Self::Unavailable { .. } => None,
         }
     }
 
     /// Whether the same input could be decided differently the next time.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Deadline { .. })
+        matches!(self, Self::Deadline { .. } | Self::Unavailable { .. })
+    }
+
+    /// The evaluation took longer than `limit`.
+    pub fn deadline(limit: Duration) -> Self {
+        Self::Deadline { limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }
     }
 }

@@ -139,8 +139,12 @@ impl PolicyEngine for CedarEngine {
         Some(self.compiled.obligations.values().flatten().cloned().collect())
     }
 
-    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
-        self.evaluate(input)
+    fn limit(&self) -> Duration {
+        self.evaluation_max
+    }
+
+    fn decide(&self, input: &PolicyInput<'_>, within: Duration) -> Result<EngineDecision, EngineError> {
+        self.evaluate(input, within)
     }
 }
 

@@ -3,24 +3,45 @@
 //! The chain keeps its decisions in a cache that lives and dies with it, so a reload needs no
 //! invalidation. The key of a decision is the union of the parts that the engines read for its action.
 //!
-//! INVARIANT: an engine is given a subset of the parts that the key is made of ([`Plan::reads`] is the union
-//! over the engines, [`PolicyInput`] yields an engine's own parts only), so equal keys mean equal answers.
+//! INVARIANT: an engine is given a subset of the parts that the key is made of ([`Plan`] has the union
+//! over the engines, `PolicyInput` yields an engine's own parts only), so equal keys mean equal answers.
+//!
+//! What is in the cache is answered at once. Anything else may take its time, but none of the worker's beyond a small budget:
+//! see [`evaluate`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mcpg_sdk::policy::{ByAction, EngineDecision, EngineError, Kind, PolicyEngine, PolicyInput, ReadSet};
+use mcpg_sdk::policy::{ByAction, EngineError, Kind, PolicyEngine, ReadSet};
 use mcpg_sdk::{Call, Caller, Decision, DenyReason, Obligation, Target};
+use tokio::sync::Semaphore;
 
 use super::cache::{CacheCounters, CacheLimits, DecisionCache};
 use super::input::{self, KeyBuffer};
+use super::threads::PolicyThreads;
+
+mod evaluate;
 
 /// The engines of a scope, in order, with their decision cache.
 pub struct PolicyChain {
     engines: Vec<Arc<dyn PolicyEngine>>,
+    shadows: Vec<Shadow>,
     plans: ByAction<Arc<Plan>>,
     cache: DecisionCache,
     every_obligation: Option<Vec<Obligation>>,
+    /// Whether equal inputs have equal answers.
+    is_pure: bool,
+    threads: PolicyThreads,
+    turns: Arc<Semaphore>,
+}
+
+/// An engine that is asked and recorded, and decides nothing.
+#[derive(Clone)]
+pub struct Shadow {
+    /// What its opinions are recorded under.
+    pub label: Arc<str>,
+    /// The engine.
+    pub engine: Arc<dyn PolicyEngine>,
 }
 
 /// What the chain decided about one call.
@@ -39,6 +60,17 @@ pub struct Verdict {
     pub decision: Decision,
     /// The policies that determined it: every one that permitted, or the one that forbade.
     pub policies: Vec<PolicyRef>,
+    /// What the engines in shadow mode think of it.
+    pub shadow: Vec<ShadowOpinion>,
+}
+
+/// What an engine in shadow mode would have decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowOpinion {
+    /// What the engine is recorded under.
+    pub engine: Arc<str>,
+    /// Its decision, which does not count.
+    pub decision: Decision,
 }
 
 /// A policy of an engine.
@@ -57,6 +89,27 @@ pub(crate) struct Plan {
     pub(crate) id: u32,
     /// The union of what the engines read.
     pub(crate) reads: ReadSet,
+    /// The union of what they and the shadows read.
+    pub(crate) with_shadows: ReadSet,
+}
+
+/// Who is asked about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking {
+    /// Those that decide: nobody will read the opinions of the others.
+    Deciders,
+    /// The shadows too.
+    Everyone,
+}
+
+/// A decision that is not in the cache, and where it goes.
+pub(crate) type Place = Option<(u64, Box<[u8]>)>;
+
+/// What the cache has.
+pub(crate) enum Known {
+    Decided(Decided),
+    /// Not known. None: it cannot be kept.
+    Unknown(Place),
 }
 
 /// The `engine` of denials that the chain itself makes.
@@ -68,38 +121,105 @@ impl PolicyChain {
         let obligations: Option<Vec<_>> = engines.iter().map(|engine| engine.obligations()).collect();
         let every_obligation =
             obligations.map(|each| Obligation::unite(each.into_iter().flatten().collect()));
-        Self { plans: plans(&engines), engines, cache: DecisionCache::new(limits), every_obligation }
+        let threads = PolicyThreads::default();
+        Self {
+            plans: plans(&engines, &[]),
+            is_pure: engines.iter().all(|engine| engine.is_pure()),
+            engines,
+            shadows: Vec::new(),
+            cache: DecisionCache::new(limits),
+            every_obligation,
+            turns: Arc::new(Semaphore::new(threads.share())),
+            threads,
+        }
     }
 
-    /// Decides one call. Does not allocate when the decision is in the cache.
-    pub fn decide(&self, caller: &Caller, call: &Call<'_>) -> Decided {
-        if let Some(problem) = inconsistency(call) {
-            return Decided { verdict: Arc::new(deny(CHAIN, None, "policy_input", problem)), cached: false };
+    /// The chain with engines that are asked too, and decide nothing.
+    #[must_use]
+    pub fn shadowed_by(self, shadows: Vec<Shadow>) -> Self {
+        Self { plans: plans(&self.engines, &shadows), shadows, ..self }
+    }
+
+    /// The chain on threads that it shares with others, of which it never holds all.
+    #[must_use]
+    pub fn on(self, threads: PolicyThreads) -> Self {
+        Self { turns: Arc::new(Semaphore::new(threads.share())), threads, ..self }
+    }
+
+    /// Decides one call. A decision that is in the cache is answered without a wait, and without an allocation.
+    pub async fn decide(&self, caller: &Caller, call: &Call<'_>) -> Decided {
+        match self.look_up(caller, call, Asking::Everyone) {
+            Known::Decided(decided) => decided,
+            Known::Unknown(place) => self.find_out(caller, call, place, Asking::Everyone).await.0,
         }
-        let plan = self.plans.of(call);
-        let mut key = KeyBuffer::take();
-        if !plan.reads.is_cacheable() || input::write_key(&mut key, plan, caller, call).is_err() {
-            self.cache.count_skipped();
-            return Decided { verdict: Arc::new(self.evaluate(caller, call).0), cached: false };
-        }
-        let hash = self.cache.hash(&key);
-        if let Some(verdict) = self.cache.find(hash, &key) {
-            return Decided { verdict, cached: true };
-        }
-        let (verdict, transient) = self.evaluate(caller, call);
-        let verdict = Arc::new(verdict);
-        if !transient {
-            self.cache.insert(hash, &key, &verdict);
-        }
-        Decided { verdict, cached: false }
     }
 
     /// Decides one call without looking at the cache or adding to it.
-    pub fn decide_uncached(&self, caller: &Caller, call: &Call<'_>) -> Verdict {
+    pub async fn decide_uncached(&self, caller: &Caller, call: &Call<'_>) -> Verdict {
         match inconsistency(call) {
             Some(problem) => deny(CHAIN, None, "policy_input", problem),
-            None => self.evaluate(caller, call).0,
+            None => self.evaluate(caller, call, Asking::Everyone).await.0,
         }
+    }
+
+    /// What the cache knows of a call.
+    pub(crate) fn look_up(&self, caller: &Caller, call: &Call<'_>, asking: Asking) -> Known {
+        if let Some(problem) = inconsistency(call) {
+            let verdict = Arc::new(deny(CHAIN, None, "policy_input", problem));
+            return Known::Decided(Decided { verdict, cached: false });
+        }
+        let plan = self.plans.of(call);
+        let mut key = KeyBuffer::take();
+        if !self.may_keep(plan, asking) || input::write_key(&mut key, plan, asking, caller, call).is_err() {
+            self.cache.count_skipped();
+            return Known::Unknown(None);
+        }
+        let hash = self.cache.hash(&key);
+        match self.cache.find(hash, &key) {
+            Some(verdict) => Known::Decided(Decided { verdict, cached: true }),
+            None => Known::Unknown(Some((hash, key.as_slice().into()))),
+        }
+    }
+
+    /// Asks the engines, and keeps the answer. The flag says that it may be another the next time.
+    pub(crate) async fn find_out(
+        &self,
+        caller: &Caller,
+        call: &Call<'_>,
+        place: Place,
+        asking: Asking,
+    ) -> (Decided, bool) {
+        let (verdict, transient) = self.evaluate(caller, call, asking).await;
+        let verdict = Arc::new(verdict);
+        if let Some((hash, key)) = place.filter(|_| !transient) {
+            self.cache.insert(hash, &key, &verdict);
+        }
+        (Decided { verdict, cached: false }, transient)
+    }
+
+    fn may_keep(&self, plan: &Plan, asking: Asking) -> bool {
+        match asking {
+            Asking::Deciders => self.is_pure && plan.reads.is_cacheable(),
+            Asking::Everyone => {
+                let shadows = || self.shadows.iter().all(|shadow| shadow.engine.is_pure());
+                self.is_pure && plan.with_shadows.is_cacheable() && shadows()
+            }
+        }
+    }
+
+    /// Whether equal inputs have equal answers for as long as the chain lives.
+    pub fn is_pure(&self) -> bool {
+        self.is_pure
+    }
+
+    /// Whether an engine decides elsewhere.
+    pub(crate) fn is_remote(&self) -> bool {
+        self.engines.iter().any(|engine| engine.is_remote())
+    }
+
+    /// Whether there are shadows to ask.
+    pub(crate) fn has_shadows(&self) -> bool {
+        !self.shadows.is_empty()
     }
 
     /// What the engines read together to decide a call.
@@ -121,59 +241,28 @@ impl PolicyChain {
     pub fn cache_counters(&self) -> CacheCounters {
         self.cache.counters()
     }
-
-    /// Asks the engines. The flag says that the verdict must not be kept.
-    fn evaluate(&self, caller: &Caller, call: &Call<'_>) -> (Verdict, bool) {
-        if self.engines.is_empty() {
-            return (deny(CHAIN, None, "not_permitted", "no policy engine is configured"), false);
-        }
-        let mut grounds = Vec::new();
-        let mut united = Vec::new();
-        for engine in &self.engines {
-            let input = PolicyInput::select(caller, call, engine.reads().of(call));
-            match engine.decide(&input) {
-                Ok(EngineDecision::Permit { policies, obligations }) => {
-                    let id: Arc<str> = engine.id().into();
-                    let refs = policies
-                        .into_iter()
-                        .map(|policy| PolicyRef { engine: id.clone(), policy: policy.into() });
-                    grounds.extend(refs);
-                    united.extend(obligations);
-                }
-                Ok(EngineDecision::Forbid { policy, message }) => {
-                    return (deny(engine.id(), Some(policy), "forbidden", message), false);
-                }
-                Ok(EngineDecision::NotPermitted { message }) => {
-                    return (deny(engine.id(), None, "not_permitted", message), false);
-                }
-                Err(error) => return (deny_error(engine.id(), &error), error.is_transient()),
-            }
-        }
-        let obligations = Obligation::unite(united);
-        let decision = if obligations.is_empty() {
-            Decision::Permit
-        } else {
-            Decision::PermitWithObligations(obligations)
-        };
-        (Verdict { decision, policies: grounds }, false)
-    }
 }
 
 impl Verdict {
     /// The bytes of its texts, for the cache's account.
     pub(crate) fn text_bytes(&self) -> usize {
         let policies = self.policies.iter().map(|policy| policy.policy.len() + size_of::<PolicyRef>());
-        let decision = match &self.decision {
-            Decision::Permit => 0,
-            Decision::PermitWithObligations(obligations) => {
-                obligations.iter().map(|obligation| obligation.text_bytes() + size_of::<Obligation>()).sum()
-            }
-            Decision::Deny(reason) => {
-                let policy = reason.policy.as_ref().map_or(0, String::len);
-                reason.engine.len() + policy + reason.code.len() + reason.message.len()
-            }
-        };
-        policies.sum::<usize>() + decision
+        let shadow =
+            self.shadow.iter().map(|opinion| size_of::<ShadowOpinion>() + decision_bytes(&opinion.decision));
+        policies.sum::<usize>() + shadow.sum::<usize>() + decision_bytes(&self.decision)
+    }
+}
+
+fn decision_bytes(decision: &Decision) -> usize {
+    match decision {
+        Decision::Permit => 0,
+        Decision::PermitWithObligations(obligations) => {
+            obligations.iter().map(|obligation| obligation.text_bytes() + size_of::<Obligation>()).sum()
+        }
+        Decision::Deny(reason) => {
+            let policy = reason.policy.as_ref().map_or(0, String::len);
+            reason.engine.len() + policy + reason.code.len() + reason.message.len()
+        }
     }
 }
 
@@ -187,21 +276,28 @@ impl std::fmt::Debug for PolicyChain {
 }
 
 /// For every action the union of what the engines read. Equal unions share a plan.
-fn plans(engines: &[Arc<dyn PolicyEngine>]) -> ByAction<Arc<Plan>> {
-    let mut interned: HashMap<ReadSet, Arc<Plan>> = HashMap::new();
+fn plans(engines: &[Arc<dyn PolicyEngine>], shadows: &[Shadow]) -> ByAction<Arc<Plan>> {
+    let mut interned: HashMap<(ReadSet, ReadSet), Arc<Plan>> = HashMap::new();
     let mut plan = |read_of: &dyn Fn(&dyn PolicyEngine) -> Arc<ReadSet>| {
-        let mut union = ReadSet::default();
+        let mut reads = ReadSet::default();
         for engine in engines {
-            union.merge(&read_of(&**engine));
+            reads.merge(&read_of(&**engine));
+        }
+        let mut with_shadows = reads.clone();
+        for shadow in shadows {
+            with_shadows.merge(&read_of(&*shadow.engine));
         }
         let id = u32::try_from(interned.len()).unwrap_or(u32::MAX);
-        interned.entry(union).or_insert_with_key(|reads| Arc::new(Plan { id, reads: reads.clone() })).clone()
+        let plan = |(reads, with_shadows): &(ReadSet, ReadSet)| {
+            Arc::new(Plan { id, reads: reads.clone(), with_shadows: with_shadows.clone() })
+        };
+        interned.entry((reads, with_shadows)).or_insert_with_key(plan).clone()
     };
     let mut plans = ByAction::new(&plan(&|engine| engine.reads().rest(Kind::Method).clone()));
     for kind in [Kind::Tool, Kind::Resource, Kind::Prompt] {
         plans.set_rest(kind, plan(&|engine| engine.reads().rest(kind).clone()));
     }
-    for named in engines {
+    for named in engines.iter().chain(shadows.iter().map(|shadow| &shadow.engine)) {
         for (binding, tool) in named.reads().named_tools() {
             plans.set_tool(binding, tool, plan(&|engine| engine.reads().tool(binding, tool).clone()));
         }
@@ -235,6 +331,7 @@ fn deny(engine: &str, policy: Option<String>, code: &str, message: impl Into<Str
         policy.iter().map(|policy| PolicyRef { engine: engine.into(), policy: policy.as_str().into() });
     Verdict {
         policies: grounds.collect(),
+        shadow: Vec::new(),
         decision: Decision::Deny(DenyReason {
             engine: engine.to_owned(),
             policy,

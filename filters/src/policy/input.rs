@@ -12,7 +12,7 @@ use mcpg_sdk::policy::{ApprovalRead, Arguments, Names, ReadSet};
 use mcpg_sdk::{Call, Caller, Target};
 use serde_json::Value;
 
-use super::chain::Plan;
+use super::chain::{Asking, Plan};
 
 /// Longer keys are not worth keeping: the decision is evaluated each time.
 const KEY_BYTES_MAX: usize = 4096;
@@ -67,11 +67,16 @@ impl DerefMut for KeyBuffer {
 pub(crate) fn write_key(
     key: &mut Vec<u8>,
     plan: &Plan,
+    asking: Asking,
     caller: &Caller,
     call: &Call<'_>,
 ) -> Result<(), Unkeyed> {
-    let reads = &plan.reads;
+    let reads = match asking {
+        Asking::Deciders => &plan.reads,
+        Asking::Everyone => &plan.with_shadows,
+    };
     key.extend_from_slice(&plan.id.to_le_bytes());
+    key.push(asking as u8);
     let (kind, name) = match call.target {
         Target::Tool(name) => (0, name),
         Target::Resource(name) => (1, name),

@@ -99,8 +99,8 @@ impl Federation {
         }
         let view = View::of(edition, onlooker, self.settings.page_size).await;
         match class {
-            Some(class) => self.views.keep(class, view),
-            None => Arc::new(view),
+            Some(class) if view.settled => self.views.keep(class, view),
+            _ => Arc::new(view),
         }
     }
 

@@ -127,7 +127,11 @@ impl<F: Fn(&PolicyInput<'_>) -> bool + Send + Sync> PolicyEngine for Engine<F> {
         &self.reads
     }
 
-    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+    fn limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn decide(&self, input: &PolicyInput<'_>, _: Duration) -> Result<EngineDecision, EngineError> {
         Ok(if (self.permits)(input) {
             EngineDecision::Permit { policies: Vec::new(), obligations: Vec::new() }
         } else {

@@ -24,8 +24,6 @@ const PAGE_BYTES_MAX: usize = 4 << 20;
 const CLASSES_MAX: usize = 8_192;
 /// Bytes of pages that are kept.
 const VIEWS_BYTES_MAX: usize = 128 << 20;
-/// Items that are decided on before other tasks get their turn.
-const DECISIONS_AT_ONCE: usize = 256;
 
 /// A merged list, and on what it depends who sees what of it.
 pub(super) struct Edition {
@@ -50,6 +48,8 @@ pub(super) struct View {
     entries: Box<[Entry]>,
     pub(super) tag: Tag,
     pages: Box<[Page]>,
+    /// Whether it would be the same the next time. If not, it is not kept.
+    pub(super) settled: bool,
 }
 
 struct Page {
@@ -113,21 +113,23 @@ impl View {
     /// What an onlooker sees of a list.
     pub(super) async fn of(edition: Arc<Edition>, onlooker: &Onlooker<'_>, page_size: usize) -> Self {
         let merged = &edition.merged;
-        let mut entries = Vec::with_capacity(merged.entries.len());
-        for (index, entry) in merged.entries.iter().enumerate() {
-            if index % DECISIONS_AT_ONCE == DECISIONS_AT_ONCE - 1 {
-                tokio::task::yield_now().await;
-            }
-            let Some((part, item)) = merged.resolve(*entry) else { continue };
-            let listed =
-                call(merged.kind, onlooker.scope, &part.binding, item.name, onlooker.source, onlooker.now);
-            if onlooker.policy.shows(onlooker.caller, &listed) {
-                entries.push(*entry);
-            }
-        }
+        let resolved = merged.entries.iter().filter_map(|entry| Some((*entry, merged.resolve(*entry)?)));
+        let (entries, listed): (Vec<Entry>, Vec<Listed<'_>>) = resolved
+            .map(|(entry, (part, item))| {
+                let Onlooker { scope, source, now, .. } = *onlooker;
+                (entry, call(merged.kind, scope, &part.binding, item.name, source, now))
+            })
+            .unzip();
+        let shown = onlooker.policy.shown(onlooker.caller, &listed).await;
+        let settled = shown.settled;
+        let entries: Vec<Entry> = entries
+            .into_iter()
+            .zip(shown.items)
+            .filter_map(|(entry, shown)| shown.then_some(entry))
+            .collect();
         let pages = pages(merged, &entries, page_size);
         let tag = tag(merged, &entries, &pages);
-        Self { entries: entries.into(), tag, pages, edition }
+        Self { entries: entries.into(), tag, pages, edition, settled }
     }
 
     /// A page, without its end. None if there is no such page.

@@ -238,10 +238,11 @@ impl Context {
     ///
     /// # Errors
     /// When the answer must end here.
-    pub(crate) fn chunk(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
+    pub(crate) async fn chunk(&mut self, body: &mut Option<Bytes>, end: bool) -> Result<()> {
         let Some(answer) = &mut self.answer else { return Ok(()) };
         answer
             .chunk(body, end)
+            .await
             .map_err(|error| Error::because(ErrorType::InternalError, "answer cut off", error).into_up())
     }
 

@@ -54,6 +54,7 @@ fn withheld(decided: Decided) -> Decided {
         code: TOOL_WITHHELD.to_owned(),
         message: "the tool's definition awaits approval (`mcpg tools diff`)".to_owned(),
     };
-    let verdict = Verdict { decision: Decision::Deny(reason), policies: Vec::new() };
+    let shadow = decided.verdict.shadow.clone();
+    let verdict = Verdict { decision: Decision::Deny(reason), policies: Vec::new(), shadow };
     Decided { verdict: Arc::new(verdict), cached: false }
 }

@@ -11,7 +11,7 @@ use crate::revision::{Endpoint, ScopeState};
 
 /// Decides for each binding. The decision of the whole is a permit if any binding permits, with the obligations of all that do;
 /// else the first denial.
-pub(super) fn decide(
+pub(super) async fn decide(
     scope: &ScopeState,
     endpoint: &Endpoint,
     identified: &Identified,
@@ -22,10 +22,16 @@ pub(super) fn decide(
     let mut obligations: Vec<Obligation> = Vec::new();
     let mut policies = Vec::new();
     let mut cached = true;
+    let mut shadow = Vec::new();
     for route in &endpoint.routes {
         let call = Call { binding: &route.id, ..*call };
-        let decided = scope.policy.decide(identified.caller(), &call);
+        let decided = scope.policy.decide(identified.caller(), &call).await;
         cached &= decided.cached;
+        for opinion in &decided.verdict.shadow {
+            if !shadow.contains(opinion) {
+                shadow.push(opinion.clone());
+            }
+        }
         match &decided.verdict.decision {
             Decision::Deny(_) => {
                 denied.get_or_insert(decided);
@@ -50,7 +56,7 @@ pub(super) fn decide(
             } else {
                 Decision::PermitWithObligations(obligations)
             };
-            let verdict = Arc::new(Verdict { decision, policies });
+            let verdict = Arc::new(Verdict { decision, policies, shadow });
             (Decided { verdict, cached }, Reach::Many(permitted))
         }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use futures_util::FutureExt;
 use mcpg_filters::transform::redact::RedactLimits;
 use mcpg_sdk::{Obligation, RedactMode};
 use std::time::Duration;
@@ -37,7 +38,7 @@ fn send(head: &[(&'static str, &str)], status: u16, body: &str, redactor: Redact
     let pieces: Vec<&[u8]> = body.as_bytes().chunks(piece).collect();
     for (index, piece) in pieces.iter().enumerate() {
         let mut piece = Some(Bytes::copy_from_slice(piece));
-        if answer.chunk(&mut piece, index + 1 == pieces.len()).is_err() {
+        if answer.chunk(&mut piece, index + 1 == pieces.len()).now_or_never().unwrap().is_err() {
             cut_off = true;
             break;
         }

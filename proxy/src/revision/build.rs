@@ -231,7 +231,7 @@ impl Builder {
             built: now,
             message: limits::message(config),
             bodies: limits::body(config),
-            warnings: warnings(config, &filters.policy),
+            warnings: warnings(config, filters.engines()),
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
             federation: Federation::new(config.federation, Arc::clone(&pins), Arc::clone(&self.metrics)),
@@ -258,7 +258,9 @@ impl Builder {
             metrics: Arc::clone(&self.metrics),
             identity,
             quotas: filters.quotas.into_iter().map(Arc::new).collect(),
-            policy: PolicyChain::new(filters.policy, CacheLimits::default()),
+            policy: PolicyChain::new(filters.policy, CacheLimits::default())
+                .shadowed_by(filters.shadows)
+                .on(self.filters.policy.clone()),
             gates: Gates::new(pins, pin_rules(config)),
             plugins: Plugins,
             routes: Routes::new(routes, config.federation.naming, &self.metrics),
@@ -292,11 +294,11 @@ fn pin_rules(config: &Config) -> Vec<(String, PinRules)> {
     config.bindings.iter().map(rules).collect()
 }
 
-fn warnings(config: &Config, engines: &[Arc<dyn PolicyEngine>]) -> Vec<String> {
+fn warnings<'e>(config: &Config, engines: impl Iterator<Item = &'e Arc<dyn PolicyEngine>>) -> Vec<String> {
     let of_config = config.warnings().iter().map(ToString::to_string);
     let of_engine = |engine: &Arc<dyn PolicyEngine>| {
         let id = engine.id().to_owned();
         engine.warnings().iter().map(move |warning| format!("{id}: {warning}")).collect::<Vec<_>>()
     };
-    of_config.chain(engines.iter().flat_map(of_engine)).collect()
+    of_config.chain(engines.flat_map(of_engine)).collect()
 }

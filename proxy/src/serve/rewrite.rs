@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures_util::future::BoxFuture;
 use mcpg_filters::policy::Listed;
 use mcpg_protocol::catalogue::{Filtered, ListItem, ListKind, Prefix, filter_list, outward};
 use mcpg_protocol::streams::{self, EventId};
@@ -65,14 +66,21 @@ pub(super) struct Shown {
     pub(super) now: SystemTime,
     /// Whether the answer is in a revision that knows whom a list may be shared with.
     pub(super) private: bool,
+    /// What is shown of the list that is next, in its order. Nothing until that is decided.
+    pub(super) shown: Vec<bool>,
 }
 
 impl Rewrite for Shown {
-    fn message(&mut self, json: &[u8]) -> Result<Option<Vec<u8>>, Unwritable> {
+    fn prepare<'a>(&'a mut self, json: &'a [u8]) -> Option<BoxFuture<'a, ()>> {
         if self.kind == ListKind::Tools {
             self.judge(json);
         }
-        let shows = |item: &ListItem<'_>| self.shows(item);
+        Some(Box::pin(async move { self.shown = self.decide(json).await }))
+    }
+
+    fn message(&mut self, json: &[u8]) -> Result<Option<Vec<u8>>, Unwritable> {
+        let mut shown = std::mem::take(&mut self.shown).into_iter();
+        let shows = |_: &ListItem<'_>| shown.next().unwrap_or(false);
         match filter_list(json, self.kind, &self.revision.message, self.private, shows) {
             Ok(Filtered::Untouched) => Ok(None),
             Ok(Filtered::Changed(changed)) => Ok(Some(changed)),
@@ -106,19 +114,37 @@ impl Shown {
         }
     }
 
-    fn shows(&self, item: &ListItem<'_>) -> bool {
-        let name = &*item.name;
+    /// What of a list is shown, in its order.
+    async fn decide(&self, json: &[u8]) -> Vec<bool> {
+        let mut names: Vec<String> = Vec::new();
+        let collect = |item: &ListItem<'_>| {
+            names.push(item.name.clone().into_owned());
+            true
+        };
+        // What cannot be read is refused right after this.
+        if filter_list(json, self.kind, &self.revision.message, false, collect).is_err() {
+            return Vec::new();
+        }
+        let scope = &self.revision.scope;
+        let listed: Vec<Listed<'_>> = names.iter().map(|name| self.listed(name)).collect();
+        let mut shown = scope.policy.shown(&self.caller, &listed).await.items;
+        if self.kind == ListKind::Tools {
+            let pins = scope.gates.pins();
+            for (shown, name) in shown.iter_mut().zip(&names) {
+                *shown &= !pins.is_withheld(&self.route.id, name);
+            }
+        }
+        shown
+    }
+
+    fn listed<'a>(&'a self, name: &'a str) -> Listed<'a> {
         let (method, target) = match self.kind {
             ListKind::Tools => ("tools/call", Target::Tool(name)),
             ListKind::Prompts => ("prompts/get", Target::Prompt(name)),
             ListKind::Resources | ListKind::Templates => ("resources/read", Target::Resource(name)),
         };
-        let scope = &self.revision.scope;
-        if self.kind == ListKind::Tools && scope.gates.pins().is_withheld(&self.route.id, name) {
-            return false;
-        }
         let call = Call {
-            scope: &scope.scope,
+            scope: &self.revision.scope.scope,
             binding: &self.route.id,
             method,
             target,
@@ -127,7 +153,7 @@ impl Shown {
             now: self.now,
             approval_token: None,
         };
-        scope.policy.shows(&self.caller, &Listed { call, is_template: self.kind == ListKind::Templates })
+        Listed { call, is_template: self.kind == ListKind::Templates }
     }
 }
 

@@ -42,7 +42,12 @@ pub(crate) async fn choose(
     };
     needs_session(authorized)?;
     let Some(route) = authorized.route() else { return Ok(Way::Served) };
-    let served = matches!(authorized.ask(), Ask::Listen) || route.http().is_none();
+    let served = match (authorized.ask(), route.http()) {
+        (Ask::Listen, _) | (_, None) => true,
+        // What a list shows may take more than a moment to decide, and Pingora's body filter waits for nothing.
+        (Ask::List(_), Some(http)) => !http.peer.speaks_http1(),
+        _ => false,
+    };
     if served || authorized.protocol().era() != era(authorized, route, bearer).await? {
         return Ok(Way::Served);
     }
@@ -123,6 +128,7 @@ fn rewrite(
             source: authorized.source(),
             now: authorized.now(),
             private: era == Era::Modern,
+            shown: Vec::new(),
         })),
         _ if authorized.endpoint().is_transparent() => None,
         _ => Some(Box::new(Outward::new(route, revision.message, era, authorized.id()))),

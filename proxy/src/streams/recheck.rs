@@ -30,7 +30,7 @@ pub(super) async fn recheck(admitted: &Admitted, method: &str, now: SystemTime) 
         return None;
     }
     let admitted = Admitted { caller: Arc::clone(identified.caller()), now, ..admitted.clone() };
-    let (routes, redactor) = decide(&admitted, &revision, &endpoint, method)?;
+    let (routes, redactor) = decide(&admitted, &revision, &endpoint, method).await?;
     // What the client is told passes the redactor that the stream began with.
     if !admitted.redactor.covers(&redactor) {
         return None;
@@ -40,7 +40,7 @@ pub(super) async fn recheck(admitted: &Admitted, method: &str, now: SystemTime) 
 }
 
 /// The bindings that policy permits, and what must be redacted; none if there are none.
-fn decide(
+async fn decide(
     admitted: &Admitted,
     revision: &Revision,
     endpoint: &Endpoint,
@@ -51,7 +51,7 @@ fn decide(
     let mut routes = Vec::with_capacity(endpoint.routes.len());
     for route in &endpoint.routes {
         let call = call(admitted, revision, &route.id, method, Target::Binding);
-        match &policy.decide(&admitted.caller, &call).verdict.decision {
+        match &policy.decide(&admitted.caller, &call).await.verdict.decision {
             Decision::Deny(_) => continue,
             Decision::Permit => {}
             Decision::PermitWithObligations(obligations) => redactor = redactor.with(obligations).ok()?,
@@ -62,9 +62,9 @@ fn decide(
 }
 
 /// Whether the caller may do something with a binding, as far as that can be told without doing it.
-pub(super) fn permits(admitted: &Admitted, binding: &str, method: &str, target: Target<'_>) -> bool {
+pub(super) async fn permits(admitted: &Admitted, binding: &str, method: &str, target: Target<'_>) -> bool {
     let call = call(admitted, &admitted.revision, binding, method, target);
-    let decided = admitted.revision.scope.policy.decide(&admitted.caller, &call);
+    let decided = admitted.revision.scope.policy.decide(&admitted.caller, &call).await;
     !matches!(decided.verdict.decision, Decision::Deny(_))
 }
 

@@ -85,21 +85,23 @@ impl Aims {
     }
 
     /// What of it the caller may have.
-    fn wanted(&self, admitted: &Admitted) -> Vec<(Arc<Route>, Wanted)> {
-        let of = |route: &Arc<Route>| {
-            let own = |aims: &[Aim], may: &dyn Fn(&str) -> bool| {
-                let aims = aims.iter().filter(|aim| *aim.binding == *route.id);
-                aims.map(|aim| aim.own.clone()).filter(|own| may(own)).collect()
-            };
-            let may_read = |uri: &str| permits(admitted, &route.id, "resources/read", Target::Resource(uri));
-            let may_ask = |_: &str| permits(admitted, &route.id, "tasks/get", Target::Binding);
-            Wanted {
-                changes: self.changes,
-                resources: own(&self.resources, &may_read),
-                tasks: own(&self.tasks, &may_ask),
+    async fn wanted(&self, admitted: &Admitted) -> Vec<(Arc<Route>, Wanted)> {
+        let mut all = Vec::with_capacity(admitted.routes.len());
+        for route in &admitted.routes {
+            let mut wanted = Wanted { changes: self.changes, ..Wanted::default() };
+            for aim in self.resources.iter().filter(|aim| *aim.binding == *route.id) {
+                if permits(admitted, &route.id, "resources/read", Target::Resource(&aim.own)).await {
+                    wanted.resources.push(aim.own.clone());
+                }
             }
-        };
-        admitted.routes.iter().map(|route| (Arc::clone(route), of(route))).collect()
+            for aim in self.tasks.iter().filter(|aim| *aim.binding == *route.id) {
+                if permits(admitted, &route.id, "tasks/get", Target::Binding).await {
+                    wanted.tasks.push(aim.own.clone());
+                }
+            }
+            all.push((Arc::clone(route), wanted));
+        }
+        all
     }
 }
 
@@ -115,7 +117,7 @@ impl Subscribed {
         changes: Changes,
         client: &mut dyn Client,
     ) -> Result<(), ClientError> {
-        self.follow();
+        self.follow().await;
         let honoured = tokio::select! {
             biased;
             () = client.gone() => return Err(ClientError::Gone),
@@ -150,8 +152,8 @@ impl Subscribed {
         }
     }
 
-    fn follow(&mut self) {
-        let wanted = self.aims.wanted(&self.live.admitted);
+    async fn follow(&mut self) {
+        let wanted = self.aims.wanted(&self.live.admitted).await;
         self.live.listen_to(wanted);
     }
 
@@ -159,7 +161,7 @@ impl Subscribed {
         let judged = self.live.judge(SystemTime::now()).await;
         // Policies may read the clock, so what may be read is looked at even where the revision is the same.
         if judged != Judged::Over {
-            self.follow();
+            self.follow().await;
         }
         judged
     }

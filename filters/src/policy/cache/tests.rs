@@ -6,7 +6,7 @@ use super::*;
 
 fn verdict(text: &str) -> Arc<Verdict> {
     let policy = super::super::chain::PolicyRef { engine: "test".into(), policy: text.into() };
-    Arc::new(Verdict { decision: Decision::Permit, policies: vec![policy] })
+    Arc::new(Verdict { decision: Decision::Permit, policies: vec![policy], shadow: Vec::new() })
 }
 
 fn insert(cache: &DecisionCache, key: &str) {

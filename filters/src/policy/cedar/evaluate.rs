@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request,
@@ -32,7 +32,12 @@ struct Question {
 }
 
 impl CedarEngine {
-    pub(super) fn evaluate(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+    pub(super) fn evaluate(
+        &self,
+        input: &PolicyInput<'_>,
+        within: Duration,
+    ) -> Result<EngineDecision, EngineError> {
+        let started = Instant::now();
         let question = self.question(input)?;
         let wanted = Wanted {
             kind: input.kind(),
@@ -42,13 +47,8 @@ impl CedarEngine {
             resources: [&question.resource, &question.binding],
             principals: &question.principals,
         };
-        let mut tally = Tally {
-            engine: self,
-            question: &question,
-            started: Instant::now(),
-            permits: Vec::new(),
-            error: None,
-        };
+        let mut tally =
+            Tally { engine: self, question: &question, started, within, permits: Vec::new(), error: None };
         if let ControlFlow::Break(stop) = self.compiled.index.visit(&wanted, |set| tally.add(set)) {
             return stop;
         }
@@ -246,6 +246,7 @@ struct Tally<'a> {
     engine: &'a CedarEngine,
     question: &'a Question,
     started: Instant,
+    within: Duration,
     permits: Vec<cedar_policy::PolicyId>,
     error: Option<EngineError>,
 }
@@ -254,10 +255,8 @@ type Stop = Result<EngineDecision, EngineError>;
 
 impl Tally<'_> {
     fn add(&mut self, set: &PolicySet) -> ControlFlow<Stop> {
-        let limit = self.engine.evaluation_max;
-        if self.started.elapsed() > limit {
-            let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            return ControlFlow::Break(Err(EngineError::Deadline { limit_ms }));
+        if self.started.elapsed() > self.within {
+            return ControlFlow::Break(Err(EngineError::deadline(self.engine.evaluation_max)));
         }
         let response = Authorizer::new().is_authorized(&self.question.request, set, &self.question.entities);
         let diagnostics = response.diagnostics();

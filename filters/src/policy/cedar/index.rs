@@ -13,8 +13,8 @@ use mcpg_sdk::policy::Kind;
 
 use super::slots::{ActionSlot, KindSlot};
 
-/// Policies in one set.
-const SET_MAX: usize = 128;
+/// Policies in one set: some ten microseconds between two looks at the clock.
+const SET_MAX: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use mcpg_sdk::{AuthMethod, Call, Caller, Decision, Obligation, RedactMode, Scope, Target};
 use serde_json::{Value, json};
 
+use super::super::testing::now;
 use super::super::{CacheLimits, PolicyChain, Verdict};
 use super::*;
 
@@ -29,7 +30,7 @@ fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 fn settings() -> CedarSettings {
-    serde_json::from_value(json!({"bundle": "policies"})).unwrap()
+    serde_json::from_value(json!({"bundle": "policies", "limits": {"evaluation_ms_max": 60_000}})).unwrap()
 }
 
 fn bindings() -> Vec<String> {
@@ -151,10 +152,10 @@ impl Ask {
 }
 
 fn decide(chain: &PolicyChain, ask: &Ask) -> Verdict {
-    let first = chain.decide(&ask.caller, &ask.call());
-    let again = chain.decide(&ask.caller, &ask.call());
+    let first = now(chain.decide(&ask.caller, &ask.call()));
+    let again = now(chain.decide(&ask.caller, &ask.call()));
     assert_eq!(first.verdict, again.verdict, "{ask:?}");
-    assert_eq!(*first.verdict, chain.decide_uncached(&ask.caller, &ask.call()), "{ask:?}");
+    assert_eq!(*first.verdict, now(chain.decide_uncached(&ask.caller, &ask.call())), "{ask:?}");
     (*first.verdict).clone()
 }
 

@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use mcpg_sdk::policy::{ApprovalRead, Names, Reads};
+use mcpg_sdk::policy::{ApprovalRead, EngineDecision, Names, PolicyInput, Reads};
 use mcpg_sdk::{AuthMethod, RedactMode, Scope};
 use serde_json::json;
 
+use super::super::testing::now;
 use super::*;
 
 mod properties;
+mod waiting;
 
 /// Answers what its function answers, and counts how often it was asked.
 struct Engine<F> {
@@ -31,7 +33,11 @@ where
         &self.reads
     }
 
-    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+    fn limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn decide(&self, input: &PolicyInput<'_>, _: Duration) -> Result<EngineDecision, EngineError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         (self.answer)(input)
     }
@@ -85,10 +91,10 @@ fn call(scope: &Scope) -> Call<'_> {
 fn check(engines: Vec<Arc<dyn PolicyEngine>>, expected: &str) {
     let chain = PolicyChain::new(engines, CacheLimits::default());
     let (caller, scope) = (caller(), Scope::default());
-    let first = chain.decide(&caller, &call(&scope));
+    let first = now(chain.decide(&caller, &call(&scope)));
     assert_eq!(show(&first.verdict), expected);
-    assert_eq!(chain.decide(&caller, &call(&scope)).verdict, first.verdict);
-    assert_eq!(chain.decide_uncached(&caller, &call(&scope)), *first.verdict);
+    assert_eq!(now(chain.decide(&caller, &call(&scope))).verdict, first.verdict);
+    assert_eq!(now(chain.decide_uncached(&caller, &call(&scope))), *first.verdict);
 }
 
 fn show(verdict: &Verdict) -> String {
@@ -142,17 +148,18 @@ fn a_deadline_is_not_remembered() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let answer = move |_: &PolicyInput<'_>| match count.load(Ordering::Relaxed) {
-        1 => Err(EngineError::Deadline { limit_ms: 10 }),
+        // On the worker, and again on a thread.
+        1 | 2 => Err(EngineError::Deadline { limit_ms: 10 }),
         _ => permit("1", &[]),
     };
     let engine = Arc::new(Engine { id: "a", reads: reads(ReadSet::default()), asked, answer });
     let chain = PolicyChain::new(vec![engine], CacheLimits::default());
     let (caller, scope) = (caller(), Scope::default());
-    assert_eq!(show(&chain.decide(&caller, &call(&scope)).verdict), "deny a policy_timeout []");
-    let second = chain.decide(&caller, &call(&scope));
+    assert_eq!(show(&now(chain.decide(&caller, &call(&scope))).verdict), "deny a policy_timeout []");
+    let second = now(chain.decide(&caller, &call(&scope)));
     assert!(!second.cached);
     assert_eq!(show(&second.verdict), "permit [a:1]");
-    assert!(chain.decide(&caller, &call(&scope)).cached);
+    assert!(now(chain.decide(&caller, &call(&scope))).cached);
 }
 
 #[test]
@@ -174,8 +181,8 @@ fn a_method_that_does_not_fit_its_target_is_denied() {
     ] {
         let call = Call { method, target, ..call(&scope) };
         let expected = if fits { "permit [a:1]" } else { "deny policy policy_input []" };
-        assert_eq!(show(&chain.decide(&caller, &call).verdict), expected, "{method} {target:?}");
-        assert_eq!(show(&chain.decide_uncached(&caller, &call)), expected);
+        assert_eq!(show(&now(chain.decide(&caller, &call)).verdict), expected, "{method} {target:?}");
+        assert_eq!(show(&now(chain.decide_uncached(&caller, &call))), expected);
     }
 }
 
@@ -186,12 +193,12 @@ fn misses(set: &ReadSet, change: impl Fn(&mut Caller, &mut Call<'_>)) -> bool {
     let engine = Arc::new(Engine { id: "a", reads: reads(set.clone()), asked: asked.clone(), answer });
     let chain = PolicyChain::new(vec![engine], CacheLimits::default());
     let scope = Scope::default();
-    chain.decide(&caller(), &call(&scope));
-    assert!(chain.decide(&caller(), &call(&scope)).cached == set.is_cacheable());
+    now(chain.decide(&caller(), &call(&scope)));
+    assert!(now(chain.decide(&caller(), &call(&scope))).cached == set.is_cacheable());
     let (mut caller, mut call) = (caller(), call(&scope));
     change(&mut caller, &mut call);
     let before = asked.load(Ordering::Relaxed);
-    let decided = chain.decide(&caller, &call);
+    let decided = now(chain.decide(&caller, &call));
     assert_eq!(decided.cached, asked.load(Ordering::Relaxed) == before);
     !decided.cached
 }
@@ -275,8 +282,8 @@ fn the_tenant_is_in_the_key_when_it_is_read() {
         let engine = Arc::new(Engine { id: "a", reads: reads(set), asked: Arc::default(), answer });
         let chain = PolicyChain::new(vec![engine], CacheLimits::default());
         let (one, other) = (Scope::default(), Scope::new("acme", "team", "prod").unwrap());
-        chain.decide(&caller(), &call(&one));
-        assert_eq!(chain.decide(&caller(), &call(&other)).cached, expected);
+        now(chain.decide(&caller(), &call(&one)));
+        assert_eq!(now(chain.decide(&caller(), &call(&other))).cached, expected);
     }
 }
 
@@ -300,7 +307,7 @@ fn long_and_unreadable_arguments_are_evaluated_each_time() {
         let scope = Scope::default();
         let call = Call { arguments: Some(text), ..call(&scope) };
         for _ in 0..2 {
-            assert!(!chain.decide(&caller(), &call).cached);
+            assert!(!now(chain.decide(&caller(), &call)).cached);
         }
         assert_eq!(chain.cache_counters().entries, 0);
         assert_eq!(chain.cache_counters().skipped, 2);
@@ -343,8 +350,8 @@ fn plans_are_per_action() {
     let (caller, scope) = (caller(), Scope::default());
     for (tool, cached) in [("read", true), ("write", false)] {
         let call = Call { target: Target::Tool(tool), ..call(&scope) };
-        chain.decide(&caller, &call);
-        assert_eq!(chain.decide(&caller, &call).cached, cached, "{tool}");
+        now(chain.decide(&caller, &call));
+        assert_eq!(now(chain.decide(&caller, &call)).cached, cached, "{tool}");
     }
 }
 
@@ -364,7 +371,11 @@ impl PolicyEngine for Obliging {
         self.0.clone()
     }
 
-    fn decide(&self, _: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+    fn limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn decide(&self, _: &PolicyInput<'_>, _: Duration) -> Result<EngineDecision, EngineError> {
         Ok(EngineDecision::Permit { policies: Vec::new(), obligations: Vec::new() })
     }
 }

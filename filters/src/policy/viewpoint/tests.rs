@@ -24,7 +24,11 @@ impl<F: Fn(&PolicyInput<'_>) -> bool + Send + Sync> PolicyEngine for Engine<F> {
         &self.reads
     }
 
-    fn decide(&self, input: &PolicyInput<'_>) -> Result<EngineDecision, EngineError> {
+    fn limit(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
+    fn decide(&self, input: &PolicyInput<'_>, _: Duration) -> Result<EngineDecision, EngineError> {
         Ok(if (self.permits)(input) {
             EngineDecision::Permit { policies: Vec::new(), obligations: Vec::new() }
         } else {
@@ -73,15 +77,15 @@ fn what_is_denied_is_shown_only_where_a_call_may_change_that() {
     ] {
         let scope = Scope::default();
         assert_eq!(
-            chain(reads.clone(), |_| false).shows(&caller("a"), &listed(&scope, "t")),
+            chain(reads.clone(), |_| false).shows_for_tests(&caller("a"), &listed(&scope, "t")),
             shown,
             "{reads:?}"
         );
-        assert!(chain(reads, |_| true).shows(&caller("a"), &listed(&scope, "t")));
+        assert!(chain(reads, |_| true).shows_for_tests(&caller("a"), &listed(&scope, "t")));
     }
     assert!(
         !PolicyChain::new(Vec::new(), CacheLimits::default())
-            .shows(&caller("a"), &listed(&Scope::default(), "t"))
+            .shows_for_tests(&caller("a"), &listed(&Scope::default(), "t"))
     );
 }
 
@@ -97,9 +101,11 @@ fn a_template_is_shown_where_its_name_decides() {
         is_template: true,
     };
     let by_name = ReadSet { name: true, subject: true, ..ReadSet::default() };
-    assert!(chain(by_name.clone(), |_| false).shows(&caller("a"), &template));
-    assert!(!chain(ReadSet::default(), |_| false).shows(&caller("a"), &template));
-    assert!(!chain(by_name, |_| false).shows(&caller("a"), &Listed { is_template: false, ..template }));
+    assert!(chain(by_name.clone(), |_| false).shows_for_tests(&caller("a"), &template));
+    assert!(!chain(ReadSet::default(), |_| false).shows_for_tests(&caller("a"), &template));
+    assert!(
+        !chain(by_name, |_| false).shows_for_tests(&caller("a"), &Listed { is_template: false, ..template })
+    );
 }
 
 #[test]
@@ -183,7 +189,7 @@ proptest! {
             let shown = tools.map(|tool| {
                 let mut listed = listed(&scope, tool);
                 listed.call.source = source;
-                chain.shows(&caller, &listed)
+                chain.shows_for_tests(&caller, &listed)
             });
             (viewpoint.class(&caller, source).unwrap(), shown)
         };

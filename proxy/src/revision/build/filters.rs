@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use mcpg_config::{Config, Plugin};
 use mcpg_filters::identity::IdentityProvider;
+use mcpg_filters::policy::Shadow;
 use mcpg_filters::registry::{self, BuildContext, Filter};
 use mcpg_filters::reliability::rate_limit::RateLimit;
 use mcpg_filters::secret::SecretResolver;
@@ -20,6 +21,7 @@ use crate::revision::Revision;
 pub(super) struct Filters {
     pub(super) identity: Vec<IdentityProvider>,
     pub(super) policy: Vec<Arc<dyn PolicyEngine>>,
+    pub(super) shadows: Vec<Shadow>,
     pub(super) quotas: Vec<RateLimit>,
     pub(super) redactor: Option<Redactor>,
     pub(super) problems: Vec<String>,
@@ -50,6 +52,9 @@ impl Filters {
     fn add(&mut self, plugin: &Plugin, context: &BuildContext<'_>) -> Result<(), SettingsError> {
         match registry::build(plugin.id, &plugin.settings, context)? {
             Filter::Identity(provider) => self.identity.push(provider),
+            Filter::Policy(engine) if plugin.shadow => {
+                self.shadows.push(Shadow { label: plugin.label().into(), engine });
+            }
             Filter::Policy(engine) => self.policy.push(engine),
             Filter::RateLimit(limit) => self.quotas.push(limit),
             Filter::Redact(redactor) => {
@@ -84,6 +89,11 @@ impl Filters {
                 }
             }
         }
+    }
+
+    /// The policy engines, those in shadow mode too.
+    pub(super) fn engines(&self) -> impl Iterator<Item = &Arc<dyn PolicyEngine>> {
+        self.policy.iter().chain(self.shadows.iter().map(|shadow| &shadow.engine))
     }
 
     /// Limits keep what callers have used, entry by entry, so that a reload hands nobody a fresh burst.

@@ -89,8 +89,8 @@ fn a_decision_over_its_time_is_denied() {
     let engine = load_at(folder.path(), &CedarSettings { limits, ..settings() }).unwrap();
     let chain = PolicyChain::new(vec![Arc::new(engine)], CacheLimits::default());
     let ask = Ask::tool("files", "a");
-    assert_eq!(show(&chain.decide(&ask.caller, &ask.call()).verdict), "policy_timeout");
-    assert!(!chain.decide(&ask.caller, &ask.call()).cached);
+    assert_eq!(show(&now(chain.decide(&ask.caller, &ask.call())).verdict), "policy_timeout");
+    assert!(!now(chain.decide(&ask.caller, &ask.call())).cached);
 }
 
 #[test]

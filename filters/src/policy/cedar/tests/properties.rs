@@ -226,8 +226,8 @@ proptest! {
         let engine = Arc::new(engine);
         let chain = PolicyChain::new(vec![engine.clone()], CacheLimits::default());
         for ask in &asks {
-            let decided = chain.decide(&ask.caller, &ask.call());
-            prop_assert_eq!(&*decided.verdict, &chain.decide_uncached(&ask.caller, &ask.call()), "{:?}\n{}", ask, text);
+            let decided = now(chain.decide(&ask.caller, &ask.call()));
+            prop_assert_eq!(&*decided.verdict, &now(chain.decide_uncached(&ask.caller, &ask.call())), "{:?}\n{}", ask, text);
             let Some((code, grounds)) = reference(&engine, &whole, ask) else { continue };
             let shown = show(&decided.verdict);
             prop_assert_eq!(shown.split(' ').next(), Some(code.as_str()), "{:?}\n{}", ask, text);
@@ -271,8 +271,8 @@ proptest! {
         }
         let chain = PolicyChain::new(vec![Arc::new(engine)], CacheLimits::default());
         prop_assert_eq!(
-            chain.decide_uncached(&one.caller, &one.call()),
-            chain.decide_uncached(&mixed.caller, &mixed.call())
+            now(chain.decide_uncached(&one.caller, &one.call())),
+            now(chain.decide_uncached(&mixed.caller, &mixed.call()))
         );
     }
 }

@@ -169,7 +169,7 @@ fn outcome(answers: &[Answer]) -> Option<BTreeSet<Obligation>> {
     let engines = ids.into_iter().zip(answers).map(|(id, answer)| fixed(id, answer.clone())).collect();
     let chain = PolicyChain::new(engines, CacheLimits::default());
     let (caller, scope) = (caller(), Scope::default());
-    match &chain.decide(&caller, &call(&scope)).verdict.decision {
+    match &now(chain.decide(&caller, &call(&scope))).verdict.decision {
         Decision::Permit => Some(BTreeSet::new()),
         Decision::PermitWithObligations(obligations) => Some(obligations.iter().cloned().collect()),
         Decision::Deny(_) => None,
@@ -218,8 +218,8 @@ proptest! {
         let limits = if small { CacheLimits { entries_max: 64, bytes_max: 64 << 10 } } else { CacheLimits::default() };
         let chain = PolicyChain::new(engines, limits);
         for ask in &asks {
-            let decided = chain.decide(&ask.caller, &ask.call());
-            prop_assert_eq!(&*decided.verdict, &chain.decide_uncached(&ask.caller, &ask.call()), "{:?}", ask);
+            let decided = now(chain.decide(&ask.caller, &ask.call()));
+            prop_assert_eq!(&*decided.verdict, &now(chain.decide_uncached(&ask.caller, &ask.call())), "{:?}", ask);
         }
     }
 
