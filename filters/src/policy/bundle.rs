@@ -7,11 +7,14 @@
 //! - What an engine would ignore silently, and what may forbid something, is an error or listed in [`Bundle::ignored`].
 
 mod archive;
+mod disk;
 mod folder;
+mod manifest;
 mod path;
+mod reference;
+mod registry;
+mod settings;
 mod store;
-
-pub use store::{BundleStore, FetchedBundles};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +22,11 @@ use std::io;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+
+pub use reference::{BundleReference, ContentDigest, ReferenceError};
+pub use registry::RegistryError;
+pub use settings::{BundleOrder, RegistrySettings, RegistryTlsSettings};
+pub use store::{BundleFetchError, BundleStore, FetchedBundles};
 
 /// Files of a bundle, folders and what is skipped included.
 pub const FILES_MAX: usize = 10_000;
@@ -43,6 +51,8 @@ pub struct Bundle {
     pub digest: BundleDigest,
     /// Where they came from, as written.
     pub origin: String,
+    /// What the operator should know of where they came from.
+    pub warnings: Vec<String>,
 }
 
 /// SHA-256 over names and contents of the files of a bundle, in the order of names. Prints as `sha256:…`.
@@ -74,7 +84,10 @@ impl Bundle {
             BundleForm::Folder => folder::read(request),
             BundleForm::Archive => archive::read_file(request),
             BundleForm::Registry => match request.fetched.packed(request.written) {
-                Some(packed) => archive::read(request, packed),
+                Some(packed) => {
+                    let warnings = request.fetched.warnings(request.written).to_vec();
+                    archive::read(request, packed).map(|bundle| Self { warnings, ..bundle })
+                }
                 None => Err(BundleError::Whole(format!("`{}` has not been fetched", request.written))),
             },
             BundleForm::Unknown => Err(BundleError::Whole(format!(
@@ -94,7 +107,8 @@ impl Bundle {
             hasher.update((contents.len() as u64).to_le_bytes());
             hasher.update(contents);
         }
-        Self { files, ignored, digest: BundleDigest(hasher.finalize().into()), origin: origin.to_owned() }
+        let digest = BundleDigest(hasher.finalize().into());
+        Self { files, ignored, digest, origin: origin.to_owned(), warnings: Vec::new() }
     }
 }
 

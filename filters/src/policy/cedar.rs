@@ -35,7 +35,7 @@ mod uses;
 
 pub use problem::{CedarError, Problem};
 
-use super::bundle::FetchedBundles;
+use super::bundle::{FetchedBundles, RegistrySettings};
 
 /// Settings of `policy.cedar`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -44,6 +44,9 @@ pub struct CedarSettings {
     /// The policies: every `*.cedar`, at most one `*.cedarschema`, and `entities.json` of a folder, a `.tar.gz`, or
     /// `oci://REGISTRY/REPOSITORY:TAG@sha256:DIGEST`. A relative path is below the configuration's folder.
     pub bundle: String,
+    /// How the registry of an `oci://` bundle is reached.
+    #[serde(default)]
+    pub registry: RegistrySettings,
     /// Whether clients may connect and list without a policy that says so.
     #[serde(default)]
     pub protocol: Protocol,

@@ -32,7 +32,7 @@ pub(super) fn read(settings: &CedarSettings, context: &BundleContext<'_>) -> Res
         file_bytes_max: settings.limits.file_bytes_max,
         fetched: context.fetched,
     })?;
-    let mut texts = Texts::default();
+    let mut texts = Texts { warnings: bundle.warnings, ..Texts::default() };
     let mut problems = Vec::new();
     for (path, contents) in bundle.files {
         match String::from_utf8(contents) {
