@@ -161,8 +161,9 @@ impl Reloader {
 
     async fn replace(&self, now: SystemTime) -> Result<Applied, Vec<String>> {
         let loaded = self.read()?;
+        self.builder.fetch_bundles(&loaded.config).await.map_err(|error| error.problems)?;
         let current = self.gateway.revisions.load();
-        if loaded.digest == current.digest {
+        if self.builder.digest(&loaded.config, loaded.digest) == current.digest {
             self.gateway.revisions.confirm();
             return Ok(Applied::Unchanged);
         }
@@ -232,6 +233,7 @@ impl Reloader {
             let asked = tokio::select! {
                 request = requests.recv() => match request { Some(()) => true, None => break },
                 _ = changes.recv() => false,
+                () = self.bundles_change() => false,
             };
             sleep(SETTLE).await;
             while changes.try_recv().is_ok() {}
@@ -250,7 +252,23 @@ impl Reloader {
 
     /// Whether the file says what is in force.
     fn is_current(&self) -> bool {
-        self.read().is_ok_and(|loaded| self.gateway.revisions.peek(|now| now.digest == loaded.digest))
+        self.read().is_ok_and(|loaded| {
+            let digest = self.builder.digest(&loaded.config, loaded.digest);
+            self.gateway.revisions.peek(|now| now.digest == digest)
+        })
+    }
+
+    /// Looks at the tags of bundles when their time comes, until one stands for something else.
+    async fn bundles_change(&self) {
+        loop {
+            match self.builder.next_poll() {
+                Some(next) => tokio::time::sleep_until(next.into()).await,
+                None => std::future::pending().await,
+            }
+            if self.builder.poll_bundles().await {
+                return;
+            }
+        }
     }
 
     /// Watches the folders of all files, since a file is often replaced, not written.

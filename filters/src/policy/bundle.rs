@@ -139,6 +139,11 @@ pub enum BundleForm {
 }
 
 impl BundleForm {
+    /// Whether it names no path on this machine.
+    pub fn is_elsewhere(self) -> bool {
+        matches!(self, Self::Registry | Self::Unknown)
+    }
+
     /// The form of a setting.
     pub fn of(written: &str) -> Self {
         if written.starts_with("oci://") {

@@ -1,6 +1,7 @@
 //! From a configuration to a generation, and to the revision of each of its scopes: everything is compiled here, off the request
 //! path.
 
+mod bundles;
 mod digest;
 mod filters;
 mod limits;
@@ -89,6 +90,7 @@ impl Builder {
     pub fn retain(&self, generation: &Generation) {
         let is_served = |scope: &Scope| generation.scopes.by_scope(scope).is_some();
         self.pins.retain(is_served);
+        self.filters.bundles.retain(is_served);
         self.metrics.retain_scopes(is_served);
         if let Some(ledgers) = &self.ledgers {
             let served: HashSet<&str> =
@@ -124,6 +126,7 @@ impl Builder {
         previous: Option<&Generation>,
         now: SystemTime,
     ) -> Result<Generation, BuildError> {
+        self.fetch_bundles(config).await?;
         let building: Vec<_> = config
             .scopes()
             .map(|config| {
@@ -153,7 +156,7 @@ impl Builder {
         let of_scopes = scopes.iter().flat_map(|(revision, _)| revision.warnings.iter().cloned());
         Ok(Generation {
             number,
-            digest,
+            digest: self.digest(config, digest),
             built: now,
             server: config.server.clone(),
             guard: limits::guard(config),
@@ -172,7 +175,7 @@ impl Builder {
         previous: Option<&Arc<Revision>>,
         now: SystemTime,
     ) -> Result<(Arc<Revision>, &'c Tenancy), BuildError> {
-        let digest = digest::of_scope(config);
+        let digest = digest::of_scope(config, &self.filters.bundles);
         if let Some(same) = previous.filter(|previous| previous.digest == digest) {
             return Ok((Arc::clone(same), &config.tenancy));
         }

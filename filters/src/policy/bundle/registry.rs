@@ -129,14 +129,11 @@ impl Repository<'_> {
         if self.target.url.is_secure() && !realm.is_secure() {
             return Err(RegistryError::Challenge);
         }
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        if let Some(service) = challenge.parameter("service") {
-            query.append_pair("service", service);
-        }
         // What is needed, whatever the registry offers.
-        query.append_pair("scope", &format!("repository:{}:pull", self.reference.repository));
+        let scope = format!("repository:{}:pull", self.reference.repository);
+        let query = query([("service", challenge.parameter("service")), ("scope", Some(&scope))]);
         let joint = if realm.as_str().contains('?') { '&' } else { '?' };
-        let url = format!("{}{joint}{}", realm.as_str(), query.finish());
+        let url = format!("{}{joint}{query}", realm.as_str());
         let target = self.target.naming(url.parse().map_err(|_| RegistryError::Challenge)?);
         let request = match self.basic() {
             None => Request::get(),
@@ -162,6 +159,16 @@ impl Repository<'_> {
         zeroize::Zeroize::zeroize(&mut pair);
         sensitive(&format!("Basic {encoded}"))
     }
+}
+
+fn query<const N: usize>(pairs: [(&str, Option<&str>); N]) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
 }
 
 fn sensitive(value: &str) -> Option<HeaderValue> {

@@ -10,6 +10,9 @@ use tar::{Builder, EntryType, Header};
 
 use super::*;
 
+mod registry;
+mod token;
+
 fn wants(path: &str) -> bool {
     path.ends_with(".cedar")
 }

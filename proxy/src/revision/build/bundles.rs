@@ -1,0 +1,64 @@
+//! Bundles of registries: fetched before a revision is built, looked at again while it is in force.
+
+use std::time::Instant;
+
+use futures_util::{StreamExt as _, stream};
+use mcpg_config::Config;
+use mcpg_filters::policy::bundle::BundleOrder;
+use mcpg_filters::secret::SecretResolver;
+
+use super::{BuildError, Builder, digest};
+
+/// Scopes whose registries are asked at once.
+const ASKED_AT_ONCE: usize = 8;
+
+impl Builder {
+    /// The digest of a configuration whose files have this one: what has been fetched for it is a part of it.
+    pub fn digest(&self, config: &Config, of_files: [u8; 32]) -> [u8; 32] {
+        digest::with_fetched(of_files, config, &self.filters.bundles)
+    }
+
+    /// Fetches the bundles that a configuration names in registries and that are not here, and looks at their tags.
+    ///
+    /// # Errors
+    /// Every bundle that cannot be had.
+    pub async fn fetch_bundles(&self, config: &Config) -> Result<(), BuildError> {
+        let asked: Vec<_> = config.scopes().map(|config| self.fetch_of_scope(config)).collect();
+        let found: Vec<Vec<String>> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+        let problems: Vec<String> = found.into_iter().flatten().collect();
+        if problems.is_empty() { Ok(()) } else { Err(BuildError { problems }) }
+    }
+
+    /// Looks at the tags whose time has come. True if one stands for something else now.
+    pub async fn poll_bundles(&self) -> bool {
+        self.filters.bundles.poll(&self.filters.http).await
+    }
+
+    /// When there is a tag to be looked at.
+    pub fn next_poll(&self) -> Option<Instant> {
+        self.filters.bundles.next_poll()
+    }
+
+    async fn fetch_of_scope(&self, config: &Config) -> Vec<String> {
+        let secrets = SecretResolver::new(config.base_dir());
+        let (mut orders, mut places, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, plugin) in config.plugins.load.iter().enumerate() {
+            match BundleOrder::of(&plugin.settings, config.base_dir(), &secrets) {
+                Ok(None) => {}
+                Ok(Some(order)) => {
+                    orders.push(order);
+                    places.push(index);
+                }
+                Err(error) => problems.push(config.locate(index, &error).to_string()),
+            }
+        }
+        let state_dir = self.keeps_state.then_some(config.state.dir.as_path());
+        let store = &self.filters.bundles;
+        let missed = store.fetch(&self.filters.http, &config.tenancy.scope, orders, state_dir).await;
+        problems.extend(missed.into_iter().map(|(at, error)| {
+            let error = mcpg_sdk::SettingsError::at("/bundle", error.to_string());
+            config.locate(places.get(at).copied().unwrap_or_default(), &error).to_string()
+        }));
+        problems
+    }
+}
