@@ -23,6 +23,8 @@ use crate::net::{Bounds, FetchError, HttpClient, HttpUrl, Request, Response, Tar
 /// The specification's own limit.
 const MANIFEST_BYTES_MAX: usize = 4 << 20;
 const TOKEN_BYTES_MAX: usize = 64 << 10;
+/// Refusals have a body too, which may be longer than what was asked for.
+const REFUSAL_BYTES_MAX: usize = 64 << 10;
 /// Registries answer blobs with the address of a store.
 const REDIRECTS_MAX: usize = 3;
 
@@ -104,7 +106,7 @@ impl Repository<'_> {
     fn bounds(&self, bytes_max: usize) -> Bounds {
         Bounds {
             total: self.timeout,
-            response_bytes_max: bytes_max,
+            response_bytes_max: bytes_max.max(REFUSAL_BYTES_MAX),
             redirects_max: REDIRECTS_MAX,
             ..Bounds::default()
         }

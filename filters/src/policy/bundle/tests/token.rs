@@ -113,7 +113,7 @@ async fn a_registry_that_lies_is_not_believed() {
         (with(other, manifest(&honest, honest.len())), ":1.0".to_owned(), "the registry sent"),
         // Fewer bytes than announced, and more.
         (with(b"short".to_vec(), manifest(b"short", 6)), ":1.0".to_owned(), "sent 5 bytes where 6"),
-        (with(b"longer".to_vec(), manifest(b"longer", 5)), ":1.0".to_owned(), "longer than 5 bytes"),
+        (with(b"longer".to_vec(), manifest(b"longer", 5)), ":1.0".to_owned(), "sent 6 bytes where 5"),
         (with(Vec::new(), b"{}".to_vec()), ":1.0".to_owned(), "the manifest is none"),
     ] {
         let (address, _) = serve(Arc::new(play)).await;
