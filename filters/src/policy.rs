@@ -5,6 +5,7 @@
 
 pub mod bundle;
 mod cache;
+pub mod casbin;
 pub mod cedar;
 mod chain;
 mod input;

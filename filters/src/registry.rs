@@ -21,6 +21,7 @@ use crate::identity::workload::{self, Workload, WorkloadSettings};
 use crate::observability::audit::{self, AuditSettings};
 use crate::observability::metrics::{self, MetricsSettings};
 use crate::observability::traces::{self, TracesSettings};
+use crate::policy::casbin::{CasbinEngine, CasbinSettings};
 use crate::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use crate::reliability::rate_limit::{self, RateLimit, RateLimitSettings};
 use crate::secret::{self, SecretResolver, SecretSettings};
@@ -37,6 +38,7 @@ pub const IDS: &[&str] = &[
     anonymous::ID,
     rate_limit::ID,
     CedarEngine::ID,
+    CasbinEngine::ID,
     redact::ID,
     audit::ID,
     metrics::ID,
@@ -51,7 +53,6 @@ pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
 /// Planned built-ins: an entry with such an id is an error, not a third-party plugin.
 const NOT_IN_THIS_BUILD: &[&str] = &[
     "policy.opa",
-    "policy.casbin",
     "gate.slack-approval",
     "tool-gate-slack-approval",
     "reliability.quota",
@@ -126,6 +127,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         }
         Some(rate_limit::ID) => RateLimit::build(settings, context).map(Filter::RateLimit),
         Some(CedarEngine::ID) => cedar(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
+        Some(CasbinEngine::ID) => casbin(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
         Some(redact::ID) => Redactor::build(settings).map(Filter::Redact),
         Some(audit::ID) => AuditSettings::build(settings).map(Filter::Audit),
         Some(metrics::ID) => MetricsSettings::build(settings).map(Filter::Metrics),
@@ -149,6 +151,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         (anonymous::ID, schema_for!(AnonymousSettings)),
         (rate_limit::ID, schema_for!(RateLimitSettings)),
         (CedarEngine::ID, schema_for!(CedarSettings)),
+        (CasbinEngine::ID, schema_for!(CasbinSettings)),
         (redact::ID, schema_for!(RedactSettings)),
         (audit::ID, schema_for!(AuditSettings)),
         (metrics::ID, schema_for!(MetricsSettings)),
@@ -169,6 +172,14 @@ fn cedar(settings: &Settings, context: &BuildContext<'_>) -> Result<CedarEngine,
             message += &format!(": {source}");
         }
         SettingsError::at("/bundle", message)
+    })
+}
+
+fn casbin(settings: &Settings, context: &BuildContext<'_>) -> Result<CasbinEngine, SettingsError> {
+    let settings: CasbinSettings = settings.parse()?;
+    let fetched = context.shared.bundles.of(context.scope);
+    CasbinEngine::load(&settings, context.base_dir, &fetched).map_err(|error| {
+        SettingsError::at(if error.of_request { "/request" } else { "/bundle" }, error.to_string())
     })
 }
 

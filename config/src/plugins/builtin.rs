@@ -31,7 +31,7 @@ pub(crate) const BUILTINS: &[Builtin] = &[
     has("identity.workload", &[]),
     has("policy.cedar", &[]),
     lacks("policy.opa", &[]),
-    lacks("policy.casbin", &[]),
+    has("policy.casbin", &[]),
     lacks("gate.slack-approval", &["tool-gate-slack-approval"]),
     has("transform.redact", &[]),
     has("reliability.rate-limit", &[]),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mcpg_sdk::Obligation;
-use mcpg_sdk::policy::{EngineDecision, EngineError, PolicyEngine, PolicyInput, Reads};
+use mcpg_sdk::policy::{EngineDecision, EngineError, Kind, PolicyEngine, PolicyInput, Reads};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,6 +33,7 @@ mod source;
 mod types;
 mod uses;
 
+pub(super) use problem::did_you_mean;
 pub use problem::{CedarError, Problem};
 
 use super::bundle::{FetchedBundles, RegistrySettings};
@@ -94,6 +95,20 @@ pub struct BundleContext<'a> {
     pub bindings: &'a [String],
     /// What has been fetched from registries.
     pub fetched: &'a FetchedBundles,
+}
+
+/// The methods that `protocol: builtin` is about, as far as they have names of their own.
+pub(super) fn protocol_methods() -> impl Iterator<Item = &'static str> {
+    names::binding_methods().filter(|method| is_protocol_method(method))
+}
+
+/// Whether a call is one that `protocol: builtin` is about.
+pub(super) fn is_protocol(input: &PolicyInput<'_>) -> bool {
+    input.kind() == Kind::Method && is_protocol_method(input.method())
+}
+
+fn is_protocol_method(method: &str) -> bool {
+    names::method_action(method).1 == Some(names::PROTOCOL)
 }
 
 /// A loaded bundle.

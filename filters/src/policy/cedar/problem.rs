@@ -84,7 +84,10 @@ impl fmt::Display for Listed<'_> {
 }
 
 /// The name nearest to `wanted`, if one is near.
-pub(super) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(in crate::policy) fn nearest<'a>(
+    wanted: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let distance = |name: &str| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
     let near = (wanted.chars().count() / 2).clamp(1, 3);
     names
@@ -96,6 +99,6 @@ pub(super) fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>
 }
 
 /// `` : did you mean `x`? `` or nothing.
-pub(super) fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+pub(in crate::policy) fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(wanted, names).map(|name| format!(": did you mean `{name}`?")).unwrap_or_default()
 }
