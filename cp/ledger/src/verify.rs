@@ -33,6 +33,8 @@ pub struct Trust {
     pub expected: Vec<Expected>,
     /// Whether the log may begin after row 1, behind a signed segment header: older segments were removed by retention.
     pub allow_removed_prefix: bool,
+    /// Whose log it must be, where that is known.
+    pub organization: Option<String>,
 }
 
 /// A head known from elsewhere: an exported checkpoint, or one written down as `CHAIN:SEQ:HASH` (as reports print it).

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mcpg_ledger::verify::{Decision, Lifecycle, Record, RecordError, RowBody, records};
 use serde_json::{Value, json};
 
-use super::verify_dir::{ReadError, lanes, segments};
+use super::verify_dir::{ReadError, logs, segments};
 
 /// Why rows could not be shown to the end.
 #[derive(Debug, thiserror::Error)]
@@ -32,14 +32,14 @@ pub enum ShowError {
     },
 }
 
-/// Hands every row of a log to `line` as a JSON object, in order. Shows what is there: whether it is what was written says
+/// Hands every row of the logs in a directory to `line` as a JSON object, in order. Shows what is there: whether it is what was written says
 /// [`super::verify_dir::verify_dir`].
 ///
 /// # Errors
 /// When files cannot be read or end in the middle of a row. Rows before that were handed over.
 pub fn show_dir(dir: &Path, mut line: impl FnMut(&Value)) -> Result<(), ShowError> {
-    for lane in lanes(dir)? {
-        for (_, path) in segments(&lane)? {
+    for lane in logs(dir)?.iter().flat_map(|log| &log.lanes) {
+        for (_, path) in segments(lane)? {
             let bytes =
                 std::fs::read(&path).map_err(|source| ShowError::Segment { path: path.clone(), source })?;
             for record in records(&bytes) {

@@ -6,6 +6,7 @@ mod healing;
 mod kill;
 mod lifecycle;
 mod opening;
+mod organizations;
 mod queueing;
 mod verification;
 

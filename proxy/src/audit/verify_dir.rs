@@ -1,8 +1,13 @@
 //! `mcpg audit verify DIR`: reads the files of a log and hands them to the independent verifier.
 //!
-//! INVARIANT: nothing of the writer is used here: neither its names nor its decoding. Every lane found below the
-//! directory is verified, and the lines of its `checkpoints` file are heads that the lane must contain.
+//! Every lane found below the directory is verified, those of other organizations in `orgs/<organization>` included: each must be
+//! of the organization that its folder is called by, and be there once. The lines of a lane's `checkpoints` file are heads
+//! that it must contain.
+//!
+//! INVARIANT: nothing of the writer is used here: neither its names nor its decoding.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,6 +21,8 @@ pub struct DirReport {
     pub lanes: Vec<LaneReport>,
     /// Heads given from outside whose chain is in none of the lanes.
     pub missing: Vec<Expected>,
+    /// Lanes that hold the chain of another lane again, with that one.
+    pub copies: Vec<(PathBuf, PathBuf)>,
 }
 
 /// What was found in one lane.
@@ -39,18 +46,45 @@ pub struct ReadError {
     source: io::Error,
 }
 
-/// Verifies the log in a directory, or a single lane of it.
+/// Verifies the logs in a directory, or a single lane of it.
+///
+/// The trusted organization, where there is one, is that of the directory itself. A directory within `orgs` must be of the
+/// organization that it is called by.
 ///
 /// # Errors
 /// When files cannot be read. What they say is in the report.
 pub fn verify_dir(dir: &Path, trust: &Trust) -> Result<DirReport, ReadError> {
-    let mut lanes = lanes(dir)?.iter().map(|lane| verify_lane(lane, trust)).collect::<Result<Vec<_>, _>>()?;
+    let mut lanes = Vec::new();
+    for log in logs(dir)? {
+        let organization = log.organization.or_else(|| trust.organization.clone());
+        let trust = Trust { organization, ..trust.clone() };
+        for lane in &log.lanes {
+            lanes.push(verify_lane(lane, &trust)?);
+        }
+    }
     // A lane that was taken and never written to.
     lanes.retain(|lane| !lane.is_empty());
     let is_missing =
         |expected: &&Expected| lanes.iter().all(|lane| lane.report.chain != Some(expected.chain));
     let missing = trust.expected.iter().filter(is_missing).cloned().collect();
-    Ok(DirReport { lanes, missing })
+    let copies = copies(&lanes);
+    Ok(DirReport { lanes, missing, copies })
+}
+
+/// Lanes that hold a chain which an earlier one holds already: a chain is written in one place.
+fn copies(lanes: &[LaneReport]) -> Vec<(PathBuf, PathBuf)> {
+    let mut seen: HashMap<[u8; 16], &Path> = HashMap::new();
+    let mut copies = Vec::new();
+    for lane in lanes {
+        let Some(chain) = lane.report.chain else { continue };
+        match seen.entry(chain) {
+            Entry::Occupied(first) => copies.push((lane.dir.clone(), first.get().to_path_buf())),
+            Entry::Vacant(place) => {
+                place.insert(&lane.dir);
+            }
+        }
+    }
+    copies
 }
 
 impl DirReport {
@@ -62,7 +96,8 @@ impl DirReport {
     /// The verdict over all lanes.
     pub fn standing(&self) -> Standing {
         let is = |standing| self.lanes.iter().any(|lane| lane.standing() == standing);
-        if self.lanes.is_empty() || !self.missing.is_empty() || is(Standing::Broken) {
+        let incomplete = self.lanes.is_empty() || !self.missing.is_empty();
+        if incomplete || !self.copies.is_empty() || is(Standing::Broken) {
             Standing::Broken
         } else if is(Standing::Torn) {
             Standing::Torn
@@ -96,6 +131,9 @@ impl fmt::Display for DirReport {
         }
         for expected in &self.missing {
             writeln!(f, "{expected}: {}", Damage::Missing)?;
+        }
+        for (copy, first) in &self.copies {
+            writeln!(f, "{}: foreign: its chain is that of {}", copy.display(), first.display())?;
         }
         Ok(())
     }
@@ -136,8 +174,43 @@ fn exported(dir: &Path, trust: &Trust) -> Result<Exported, ReadError> {
     Ok((expected, bad))
 }
 
+/// The log of one organization.
+pub(super) struct Log {
+    /// Whose it must be, where its folder says so.
+    organization: Option<String>,
+    /// The directories that hold its segments.
+    pub(super) lanes: Vec<PathBuf>,
+}
+
+/// The log in a directory and those of other organizations below it, in order.
+pub(super) fn logs(dir: &Path) -> Result<Vec<Log>, ReadError> {
+    let mut logs = vec![Log { organization: named(dir), lanes: lanes(dir)? }];
+    let others = dir.join(ORGANIZATIONS);
+    if others.is_dir() {
+        let mut others = entries(&others)?;
+        others.retain(|(_, path)| path.is_dir());
+        others.sort();
+        for (organization, path) in others {
+            logs.push(Log { organization: Some(organization), lanes: lanes(&path)? });
+        }
+    }
+    Ok(logs)
+}
+
+/// The folder of the other organizations' logs.
+const ORGANIZATIONS: &str = "orgs";
+
+/// The organization that a directory within `orgs`, or a lane of it, is called by.
+fn named(dir: &Path) -> Option<String> {
+    let dir = dir.canonicalize().ok()?;
+    let mut folders = dir.ancestors().take(2).filter(|folder| {
+        folder.parent().and_then(Path::file_name).is_some_and(|parent| parent == ORGANIZATIONS)
+    });
+    folders.next()?.file_name()?.to_str().map(str::to_owned)
+}
+
 /// The directories that hold segments: the `lane-N` below this one, or this one itself.
-pub(super) fn lanes(dir: &Path) -> Result<Vec<PathBuf>, ReadError> {
+fn lanes(dir: &Path) -> Result<Vec<PathBuf>, ReadError> {
     let mut lanes: Vec<(u32, PathBuf)> = Vec::new();
     for (name, path) in entries(dir)? {
         let number = name.strip_prefix("lane-").and_then(|digits| digits.parse().ok());

@@ -15,7 +15,8 @@ const PUBLIC_FILE: &str = "signing.pub";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Audit {
-    /// Print the rows, one JSON object a line. Shows what is there; whether it is genuine says `verify`.
+    /// Print the rows of all organizations' logs, one JSON object a line. Shows what is there; whether it is genuine says
+    /// `verify`.
     Show {
         /// The audit folder.
         dir: PathBuf,
@@ -34,6 +35,9 @@ pub(super) enum Audit {
         /// A head written down earlier, `CHAIN:SEQ:HASH` as `verify` prints it, that the log must contain.
         #[arg(long)]
         head: Vec<Expected>,
+        /// Whose log the folder must hold. Folders in `orgs/` must hold that of the organization that they are called by.
+        #[arg(long)]
+        organization: Option<String>,
         /// Accept a log whose oldest segments were removed by retention.
         #[arg(long)]
         allow_removed_prefix: bool,
@@ -47,11 +51,11 @@ impl Audit {
                 show::show_dir(&dir, |row| println!("{row}"))?;
                 Ok(ExitCode::SUCCESS)
             }
-            Self::Verify { dir, keys, checkpoints, head, allow_removed_prefix } => {
+            Self::Verify { dir, keys, checkpoints, head, organization, allow_removed_prefix } => {
                 let keys = trusted(&dir, &keys)?;
                 let mut expected = expected(&checkpoints, &keys)?;
                 expected.extend(head);
-                verify(&dir, &Trust { keys, expected, allow_removed_prefix })
+                verify(&dir, &Trust { keys, expected, allow_removed_prefix, organization })
             }
         }
     }

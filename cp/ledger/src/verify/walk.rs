@@ -101,6 +101,9 @@ impl<'t> Verifier<'t> {
 
     /// The first segment fixes the chain.
     fn begin(&mut self, header: &Header<'_>) -> Result<(), Damage> {
+        if self.trust.organization.as_ref().is_some_and(|expected| *expected != header.organization) {
+            return Err(Damage::Foreign);
+        }
         if header.first_after == 0 && header.previous != genesis(&header.organization, &header.chain) {
             return Err(Damage::BadHeader);
         }
