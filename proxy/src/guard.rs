@@ -8,6 +8,7 @@
 //! their framing is checked by the `h2` crate, their heads in the pipeline.
 
 mod connections;
+mod handover;
 mod head;
 mod listeners;
 
@@ -30,6 +31,7 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use connections::{Active, ConnectionLimits, ConnectionPermit, Connections};
+pub use handover::{Rest, hand_over, is_offered};
 pub use head::{HeadError, HeadLimits, HeadScan, inspect};
 pub use listeners::Listeners;
 
@@ -144,9 +146,14 @@ where
             let active = self.connections.activate();
             let last = *shutdown.borrow() || served + 1 >= limits.requests_max;
             let session = session(stream, head, limits, last);
-            let Some(reused) = self.app.process_new_http(session, shutdown).await else { return };
+            let (reused, rest) = handover::offering(self.app.process_new_http(session, shutdown)).await;
+            let free = match rest {
+                Some(rest) => rest.await,
+                None => reused.map(|reused| reused.consume().0),
+            };
             drop(active);
-            stream = reused.consume().0;
+            let Some(free) = free else { return };
+            stream = free;
         }
     }
 

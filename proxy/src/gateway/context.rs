@@ -87,6 +87,12 @@ impl Context {
         }
     }
 
+    /// Everything of the request, for whoever ends it elsewhere. What stays has nothing left to end.
+    pub(crate) fn take(&mut self) -> Self {
+        let rest = Self::new(Arc::clone(&self.generation));
+        std::mem::replace(self, rest)
+    }
+
     /// Joins the trace that the message names, where the headers named none.
     pub(super) fn join_trace(&mut self, traceparent: Option<&str>) {
         if let Some(traceparent) = traceparent
@@ -275,7 +281,7 @@ impl Context {
     }
 
     /// Counts and records the end of the request.
-    pub(super) fn finish(&mut self, sent: usize) {
+    pub(crate) fn finish(&mut self, sent: usize) {
         self.leave();
         let took = self.started.elapsed();
         let Some(authorized) = &self.authorized else { return };

@@ -1,5 +1,6 @@
 //! Answers a request by the gateway's own hands.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use http::header::{AUTHORIZATION, HeaderName};
 use http::request::Parts;
 use mcpg_ledger::Completion;
 use mcpg_protocol::{RpcError, raw};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
 
@@ -15,6 +17,7 @@ use super::{Admitted, Client, ClientError, session};
 use crate::bridge;
 use crate::federation;
 use crate::gateway::{Context, Gateway, connection};
+use crate::guard::{hand_over, is_offered};
 use crate::pipeline::{Ask, Authorized, credentials};
 use crate::refusal::Refusal;
 use crate::streams;
@@ -33,6 +36,35 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &
         return Error::e_explain(ErrorType::InternalError, "the request is not authorized");
     };
     let admitted = admitted(session, context, authorized, gateway);
+    if matches!(authorized.ask(), Ask::Listen | Ask::Stream) && is_offered() {
+        hand_on(session, context, admitted);
+        return Ok(());
+    }
+    on(&mut session.downstream_session, context, admitted).await
+}
+
+/// Leaves a stream to the guard of its connection: it may last, and Pingora's frame around a request is much larger than a stream.
+/// Here an empty session and context take the place of its own.
+fn hand_on(session: &mut Session, context: &mut Context, admitted: Admitted) {
+    let nothing = Box::new(ServerSession::new_http1(Box::new(Cursor::new(Vec::new()))));
+    let mut session = std::mem::replace(&mut session.downstream_session, nothing);
+    let mut context = Box::new(context.take());
+    let rest = Box::pin(async move {
+        let served = on(&mut session, &mut context, admitted).await;
+        context.finish(session.body_bytes_sent());
+        drop(context);
+        served.ok()?;
+        session.finish().await.ok().flatten().map(|reusable| reusable.into_parts().0)
+    });
+    // The offer has just been looked at. Were there none, the rest would be dropped, and with it the connection.
+    drop(hand_over(rest));
+}
+
+/// Answers an authorized request on its session.
+async fn on(session: &mut ServerSession, context: &mut Context, admitted: Admitted) -> Result<()> {
+    let Some(authorized) = &context.authorized else {
+        return Error::e_explain(ErrorType::InternalError, "the request is not authorized");
+    };
     let id = authorized.id().map(Box::from);
     let (ask, own) = (authorized.ask(), authorized.body().clone());
     let mut client = SessionClient::new(session, authorized.redactor().clone(), id);
@@ -44,7 +76,7 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &
         Ok(()) => Ok(()),
         Err(ClientError::Withheld) => {
             context.completion = Some(Completion::Withheld);
-            session.write_response_body(None, true).await
+            session.write_response_body(Bytes::new(), true).await
         }
         Err(ClientError::Gone) => {
             Err(Error::explain(ErrorType::ConnectionClosed, "the client left").into_down())

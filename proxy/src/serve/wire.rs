@@ -9,8 +9,8 @@ use http::{HeaderValue, Version};
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::Completion;
 use mcpg_protocol::{RpcError, sse, write_error};
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use tokio::time::Instant;
 
 use super::{Client, ClientError};
@@ -23,7 +23,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 
 /// A client as handlers write to it, with what became of the answer.
 pub(super) struct SessionClient<'s> {
-    session: &'s mut Session,
+    session: &'s mut ServerSession,
     redactor: Redactor,
     id: Option<Box<str>>,
     streaming: bool,
@@ -37,7 +37,7 @@ pub(super) struct SessionClient<'s> {
 }
 
 impl<'s> SessionClient<'s> {
-    pub(super) fn new(session: &'s mut Session, redactor: Redactor, id: Option<Box<str>>) -> Self {
+    pub(super) fn new(session: &'s mut ServerSession, redactor: Redactor, id: Option<Box<str>>) -> Self {
         Self {
             session,
             redactor,
@@ -55,7 +55,6 @@ impl<'s> SessionClient<'s> {
         status: u16,
         headers: &[(HeaderName, HeaderValue)],
         own: &[(HeaderName, HeaderValue)],
-        bodiless: bool,
     ) -> Result<(), ClientError> {
         let head = (|| {
             let mut head = ResponseHeader::build(status, Some(headers.len() + own.len()))?;
@@ -65,7 +64,7 @@ impl<'s> SessionClient<'s> {
             pingora_core::Result::Ok(head)
         })();
         let written = match head {
-            Ok(head) => self.session.write_response_header(Box::new(head), bodiless).await,
+            Ok(head) => self.session.write_response_header(Box::new(head)).await,
             Err(error) => Err(error),
         };
         self.status = status;
@@ -77,7 +76,7 @@ impl<'s> SessionClient<'s> {
             self.completion = Some(Completion::ClientAborted);
             return Err(ClientError::Gone);
         }
-        let written = self.session.write_response_body(Some(body), end).await;
+        let written = self.session.write_response_body(body, end).await;
         self.writing = false;
         self.spoken = Instant::now();
         self.sent(written)
@@ -123,7 +122,7 @@ impl Client for SessionClient<'_> {
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CONTENT_LENGTH, HeaderValue::from(body.len())),
         ];
-        self.head(status, headers, &own, false).await?;
+        self.head(status, headers, &own).await?;
         self.body(body, true).await?;
         self.completion.get_or_insert(Completion::Complete);
         result
@@ -132,7 +131,7 @@ impl Client for SessionClient<'_> {
     async fn empty(&mut self, status: u16, headers: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
         let length = [(CONTENT_LENGTH, HeaderValue::from(0_usize))];
         let own = if status == 204 { &[][..] } else { &length[..] };
-        self.head(status, headers, own, true).await?;
+        self.head(status, headers, own).await?;
         self.completion.get_or_insert(Completion::Complete);
         Ok(())
     }
@@ -150,7 +149,7 @@ impl Client for SessionClient<'_> {
         }
         self.streaming = true;
         self.spoken = Instant::now();
-        self.head(200, headers, &own, false).await
+        self.head(200, headers, &own).await
     }
 
     async fn event(&mut self, message: &Message) -> Result<(), ClientError> {
@@ -171,7 +170,7 @@ impl Client for SessionClient<'_> {
     }
 
     async fn finish(&mut self) -> Result<(), ClientError> {
-        let written = self.session.write_response_body(None, true).await;
+        let written = self.session.write_response_body(Bytes::new(), true).await;
         self.sent(written)?;
         self.completion.get_or_insert(Completion::Complete);
         Ok(())
@@ -187,7 +186,7 @@ impl Client for SessionClient<'_> {
             tokio::select! {
                 biased;
                 // Bytes that come meanwhile are another request's, or nobody's: either way this one is given up.
-                _ = self.session.as_downstream_mut().read_body_or_idle(true) => {
+                _ = self.session.read_body_or_idle(true) => {
                     self.completion = Some(Completion::ClientAborted);
                     return;
                 }
