@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What `make bench` does: builds with the profile `bench`, then runs the microbenchmarks, the instruction counts, the ladder
-# and the memory of idle connections and open streams, and prints their tables.
+# and the rest, and prints their tables.
 #
-# Arguments choose parts: micro, gate, ladder, idle, streams, federated; without any, all (`make bench PARTS="gate ladder"`). ROUNDS
-# shortens the ladder or makes it steadier.
+# Arguments choose parts: micro, gate, ladder, idle, streams, federated, tenants, handshakes; without any, all (`make bench PARTS="gate ladder"`).
+# ROUNDS shortens the ladder or makes it steadier.
 # Envoy is measured if `envoy` is on the PATH or ENVOY names it. A tool that is missing is skipped, with a word.
 set -eu -o pipefail
 
@@ -11,15 +11,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cargo=${CARGO:-cargo}
 locked=${LOCKED:---locked}
-parts=${*:-micro gate ladder idle streams federated}
+parts=${*:-micro gate ladder idle streams federated tenants handshakes}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 for part in $parts; do
     case $part in
-        micro | gate | ladder | idle | streams | federated) ;;
+        micro | gate | ladder | idle | streams | federated | tenants | handshakes) ;;
         *)
-            echo "bench: no part is called \`$part\`; there are micro, gate, ladder, idle, streams and federated" >&2
+            echo "bench: no part is called \`$part\`; there are micro, gate, ladder, idle, streams, federated, tenants and handshakes" >&2
             exit 2
             ;;
     esac
@@ -63,6 +63,14 @@ for part in $parts; do
         federated)
             say 'Ten servers behind one endpoint: their merged list, and a call by its prefix'
             "$built/mcpg-bench" federated
+            ;;
+        tenants)
+            say 'Tenants in one gateway: a call, their memory, a change of one'
+            "$built/mcpg-bench" tenants
+            ;;
+        handshakes)
+            say 'TLS handshakes beside bare Pingora'
+            "$built/mcpg-bench" handshakes
             ;;
     esac
 done

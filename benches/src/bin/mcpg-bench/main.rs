@@ -12,10 +12,12 @@
 mod bare;
 mod federated;
 mod gate;
+mod handshakes;
 mod idle;
 mod ladder;
 mod load;
 mod streams;
+mod tenants;
 mod upstream;
 
 use std::process::ExitCode;
@@ -37,6 +39,10 @@ enum Command {
     Streams(streams::Options),
     /// Several servers behind one endpoint: their merged list, and a call by its prefix.
     Federated(federated::Options),
+    /// Many tenants in one gateway: a call, their memory, a change.
+    Tenants(tenants::Options),
+    /// TLS handshakes beside bare Pingora.
+    Handshakes(handshakes::Options),
     /// Instruction counts against their budgets.
     Gate(gate::Options),
     /// Load on one address, by hand.
@@ -53,6 +59,8 @@ fn main() -> ExitCode {
         Command::Idle(options) => idle::run(&options),
         Command::Streams(options) => streams::run(&options),
         Command::Federated(options) => federated::run(&options),
+        Command::Tenants(options) => tenants::run(&options),
+        Command::Handshakes(options) => handshakes::run(&options),
         Command::Gate(options) => gate::run(&options),
         Command::Load(options) => load::run(&options),
         Command::Bare(options) => bare::run(&options),
