@@ -384,3 +384,22 @@ async fn resources_have_the_bindings_prefix_where_there_are_several() {
     let client = answered(&stage, &call("c", &json!({}))).await;
     assert_eq!(client.answer()["result"]["content"][0]["uri"], "files+a:b");
 }
+
+#[tokio::test]
+async fn a_stream_that_the_upstream_still_holds_for_open_is_asked_for_again() {
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let legacy = Legacy::with_stream(
+        |cue| answer(&result(&cue.id(), "done")),
+        move |cue| match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            0 | 1 => Act::Send(testing::empty(409)),
+            _ => cue.stream(&[]),
+        },
+    )
+    .await;
+    let stage = Stage::new(&legacy.upstream).await;
+    let client = answered(&stage, &call("c", &elicits())).await;
+    assert_eq!(client.answer()["result"]["content"][0]["text"], "done");
+    let asked = legacy.upstream.asked();
+    let called = asked.iter().position(|method| method == "tools/call").unwrap();
+    assert_eq!(asked[..called].iter().filter(|method| *method == "GET").count(), 3, "{asked:?}");
+}
