@@ -116,3 +116,18 @@ async fn tokens_are_judged_by_the_issuer_that_they_name() {
     let crossed = one.token(&json!({"iss": two.url}));
     assert_eq!(ok(&oidc.resolve(&bearer(&crossed), now()).await), Err("signature"));
 }
+
+#[test]
+fn the_characters_of_a_token_are_those_of_rfc_6750() {
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    for byte in 0..=u8::MAX {
+        for length in [1, 15, 16, 17, 64] {
+            let mut token = vec![b'a'; length];
+            for place in [0, length / 2, length - 1] {
+                token[place] = byte;
+                assert_eq!(super::is_b64token(&token), named(byte), "{byte} at {place} of {length}");
+                token[place] = b'a';
+            }
+        }
+    }
+}
