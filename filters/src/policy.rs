@@ -15,6 +15,7 @@ mod threads;
 mod viewpoint;
 
 pub use cache::{CacheCounters, CacheLimits};
+pub use cedar::nearest_name;
 pub use chain::{Decided, PolicyChain, PolicyRef, Shadow, ShadowOpinion, Verdict};
 pub use threads::PolicyThreads;
 pub use viewpoint::{Listed, Shown, Viewpoint};

@@ -22,6 +22,7 @@ mod judge;
 mod lists;
 mod locate;
 mod merged;
+mod named;
 mod shelf;
 mod source;
 mod template;
@@ -44,6 +45,7 @@ pub use introduce::{Introduced, serve_discover};
 pub use lists::serve_list;
 pub(crate) use lists::unavailable;
 pub use locate::Located;
+pub use named::NamedTools;
 pub use source::{Listing, Requester, Source};
 pub(crate) use view::Onlooker;
 
@@ -65,6 +67,7 @@ pub struct Federation {
     metrics: Arc<Metrics>,
     editions: Mutex<Lru<[u8; 32], Arc<Edition>>>,
     views: Views,
+    named: NamedTools,
 }
 
 /// A binding as lists of several are made of it.
@@ -93,7 +96,18 @@ impl Federation {
     /// Nothing yet, under these settings.
     pub fn new(settings: Settings, pins: Arc<Pins>, metrics: Arc<Metrics>) -> Self {
         let editions = Mutex::new(Lru::new(EDITIONS_MAX));
-        Self { settings, pins, metrics, editions, views: Views::new() }
+        Self { settings, pins, metrics, editions, views: Views::new(), named: NamedTools::default() }
+    }
+
+    /// The same, with the tools that the policies name.
+    #[must_use]
+    pub fn with_named(self, named: NamedTools) -> Self {
+        Self { named, ..self }
+    }
+
+    /// What is odd about the tools that policies name, as far as lists were seen.
+    pub fn warnings(&self) -> Vec<String> {
+        self.named.warnings()
     }
 
     /// The lists of one kind of these bindings. Where names are bare, those that the caller may not list count for their names, as
@@ -119,6 +133,9 @@ impl Federation {
         for bound in bound {
             if bound.is_listed {
                 let Some((supply, is_theirs)) = supplies.next() else { break };
+                if let (Supply::Held { value, .. }, false) = (&supply, is_theirs) {
+                    self.named.compare(bound.catalogues.binding(), value);
+                }
                 gathered.is_private |= is_theirs;
                 gathered.add(bound, supply, kind, &self.metrics);
             } else if naming == Naming::Bare

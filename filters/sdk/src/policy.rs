@@ -35,6 +35,11 @@ pub trait PolicyEngine: Send + Sync {
         &[]
     }
 
+    /// The tools that its policies name, as binding and tool, as far as it can tell: for warnings only.
+    fn named_tools(&self) -> Vec<(String, String)> {
+        self.reads().named_tools().map(|(binding, tool)| (binding.to_owned(), tool.to_owned())).collect()
+    }
+
     /// Every obligation that a permit of its policies can carry; none if it cannot tell. An answer that may hold the results of
     /// calls decided before (a resumed stream, a task) is given under all of them.
     fn obligations(&self) -> Option<Vec<Obligation>> {

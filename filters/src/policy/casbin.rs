@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::bundle::{Bundle, BundleError, BundleRequest, FetchedBundles, RegistrySettings};
 use super::cedar::{self, Protocol};
 
+mod compile;
 mod evaluate;
 mod expression;
 mod index;
@@ -177,6 +178,10 @@ impl PolicyEngine for CasbinEngine {
 
     fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    fn named_tools(&self) -> Vec<(String, String)> {
+        self.program.named_tools()
     }
 
     fn obligations(&self) -> Option<Vec<Obligation>> {

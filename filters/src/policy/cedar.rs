@@ -27,6 +27,7 @@ mod names;
 mod obligations;
 mod paths;
 mod problem;
+mod published;
 mod schema;
 mod slots;
 mod source;
@@ -34,7 +35,9 @@ mod types;
 mod uses;
 
 pub(super) use problem::did_you_mean;
+pub use problem::nearest as nearest_name;
 pub use problem::{CedarError, Problem};
+pub use published::{ListedTool, schema_text};
 
 use super::bundle::{FetchedBundles, RegistrySettings};
 

@@ -25,7 +25,7 @@ pub use digest::{effective_digest, source_paths};
 
 use super::{Generation, Revision, Routes, ScopeState, Scopes};
 use crate::audit::{Ledger, Ledgers};
-use crate::federation::Federation;
+use crate::federation::{Federation, NamedTools};
 use crate::metrics::Metrics;
 use crate::pinning::{Pins, ScopePins};
 use crate::pipeline::{Gates, Plugins};
@@ -237,7 +237,8 @@ impl Builder {
             warnings: warnings(config, filters.engines()),
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
-            federation: Federation::new(config.federation, Arc::clone(&pins), Arc::clone(&self.metrics)),
+            federation: Federation::new(config.federation, Arc::clone(&pins), Arc::clone(&self.metrics))
+                .with_named(NamedTools::of(&filters.policy)),
             input_timeout: config.sessions.input_timeout,
             scope: self.scope(config, identity, routes, pins, marks, filters),
         })

@@ -11,6 +11,9 @@ use tokio::sync::watch;
 
 use super::{Generation, Revision};
 
+/// Warnings that are shown.
+const WARNINGS_MAX: usize = 200;
+
 /// Holds the generation in force. Reading it takes no lock.
 pub struct RevisionStore {
     current: ArcSwap<Generation>,
@@ -39,6 +42,8 @@ pub struct Standing {
     pub digest: String,
     /// When it was built, as a UNIX time in seconds.
     pub built: u64,
+    /// What is odd about it, as far as it is known by now.
+    pub warnings: Vec<String>,
     /// Why the last attempt to replace it failed; none if it did not.
     pub last_refusal: Option<Refused>,
 }
@@ -106,10 +111,12 @@ impl RevisionStore {
     /// How things stand.
     pub fn standing(&self) -> Standing {
         let current = self.current.load();
+        let of_lists = current.scopes.iter().flat_map(|revision| revision.federation.warnings());
         Standing {
             number: current.number,
             digest: blake3::Hash::from_bytes(current.digest).to_hex().to_string(),
             built: unix_seconds(current.built),
+            warnings: current.warnings.iter().cloned().chain(of_lists).take(WARNINGS_MAX).collect(),
             last_refusal: self.last_refusal.read().clone(),
         }
     }

@@ -44,12 +44,17 @@ pub(super) fn decide(
     run.decide()
 }
 
+/// A role definition, one of its members, and a domain.
+type Member = (usize, Arc<str>, Arc<str>);
+/// A member and all its roles.
+type Names = Rc<HashSet<Arc<str>>>;
+
 struct Run<'a> {
     program: &'a Program,
     input: &'a PolicyInput<'a>,
     file: &'a str,
     values: Vec<OnceCell<Value>>,
-    roles: HashMap<(usize, Arc<str>, Arc<str>), Rc<HashSet<Arc<str>>>>,
+    roles: HashMap<Member, Names>,
     steps: u32,
     until: Instant,
     limit: Duration,
@@ -239,12 +244,7 @@ impl Run<'_> {
         }
     }
 
-    fn roles_of(
-        &mut self,
-        roles: usize,
-        member: Arc<str>,
-        domain: Arc<str>,
-    ) -> Result<Rc<HashSet<Arc<str>>>, Stop> {
+    fn roles_of(&mut self, roles: usize, member: Arc<str>, domain: Arc<str>) -> Result<Names, Stop> {
         let key = (roles, member, domain);
         if let Some(known) = self.roles.get(&key) {
             return Ok(Rc::clone(known));
@@ -252,7 +252,7 @@ impl Run<'_> {
         let program = self.program;
         let links = program.roles.get(roles).ok_or_else(|| "a role definition is missing".to_owned())?;
         let found = links.of(&key.1, &key.2, || self.step_engine()).map_err(Stop::Engine)?;
-        let found: Rc<HashSet<Arc<str>>> = Rc::new(found.into_iter().map(Arc::from).collect());
+        let found: Names = Rc::new(found.into_iter().map(Arc::from).collect());
         if self.roles.len() >= REMEMBERED_MAX {
             self.roles.clear();
         }

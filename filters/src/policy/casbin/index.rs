@@ -15,6 +15,8 @@ use super::value::Value;
 pub(super) struct Index {
     /// The parts that must equal a column, in the order of the key.
     pub(super) parts: Vec<usize>,
+    /// The columns of those parts.
+    columns: Vec<usize>,
     /// The member that asks for a role, which is the last of the key.
     pub(super) role: Option<Asked>,
     rules: HashMap<Box<[Arc<str>]>, Vec<usize>>,
@@ -60,6 +62,7 @@ impl Index {
                 _ => {}
             }
         }
+        index.columns.clone_from(&columns);
         columns.extend(of_role);
         for (at, rule) in rules.iter().enumerate() {
             let text = |column: &usize| match rule.values.get(*column) {
@@ -69,6 +72,11 @@ impl Index {
             index.rules.entry(columns.iter().map(text).collect()).or_default().push(at);
         }
         index
+    }
+
+    /// The parts that must equal a column, each with it.
+    pub(super) fn compared(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.parts.iter().copied().zip(self.columns.iter().copied())
     }
 
     /// The rules under a key.

@@ -145,8 +145,7 @@ impl Part {
                 for name in names {
                     value = value.and_then(|value| value.get(name));
                 }
-                Value::of_json(value.ok_or_else(|| fail("the caller has none"))?)
-                    .map_err(|problem| fail(problem))
+                Value::of_json(value.ok_or_else(|| fail("the caller has none"))?).map_err(&fail)
             }
             Self::Method => text(Some(input.method())),
             Self::Kind => text(Some(kind(input.kind()))),
@@ -174,7 +173,7 @@ impl Part {
                 let raw = input.argument(name).map_err(|error| fail(&error.to_string()))?;
                 let raw = raw.ok_or_else(|| fail("the call has none"))?;
                 let json: Json = serde_json::from_str(raw).map_err(|_| fail("is not read"))?;
-                Value::of_json(&json).map_err(|problem| fail(problem))
+                Value::of_json(&json).map_err(fail)
             }
         }
     }

@@ -5,11 +5,14 @@ use std::collections::{HashMap, HashSet};
 /// How many roles lead from one to another, as in every Casbin.
 const DEPTH_MAX: usize = 10;
 
+/// By member: the roles that it is in directly.
+type Members = HashMap<Box<str>, Vec<Box<str>>>;
+
 /// The links of one role definition.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
-    /// By domain (empty where there are none) and member: the roles that it is in directly.
-    domains: HashMap<Box<str>, HashMap<Box<str>, Vec<Box<str>>>>,
+    /// By domain, which is empty where there are none.
+    domains: HashMap<Box<str>, Members>,
 }
 
 impl Roles {

@@ -84,10 +84,7 @@ impl fmt::Display for Listed<'_> {
 }
 
 /// The name nearest to `wanted`, if one is near.
-pub(in crate::policy) fn nearest<'a>(
-    wanted: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |name: &str| strsim::damerau_levenshtein(&wanted.to_lowercase(), &name.to_lowercase());
     let near = (wanted.chars().count() / 2).clamp(1, 3);
     names

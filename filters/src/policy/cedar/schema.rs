@@ -201,6 +201,13 @@ fn describe(found: &(impl Diagnostic + ToString), policy: Option<&Loaded>, sourc
     }
 }
 
+/// The whole schema, with these tools and their arguments. In Cedar's JSON format.
+pub(super) fn with_tools(tools: BTreeMap<String, Record>) -> Value {
+    let principals = PRINCIPALS.into_iter().collect();
+    let names = Names { tools: tools.keys().cloned().collect(), principals, ..Names::default() };
+    generate(&names, false, &OpenTypes { tools, ..OpenTypes::default() })
+}
+
 fn generate(names: &Names, narrow: bool, types: &OpenTypes) -> Value {
     // The types of principals differ in name only, so one stands for all that the policies do not name.
     let principals: BTreeSet<&str> = names.principals.iter().copied().chain(["Subject"]).collect();
