@@ -17,6 +17,7 @@ mod audit;
 mod basic;
 mod bridging;
 mod bridging_http;
+mod bundles;
 mod commands;
 mod credentials;
 mod crossing;

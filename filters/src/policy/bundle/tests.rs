@@ -141,7 +141,7 @@ fn sizes_are_bounded() {
     let bomb = bomb.finish().unwrap();
     assert!(bomb.len() < 1 << 20);
     refuse(&bomb, "it unpacks to more than");
-    refuse(&vec![0; PACKED_BYTES_MAX as usize + 1], "is larger than");
+    refuse(&vec![0; usize::try_from(PACKED_BYTES_MAX).unwrap() + 1], "is larger than");
     let many: Vec<_> = (0..=FILES_MAX).map(|at| format!("{at}.md")).collect();
     let many: Vec<_> = many.iter().map(|name| (name.as_str(), b"".as_slice())).collect();
     refuse(&files(&many), "more than 10000 files");
