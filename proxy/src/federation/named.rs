@@ -16,11 +16,13 @@ use super::catalogue::Catalogue;
 /// Warnings of one binding.
 const WARNINGS_MAX: usize = 20;
 
+/// By binding: engine and tool.
+type Named = HashMap<Box<str>, Vec<(Box<str>, Box<str>)>>;
+
 /// The tools that policies name.
 #[derive(Default)]
 pub struct NamedTools {
-    /// By binding: engine and tool.
-    named: HashMap<Box<str>, Vec<(Box<str>, Box<str>)>>,
+    named: Named,
     found: Mutex<BTreeMap<Box<str>, Found>>,
 }
 
@@ -34,7 +36,7 @@ struct Found {
 impl NamedTools {
     /// Those of some engines.
     pub fn of(engines: &[Arc<dyn PolicyEngine>]) -> Self {
-        let mut named: HashMap<Box<str>, Vec<(Box<str>, Box<str>)>> = HashMap::new();
+        let mut named = Named::new();
         for engine in engines {
             for (binding, tool) in engine.named_tools() {
                 named.entry(binding.into()).or_default().push((engine.id().into(), tool.into()));
