@@ -53,6 +53,14 @@ pub const OPS: &[Op] = &[
     op("redact/json-1k", Some(100), redact::json),
     op("redact/event-1k", Some(100), redact::event),
     op("redact/text-1k", Some(100), redact::text),
+    op("redact/pointer-16k", Some(50), || {
+        redact::of_16k(&["redact:pointer=/structuredContent/rows/*/email"])
+    }),
+    op("redact/email-16k", Some(50), || redact::of_16k(&["redact:detector=email"])),
+    op("redact/phone-16k", Some(50), || redact::of_16k(&["redact:detector=phone"])),
+    op("redact/card-16k", Some(50), || redact::of_16k(&["redact:detector=card"])),
+    op("redact/secret-16k", Some(50), || redact::of_16k(&["redact:detector=secret"])),
+    op("redact/all-16k", Some(50), || redact::of_16k(redact::ALL)),
     op("audit/written", Some(200), audit::written),
     // Its cost is the disk's.
     op("audit/sync", None, audit::sync),

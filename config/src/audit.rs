@@ -28,6 +28,21 @@ pub struct Audit {
     pub queue_rows_max: usize,
     /// Organizations whose logs are open at once. At least 1.
     pub organizations_open_max: usize,
+    /// How much of what policy decided on is in a decision's row.
+    pub record_input: RecordInput,
+    /// Names of attributes and arguments of which only a keyed hash is kept.
+    pub record_input_mask: Vec<String>,
+}
+
+/// How much of what policy decided on is in a decision's row, beside what is in every row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordInput {
+    /// Nothing.
+    None,
+    /// What the policies in force read to decide the call.
+    Read,
+    /// Every attribute of the caller and every argument.
+    Full,
 }
 
 /// What has to have happened to a decision's row before its call is dispatched.

@@ -30,7 +30,7 @@ mod text;
 mod wire;
 mod yaml;
 
-pub use audit::{Audit, AuditMode};
+pub use audit::{Audit, AuditMode, RecordInput};
 pub use binding::calls::{Breaker, Calls};
 pub use binding::credentials::{ClientAuth, Credentials, Grant};
 pub use binding::stdio::{ProcessLimits, Restart, Sharing, StdioTransport};
@@ -53,3 +53,14 @@ pub use sessions::{Sessions, State};
 pub use telemetry::{Log, LogFormat, LogLevel, Propagation, Telemetry};
 pub use tenancy::Tenancy;
 pub use text::Text;
+
+/// One YAML document as a JSON value, within the bounds of configurations: for files beside one, such as the cases of `mcpg policy test`.
+///
+/// # Errors
+/// What is wrong with it, with its line and column.
+pub fn document(bytes: &[u8]) -> Result<serde_json::Value, String> {
+    yaml::parse(bytes).map(|node| node.to_json()).map_err(|fault| {
+        let help = fault.help.map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("line {}, column {}: {}{help}", fault.position.line, fault.position.column, fault.message)
+    })
+}

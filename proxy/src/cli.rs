@@ -4,6 +4,7 @@
 mod audit;
 mod check;
 mod keys;
+mod policy;
 mod tools;
 mod users;
 
@@ -53,6 +54,9 @@ enum Action {
     /// Review and approve what tools say of themselves.
     #[command(subcommand)]
     Tools(tools::Tools),
+    /// Test, explain and replay policy.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -76,6 +80,7 @@ impl Command {
             Action::Keys(keys) => keys.run(),
             Action::Users(users) => users.run(),
             Action::Tools(tools) => tools.run(),
+            Action::Policy(policy) => policy.run(),
             Action::Audit(audit) => audit.run(),
             Action::Keep(keep) => Ok(keep.run().map(ExitCode::from)?),
             Action::Become(become_server) => Err(become_server.run().into()),

@@ -19,6 +19,7 @@ mod new_file;
 pub mod peer;
 pub mod pinning;
 pub mod pipeline;
+pub mod recorded;
 pub mod refusal;
 pub mod reload;
 pub mod resource_metadata;

@@ -23,7 +23,7 @@ use mcpg_filters::reliability::rate_limit::RateLimit;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_sdk::Scope;
 
-pub use build::{BuildError, Builder, effective_digest, source_paths};
+pub use build::{BuildError, Builder, Engine, Engines, effective_digest, source_paths};
 pub use endpoint::{Endpoint, Naming};
 pub use routes::{Origin, Route, Routes, Transport};
 pub use scopes::{Members, Place, Scopes};
@@ -36,6 +36,7 @@ use crate::forwarded;
 use crate::guard::GuardLimits;
 use crate::metrics::Metrics;
 use crate::pipeline::{Gates, Plugins};
+use crate::recorded::Recorder;
 use crate::sessions::SessionKeys;
 use crate::tls::Terminations;
 
@@ -123,6 +124,8 @@ pub struct ScopeState {
     pub has_own_tls: bool,
     /// Where its decisions are recorded.
     pub audit: Arc<Ledger>,
+    /// What of a decision's input is recorded.
+    pub recorder: Recorder,
     /// What is counted of it.
     pub metrics: Arc<Metrics>,
     /// Stage 3.

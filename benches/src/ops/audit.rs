@@ -85,5 +85,6 @@ fn row() -> DecisionRef<'static> {
         cached: true,
         arguments_digest: Some([6; 32]),
         protocol: "2026-07-28",
+        input: None,
     }
 }

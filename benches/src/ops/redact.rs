@@ -43,6 +43,39 @@ pub(super) fn event() -> anyhow::Result<Run> {
     }))
 }
 
+/// Every detector, a field and a pointer.
+pub(super) const ALL: &[&str] = &[
+    "redact:email",
+    "redact:pointer=/structuredContent/rows/*/email",
+    "redact:detector=email",
+    "redact:detector=phone",
+    "redact:detector=card",
+    "redact:detector=secret",
+];
+
+/// An answer of 16 KiB, rows and prose, with one thing to redact of each kind in about every kilobyte.
+pub(super) fn of_16k(obligations: &[&str]) -> anyhow::Result<Run> {
+    let obligations = obligations.iter().map(|text| text.parse()).collect::<Result<Vec<Obligation>, _>>()?;
+    let redactor = Redactor::compile(&obligations, RedactLimits::default())?;
+    let row = serde_json::json!({
+        "id": 10_482_233, "email": "alice@example.com", "phone": "+49 30 1234567", "total": 1289.5, "state": "shipped",
+        "note": "Paid with 4111 1111 1111 1111 on 2026-11-22 at 07:15; the parcel left Hamburg the day after, see order 10-482-233. ".repeat(3),
+        "link": "https://shop.example.com/orders/10482233?token=aB3dE5fG7hJ9kL1mN3pQ5rS7",
+    });
+    let rows = vec![row; 28];
+    let answer =
+        serde_json::json!({ "content": [], "structuredContent": { "rows": rows }, "isError": false });
+    let answer = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "result": answer }).to_string();
+    ensure!((15_000..19_000).contains(&answer.len()), "the answer has {} bytes", answer.len());
+    ensure!(
+        matches!(redactor.redact(answer.as_bytes())?, std::borrow::Cow::Owned(_)),
+        "nothing was redacted"
+    );
+    Ok(Box::new(move || {
+        let _ = black_box(redactor.redact(black_box(answer.as_bytes())));
+    }))
+}
+
 fn redact(answer: String) -> anyhow::Result<Run> {
     let redactor = redactor()?;
     let redacted = redactor.redact(answer.as_bytes())?;

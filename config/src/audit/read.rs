@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::place::{Place, Report};
 use crate::plugins::{builtin, read::entries};
 use crate::yaml::Kind;
-use crate::{Audit, AuditMode, KeySource, structure, wire};
+use crate::{Audit, AuditMode, KeySource, RecordInput, structure, wire};
 
 /// Reads the settings from where they are written; the defaults if they are nowhere.
 pub(crate) fn read(root: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<Audit> {
@@ -61,5 +61,11 @@ fn read_at(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Optio
         segment_bytes_max: read.segment_bytes_max,
         queue_rows_max: read.queue_rows_max,
         organizations_open_max: read.organizations_open_max,
+        record_input: match read.record_input {
+            wire::audit::RecordInput::None => RecordInput::None,
+            wire::audit::RecordInput::Read => RecordInput::Read,
+            wire::audit::RecordInput::Full => RecordInput::Full,
+        },
+        record_input_mask: read.record_input_mask,
     })
 }

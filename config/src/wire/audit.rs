@@ -32,6 +32,11 @@ pub(crate) struct Audit {
     /// and opened again with its next row.
     #[schemars(range(min = 1, max = 65_536))]
     pub(crate) organizations_open_max: usize,
+    /// How much of what policy decided on is in a decision's row, so that `mcpg policy replay` can decide it again.
+    pub(crate) record_input: RecordInput,
+    /// Names of attributes and arguments of which rows hold a keyed hash only.
+    #[schemars(length(max = 256))]
+    pub(crate) record_input_mask: Vec<String>,
 }
 
 impl Default for Audit {
@@ -46,8 +51,23 @@ impl Default for Audit {
             segment_bytes_max: 64 << 20,
             queue_rows_max: 8_192,
             organizations_open_max: 512,
+            record_input: RecordInput::default(),
+            record_input_mask: Vec::new(),
         }
     }
+}
+
+/// How much of what policy decided on is in a decision's row.
+#[derive(Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RecordInput {
+    /// Nothing.
+    None,
+    /// What the policies in force read to decide the call.
+    #[default]
+    Read,
+    /// Every attribute of the caller and every argument.
+    Full,
 }
 
 /// What has to have happened to a decision's row before its call is dispatched.

@@ -16,6 +16,9 @@ pub const ROW_BYTES_MAX: usize = 1 << 20;
 /// The version of the row encoding.
 const VERSION: u8 = 1;
 
+/// The version of decisions that hold their input: the fields of version 1, and the input.
+const VERSION_WITH_INPUT: u8 = 2;
+
 /// Kinds of rows.
 const DECISION: u8 = 1;
 const OUTCOME: u8 = 2;
@@ -50,7 +53,11 @@ pub(crate) fn encode(row: &RowRef<'_>, out: &mut Vec<u8>) {
 
 /// Appends what every row begins with.
 pub(crate) fn begin(kind: u8, time: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(&[VERSION, kind]);
+    begin_version(VERSION, kind, time, out);
+}
+
+fn begin_version(version: u8, kind: u8, time: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[version, kind]);
     number(time, out);
 }
 
@@ -82,7 +89,8 @@ fn texts(values: &Texts<'_>, out: &mut Vec<u8>) {
 }
 
 fn decision(row: &DecisionRef<'_>, out: &mut Vec<u8>) {
-    begin(DECISION, row.time, out);
+    let version = if row.input.is_some() { VERSION_WITH_INPUT } else { VERSION };
+    begin_version(version, DECISION, row.time, out);
     out.extend_from_slice(&row.request_id);
     text(row.organization, out);
     text(row.workspace, out);
@@ -119,6 +127,9 @@ fn decision(row: &DecisionRef<'_>, out: &mut Vec<u8>) {
         }
     }
     text(row.protocol, out);
+    if let Some(input) = row.input {
+        text(input, out);
+    }
 }
 
 fn address(source: IpAddr, out: &mut Vec<u8>) {

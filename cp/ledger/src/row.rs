@@ -71,6 +71,8 @@ pub struct DecisionRef<'a> {
     pub arguments_digest: Option<Hash>,
     /// The MCP revision of the request.
     pub protocol: &'a str,
+    /// What policy read beside all that, as JSON, if it is to be kept. A row without it has the bytes of version 1.
+    pub input: Option<&'a str>,
 }
 
 /// What a method is applied to.

@@ -168,6 +168,7 @@ fn decision(organization: &str) -> DecisionRef<'_> {
         cached: true,
         arguments_digest: Some([5; 32]),
         protocol: "2026-07-28",
+        input: None,
     }
 }
 

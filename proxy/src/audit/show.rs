@@ -84,6 +84,8 @@ pub fn to_json(record: &Record) -> Value {
 }
 
 fn decision_json(decision: &Decision) -> Value {
+    let input =
+        decision.input.as_deref().map(|input| serde_json::from_str(input).unwrap_or_else(|_| input.into()));
     json!({
         "kind": "decision",
         "request_id": hex(&decision.request_id),
@@ -105,6 +107,7 @@ fn decision_json(decision: &Decision) -> Value {
         "cached": decision.cached,
         "arguments_digest": decision.arguments_digest.as_ref().map(|digest| hex(digest)),
         "protocol": decision.protocol,
+        "input": input.unwrap_or(Value::Null),
     })
 }
 

@@ -76,6 +76,7 @@ fn decision(number: u64) -> DecisionRef<'static> {
         cached: true,
         arguments_digest: Some([5; 32]),
         protocol: "2026-07-28",
+        input: None,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::revision::Revision;
 pub struct DecisionRow<'a> {
     row: DecisionRef<'a>,
     decided: &'a Decided,
+    input: Option<String>,
 }
 
 /// The row of a decision.
@@ -63,8 +64,11 @@ pub fn decision_row<'a>(
         cached: decided.cached,
         arguments_digest: call.arguments.map(|arguments| *blake3::hash(arguments.as_bytes()).as_bytes()),
         protocol: spoken.protocol().as_str(),
+        input: None,
     };
-    DecisionRow { row, decided }
+    let scope = &revision.scope;
+    let input = scope.recorder.input(scope.policy.reads(call), identified.caller(), call);
+    DecisionRow { row, decided, input }
 }
 
 impl DecisionRow<'_> {
@@ -96,6 +100,7 @@ impl DecisionRow<'_> {
             Decision::Permit | Decision::Deny(_) => Vec::new(),
         };
         row.obligations = Texts::Strings(&obligations);
+        row.input = self.input.as_deref();
         audit.record(&RowRef::Decision(&row)).await.map(|_| ())
     }
 }

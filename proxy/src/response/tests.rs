@@ -1,7 +1,8 @@
 use super::*;
 use futures_util::FutureExt;
-use mcpg_filters::transform::redact::RedactLimits;
+use mcpg_filters::transform::redact::{HashKey, RedactLimits};
 use mcpg_sdk::{Obligation, RedactMode};
+use proptest::prelude::*;
 use std::time::Duration;
 
 const LIMITS: BodyLimits = BodyLimits {
@@ -94,6 +95,35 @@ fn events_are_redacted_however_they_are_cut() {
         let sent = send(&[EVENTS], 200, body, emails(), piece);
         assert!(!sent.body.contains('@') && sent.body.matches("[redacted]").count() == 2, "{}", sent.body);
         assert!(sent.body.contains("id: 1") && sent.body.contains(": hi"), "{}", sent.body);
+    }
+}
+
+proptest! {
+    /// The same whole answer, cut in two ways: by an event stream's or a body's pieces.
+    #[test]
+    fn where_an_answer_is_cut_changes_nothing(
+        piece in 1_usize..300,
+        texts in proptest::collection::vec(prop_oneof![
+            Just("to alice@acme.com".to_owned()), Just("{\"email\":\"x@y.zz\"}".to_owned()), Just("+49 30 1234567".to_owned()),
+            "[ -~]{0,12}", any::<String>(),
+        ], 1..4),
+        in_lines in any::<bool>(),
+    ) {
+        let obligations = ["redact:email", "redact:detector=email", "hash:detector=phone", "remove:pointer=/structuredContent/b"]
+            .map(|text| text.parse::<Obligation>().unwrap());
+        let redactor = || {
+            let key = HashKey::derive(&[7; 32], &mcpg_sdk::Scope::default());
+            Redactor::default().keyed(key).with(&obligations).unwrap()
+        };
+        let message = serde_json::json!({ "id": 7, "result": { "a": texts, "structuredContent": { "b": texts[0] } } });
+        let json = if in_lines { format!("{message:#}") } else { message.to_string() };
+        let event: String = json.lines().map(|line| format!("data: {line}\n")).collect();
+        let stream = format!("id: 1\n{event}\n: keep\n\n{event}\n");
+        for (head, body) in [(JSON, &json), (EVENTS, &stream)] {
+            let (cut, whole) = (send(&[head], 200, body, redactor(), piece), send(&[head], 200, body, redactor(), 100_000));
+            prop_assert_eq!(&cut.body, &whole.body);
+            prop_assert!(!cut.body.contains("alice@acme.com") && !cut.body.contains("1234567"), "{}", cut.body);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod bundles;
 mod digest;
 mod filters;
 mod limits;
+mod policy;
 mod route;
 
 use std::collections::HashSet;
@@ -22,6 +23,7 @@ use mcpg_sdk::Scope;
 use mcpg_sdk::policy::PolicyEngine;
 
 pub use digest::{effective_digest, source_paths};
+pub use policy::{Engine, Engines};
 
 use super::{Generation, Revision, Routes, ScopeState, Scopes};
 use crate::audit::{Ledger, Ledgers};
@@ -29,16 +31,17 @@ use crate::federation::{Federation, NamedTools};
 use crate::metrics::Metrics;
 use crate::pinning::{Pins, ScopePins};
 use crate::pipeline::{Gates, Plugins};
+use crate::recorded::Recorder;
 use crate::sessions::{self, SessionKeys};
 use crate::tls::{Site, Terminations};
 use crate::upstream::Connectors;
 use crate::upstream::stdio::Processes;
 use filters::{Filters, filters};
 
-/// Scopes that are built at once: each may wait for the names of its upstreams.
 /// What the key of hashes in answers and audit rows is derived for.
 const MARKS_CONTEXT: &str = "mcpg 2026-11 keyed hashes: root";
 
+/// Scopes that are built at once: each may wait for the names of its upstreams.
 const BUILT_AT_ONCE: usize = 64;
 
 /// Why a configuration makes no revision: each with its place.
@@ -259,6 +262,7 @@ impl Builder {
             scope: scope.clone(),
             has_own_tls: config.tenancy.tls.is_some(),
             audit: ledger.unwrap_or_else(Ledger::none),
+            recorder: Recorder::new(&config.audit, marks.clone()),
             metrics: Arc::clone(&self.metrics),
             identity,
             quotas: filters.quotas.into_iter().map(Arc::new).collect(),

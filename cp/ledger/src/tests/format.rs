@@ -56,6 +56,9 @@ fn no_byte_moves_between_fields_unseen() {
         bytes(DecisionRef { deny_code: None, ..base }),
         bytes(DecisionRef { arguments_digest: Some([0; 32]), ..base }),
         bytes(DecisionRef { arguments_digest: None, ..base }),
+        bytes(DecisionRef { input: Some(""), ..base }),
+        bytes(DecisionRef { input: Some("{}"), ..base }),
+        bytes(DecisionRef { protocol: "{}", ..base }),
         bytes(DecisionRef { target: TargetRef::Resource("read_file"), ..base }),
         bytes(DecisionRef { target: TargetRef::Prompt("read_file"), ..base }),
         bytes(DecisionRef { source: std::net::Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into(), ..base }),
@@ -63,6 +66,28 @@ fn no_byte_moves_between_fields_unseen() {
     for (index, row) in rows.iter().enumerate() {
         assert!(!rows[..index].contains(row), "row {index} has the bytes of an earlier one");
     }
+}
+
+#[test]
+fn a_row_without_its_input_has_the_bytes_of_version_1() {
+    let bytes = |input| {
+        let mut out = Vec::new();
+        RowRef::Decision(&DecisionRef { input, ..decision("acme") }).encode(&mut out);
+        out
+    };
+    let (without, with) = (bytes(None), bytes(Some("{\"groups\":[]}")));
+    assert_eq!((without[0], with[0]), (1, 2));
+    assert_eq!(with[1..without.len()], without[1..]);
+    let read = |bytes: &[u8]| match crate::verify::Row::decode(bytes).map(|row| row.body) {
+        Some(RowBody::Decision(decision)) => decision.input,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(read(&without), None);
+    assert_eq!(read(&with).as_deref(), Some("{\"groups\":[]}"));
+    // Neither may pass for the other, and no other kind has a version 2.
+    let relabelled = |bytes: &[u8], version: u8| [&[version], &bytes[1..]].concat();
+    assert_eq!(crate::verify::Row::decode(&relabelled(&without, 2)), None);
+    assert_eq!(crate::verify::Row::decode(&relabelled(&with, 1)), None);
 }
 
 #[test]

@@ -109,12 +109,13 @@ fn decision() -> impl Strategy<Value = Decision> {
     let who = (any::<[u8; 16]>(), [text(), text(), text(), text(), text()], any::<IpAddr>());
     let what = (text(), text(), 0_usize..4, text(), 0_usize..3, text());
     let why = (collection::vec(text(), 0..4), option::of(text()), collection::vec(text(), 0..4));
-    let by = (any::<u64>(), any::<[u8; 32]>(), any::<bool>(), option::of(any::<[u8; 32]>()), text());
+    let digest = option::of(any::<[u8; 32]>());
+    let by = (any::<u64>(), any::<[u8; 32]>(), any::<bool>(), digest, text(), option::of(text()));
     (who, what, why, by).prop_map(|(who, what, why, by)| {
         let (request_id, [organization, workspace, environment, subject, auth_method], source) = who;
         let (binding, method, target_kind, target, verdict, engine) = what;
         let (policies, deny_code, obligations) = why;
-        let (revision, revision_digest, cached, arguments_digest, protocol) = by;
+        let (revision, revision_digest, cached, arguments_digest, protocol, input) = by;
         let target_kind = ["binding", "tool", "resource", "prompt"][target_kind];
         let target = if target_kind == "binding" { String::new() } else { target };
         let verdict = ["permit", "permit_with_obligations", "deny"][verdict];
@@ -140,6 +141,7 @@ fn decision() -> impl Strategy<Value = Decision> {
             cached,
             arguments_digest,
             protocol,
+            input,
         }
     })
 }
@@ -236,6 +238,7 @@ fn encode_decision(time: u64, decision: &Decision, out: &mut Vec<u8>) {
         cached: decision.cached,
         arguments_digest: decision.arguments_digest,
         protocol: &decision.protocol,
+        input: decision.input.as_deref(),
     })
     .encode(out);
 }

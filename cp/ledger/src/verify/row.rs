@@ -60,6 +60,7 @@ pub struct Decision {
     pub cached: bool,
     pub arguments_digest: Option<Hash>,
     pub protocol: String,
+    pub input: Option<String>,
 }
 
 /// How a call ended.
@@ -110,7 +111,7 @@ pub struct Checkpoint {
 }
 
 impl Row {
-    /// Decodes a row. None if it is not exactly one row of version 1.
+    /// Decodes a row. None if it is not exactly one row of version 1, or a decision of version 2.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         decode(bytes)
     }
@@ -118,13 +119,21 @@ impl Row {
 
 pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
     let mut input = Cursor(bytes);
-    if input.u8()? != 1 {
-        return None;
-    }
+    let version = input.u8()?;
     let kind = input.u8()?;
     let time = input.u64()?;
+    // The only rows of version 2 are decisions.
+    if !matches!((version, kind), (1, _) | (2, 1)) {
+        return None;
+    }
     let body = match kind {
-        1 => RowBody::Decision(Box::new(decision(&mut input)?)),
+        1 => {
+            let mut decision = decision(&mut input)?;
+            if version == 2 {
+                decision.input = Some(input.text()?);
+            }
+            RowBody::Decision(Box::new(decision))
+        }
         2 => RowBody::Outcome(outcome(&mut input)?),
         3 => RowBody::Lifecycle(lifecycle(&mut input)?),
         4 => RowBody::Gap { dropped: input.u64()? },
@@ -167,6 +176,7 @@ fn decision(input: &mut Cursor<'_>) -> Option<Decision> {
         cached: input.flag()?,
         arguments_digest: if input.flag()? { Some(input.array()?) } else { None },
         protocol: input.text()?,
+        input: None,
     })
 }
 

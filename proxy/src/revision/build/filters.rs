@@ -48,6 +48,34 @@ pub(super) fn filters(
     filters
 }
 
+/// An engine with its label, and whether it only shadows.
+pub(super) type Labelled = (String, bool, Arc<dyn PolicyEngine>);
+
+/// Builds the policy engines alone.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub(super) fn engines(
+    config: &Config,
+    secrets: &SecretResolver,
+    shared: &Arc<Shared>,
+    now: SystemTime,
+) -> Result<Vec<Labelled>, Vec<String>> {
+    let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
+    let scope = &config.tenancy.scope;
+    let context =
+        BuildContext { base_dir: config.base_dir(), secrets, bindings: &bindings, scope, shared, now };
+    let (mut engines, mut problems) = (Vec::new(), Vec::new());
+    for (index, plugin) in config.plugins.of_kind("policy") {
+        match registry::build(plugin.id, &plugin.settings, &context) {
+            Ok(Filter::Policy(engine)) => engines.push((plugin.label().to_owned(), plugin.shadow, engine)),
+            Ok(_) => {}
+            Err(error) => problems.push(config.locate(index, &error).to_string()),
+        }
+    }
+    if problems.is_empty() { Ok(engines) } else { Err(problems) }
+}
+
 impl Filters {
     fn add(&mut self, plugin: &Plugin, context: &BuildContext<'_>) -> Result<(), SettingsError> {
         match registry::build(plugin.id, &plugin.settings, context)? {

@@ -229,9 +229,7 @@ fn pem(rest: &[u8]) -> Option<usize> {
     let label = rest.get(..LABEL_MAX.min(rest.len()))?;
     let dashes = memchr::memmem::find(label, b"-----")?;
     let label = label.get(..dashes)?;
-    if memchr::memmem::find(label, b"PRIVATE KEY").is_none() {
-        return None;
-    }
+    memchr::memmem::find(label, b"PRIVATE KEY")?;
     let Some(end) = memchr::memmem::find(rest, b"-----END ") else { return Some(rest.len()) };
     let line = rest.get(end + 9..).unwrap_or_default();
     let line = line.get(..LABEL_MAX.min(line.len())).unwrap_or_default();
