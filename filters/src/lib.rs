@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests are clients and servers"))]
 
+pub mod gate;
 pub mod identity;
 pub mod net;
 pub mod observability;

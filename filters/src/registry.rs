@@ -11,6 +11,7 @@ use mcpg_sdk::policy::PolicyEngine;
 use mcpg_sdk::{Scope, Settings, SettingsError};
 use schemars::{Schema, schema_for};
 
+use crate::gate::{self, ApprovalGate, LocalSettings, SlackSettings, WebhookSettings};
 use crate::identity::IdentityProvider;
 use crate::identity::anonymous::{self, Anonymous, AnonymousSettings};
 use crate::identity::api_key::{self, ApiKeySettings, ApiKeys};
@@ -39,6 +40,9 @@ pub const IDS: &[&str] = &[
     rate_limit::ID,
     CedarEngine::ID,
     CasbinEngine::ID,
+    gate::SLACK_ID,
+    gate::WEBHOOK_ID,
+    gate::LOCAL_ID,
     redact::ID,
     audit::ID,
     metrics::ID,
@@ -48,13 +52,11 @@ pub const IDS: &[&str] = &[
 ];
 
 /// Other names of built-ins.
-pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID)];
+pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID), (gate::SLACK_ALIAS, gate::SLACK_ID)];
 
 /// Planned built-ins: an entry with such an id is an error, not a third-party plugin.
 const NOT_IN_THIS_BUILD: &[&str] = &[
     "policy.opa",
-    "gate.slack-approval",
-    "tool-gate-slack-approval",
     "reliability.quota",
     "reliability.timeout",
     "reliability.retry",
@@ -87,6 +89,8 @@ pub enum Filter {
     Identity(IdentityProvider),
     /// A policy engine: the scope's chain takes it.
     Policy(Arc<dyn PolicyEngine>),
+    /// A gate: calls wait at it for people.
+    Gate(Arc<ApprovalGate>),
     /// The scope's rate limits.
     RateLimit(RateLimit),
     /// What is redacted from every response of the scope.
@@ -128,6 +132,9 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         Some(rate_limit::ID) => RateLimit::build(settings, context).map(Filter::RateLimit),
         Some(CedarEngine::ID) => cedar(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
         Some(CasbinEngine::ID) => casbin(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
+        Some(gate::SLACK_ID) => ApprovalGate::slack(settings, context).map(Arc::new).map(Filter::Gate),
+        Some(gate::WEBHOOK_ID) => ApprovalGate::webhook(settings, context).map(Arc::new).map(Filter::Gate),
+        Some(gate::LOCAL_ID) => ApprovalGate::local(settings, context).map(Arc::new).map(Filter::Gate),
         Some(redact::ID) => Redactor::build(settings).map(Filter::Redact),
         Some(audit::ID) => AuditSettings::build(settings).map(Filter::Audit),
         Some(metrics::ID) => MetricsSettings::build(settings).map(Filter::Metrics),
@@ -152,6 +159,9 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         (rate_limit::ID, schema_for!(RateLimitSettings)),
         (CedarEngine::ID, schema_for!(CedarSettings)),
         (CasbinEngine::ID, schema_for!(CasbinSettings)),
+        (gate::SLACK_ID, schema_for!(SlackSettings)),
+        (gate::WEBHOOK_ID, schema_for!(WebhookSettings)),
+        (gate::LOCAL_ID, schema_for!(LocalSettings)),
         (redact::ID, schema_for!(RedactSettings)),
         (audit::ID, schema_for!(AuditSettings)),
         (metrics::ID, schema_for!(MetricsSettings)),
@@ -236,8 +246,8 @@ mod tests {
 
     #[test]
     fn what_is_not_here_says_so() {
-        let message = "`gate.slack-approval` is not in this build".to_owned();
-        assert_eq!(error("gate.slack-approval", Value::Null), (String::new(), message));
+        let message = "`reliability.quota` is not in this build".to_owned();
+        assert_eq!(error("reliability.quota", Value::Null), (String::new(), message));
         let message = "no built-in filter is called `redact-emails`".to_owned();
         assert_eq!(error("redact-emails", Value::Null), (String::new(), message));
     }

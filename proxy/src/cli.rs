@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 fine, 1 failed, 2 wrong usage or a configuration that does not hold, 3 an audit log that
 //! does not verify.
 
+mod approvals;
 mod audit;
 mod check;
 mod keys;
@@ -57,6 +58,9 @@ enum Action {
     /// Test, explain and replay policy.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// See and decide the calls that wait for approval, on this machine.
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Read and verify the audit log.
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -81,6 +85,7 @@ impl Command {
             Action::Users(users) => users.run(),
             Action::Tools(tools) => tools.run(),
             Action::Policy(policy) => policy.run(),
+            Action::Approvals(approvals) => approvals.run(),
             Action::Audit(audit) => audit.run(),
             Action::Keep(keep) => Ok(keep.run().map(ExitCode::from)?),
             Action::Become(become_server) => Err(become_server.run().into()),

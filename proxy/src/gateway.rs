@@ -1,5 +1,6 @@
 //! The shell between Pingora and the pipeline: it translates, and decides nothing.
 
+mod answer;
 mod body;
 mod context;
 mod upstream;
@@ -12,7 +13,6 @@ use std::time::{Instant, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use mcpg_ledger::Completion;
 use pingora_core::protocols::Digest;
@@ -22,19 +22,20 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
 
-pub(crate) use body::connection;
+use answer::write_refusal;
+pub(crate) use body::{SessionExchange, connection};
 pub use context::{Beginning, Context, Direct};
 
+use crate::approvals::{self, Approvals};
 use crate::audit::Ledger;
 use crate::bridge::Bridge;
-use crate::dispatch;
 use crate::guard::{GuardLimits, GuardPolicy, Handshake, HeadError};
 use crate::metrics::Metrics;
-use crate::pipeline::{self, Arrival};
+use crate::pipeline::{self, Admission, Arrival};
 use crate::refusal::Refusal;
 use crate::resource_metadata;
 use crate::revision::RevisionStore;
-use crate::serve::{self, Shared, Way};
+use crate::serve::{self, Shared, Waited};
 use crate::sessions::LocalSessions;
 use crate::tls::Termination;
 use crate::trace_context::{Hex, TraceContext};
@@ -91,6 +92,7 @@ impl Gateway {
                 revisions: Arc::clone(&revisions),
                 leaving: watch::Sender::new(false),
                 bridge: Bridge::new(CALLS_WAITING_MAX),
+                approvals: Arc::new(Approvals::new()),
             }),
             revisions,
             audit,
@@ -103,40 +105,6 @@ impl Gateway {
     fn arrival(&self) -> Arrival {
         let elapsed = self.started.elapsed().as_nanos();
         Arrival { wall: SystemTime::now(), monotonic_ns: u64::try_from(elapsed).unwrap_or(u64::MAX) }
-    }
-
-    /// Answers a refused request and counts it, for its scope where it named one.
-    async fn refuse(
-        &self,
-        session: &mut Session,
-        context: &mut Context,
-        refusal: &Refusal,
-        metrics: Option<&Arc<Metrics>>,
-    ) -> Result<()> {
-        let of_scope = || context.authorized.as_ref().map(|authorized| &authorized.revision().scope.metrics);
-        metrics.or_else(of_scope).unwrap_or(&self.metrics).refused(refusal.reason);
-        tracing::info!(
-            request_id = %Hex(&context.request_id),
-            trace_id = %Hex(&context.trace.trace_id),
-            status = refusal.status(),
-            reason = refusal.reason,
-            detail = %refusal.detail,
-            "request refused"
-        );
-        context.status = refusal.status();
-        write_refusal(session, refusal).await
-    }
-
-    /// Answers with what an endpoint is as an OAuth resource.
-    async fn describe(&self, session: &mut Session, context: &mut Context, path: &str) -> Result<()> {
-        let described = pipeline::describe(&context.generation, &body::SessionExchange::new(session), path);
-        match described {
-            Ok(document) => {
-                context.status = resource_metadata::answer(session, document).await?;
-                Ok(())
-            }
-            Err(refusal) => self.refuse(session, context, &refusal, None).await,
-        }
     }
 }
 
@@ -189,37 +157,30 @@ impl ProxyHttp for Proxy {
             gateway.describe(session, context, &path).await?;
             return Ok(true);
         }
-        let mut exchange = body::SessionExchange::new(session);
+        if approvals::is_ours(session.req_header().uri.path()) {
+            if let Some(refusal) = Box::pin(approvals::serve(session, context, gateway)).await? {
+                gateway.refuse(session, context, &refusal, None).await?;
+            }
+            return Ok(true);
+        }
+        let mut exchange = SessionExchange::new(session);
         let admitted =
             pipeline::admit(&generation, gateway, &mut exchange, context.request_id, gateway.arrival()).await;
-        let authorized = match admitted {
-            Ok(authorized) => authorized,
+        match admitted {
+            Ok(Admission::Authorized(authorized)) => gateway.pass(session, context, authorized).await,
+            Ok(Admission::Awaiting(awaiting)) => {
+                let metrics = Arc::clone(awaiting.metrics());
+                match Box::pin(serve::wait(session, context, gateway, awaiting)).await? {
+                    Waited::Authorized(authorized) => gateway.pass(session, context, *authorized).await,
+                    Waited::Answered => Ok(true),
+                    Waited::Refused(refusal) => {
+                        gateway.refuse(session, context, &refusal, Some(&metrics)).await?;
+                        Ok(true)
+                    }
+                }
+            }
             Err(refused) => {
                 gateway.refuse(session, context, &refused.refusal, refused.metrics.as_ref()).await?;
-                return Ok(true);
-            }
-        };
-        context.join_trace(authorized.traceparent());
-        context.authorized = Some(authorized);
-        let bearer = serve::bearer(session.req_header());
-        match serve::choose(context, &gateway.shared, bearer).await {
-            Ok(Way::Direct) => {
-                if let Err(refusal) = context.enter().await {
-                    gateway.refuse(session, context, &refusal, None).await?;
-                    return Ok(true);
-                }
-                let http1 = context.http()?.peer.speaks_http1();
-                if http1 {
-                    Box::pin(dispatch::exchange(session, context)).await?;
-                }
-                Ok(http1)
-            }
-            Ok(Way::Served) => {
-                Box::pin(serve::run(session, context, gateway)).await?;
-                Ok(true)
-            }
-            Err(refusal) => {
-                gateway.refuse(session, context, &refusal, None).await?;
                 Ok(true)
             }
         }
@@ -375,22 +336,4 @@ impl ProxyHttp for Proxy {
         // What matters is logged above, without the request's own text in it.
         true
     }
-}
-
-/// Writes a refusal as the answer of a session.
-async fn write_refusal(session: &mut Session, refusal: &Refusal) -> Result<()> {
-    let mut head = ResponseHeader::build(refusal.status(), Some(4))?;
-    head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
-    head.insert_header(http::header::CONTENT_LENGTH, refusal.body.len())?;
-    if let Some(seconds) = refusal.retry_after {
-        head.insert_header(RETRY_AFTER, seconds)?;
-    }
-    for challenge in &refusal.challenges {
-        head.append_header(WWW_AUTHENTICATE, challenge)?;
-    }
-    if refusal.close && !body::drain_small(session).await {
-        session.set_keepalive(None);
-    }
-    session.write_response_header(Box::new(head), false).await?;
-    session.write_response_body(Some(Bytes::copy_from_slice(&refusal.body)), true).await
 }

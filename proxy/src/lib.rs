@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests are clients and servers"))]
 
 pub mod admin;
+pub mod approvals;
 pub mod audit;
 pub mod bridge;
 pub mod challenge;

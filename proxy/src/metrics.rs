@@ -9,7 +9,7 @@ mod observed;
 mod tls;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mcpg_sdk::Scope;
 use prometheus::{Encoder as _, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, TextEncoder};
@@ -240,6 +240,18 @@ impl Metrics {
     /// Counts that a list of a binding was asked for. `state` is `fresh`, `stale` or `left_out`.
     pub fn catalogue_served(&self, binding: &str, list: &'static str, state: &'static str) {
         self.families.catalogue_served.with(&self.labels, &[self.binding_label(binding), list, state]).inc();
+    }
+
+    /// Counts a call that begins to wait for an approval.
+    pub fn approval_began(&self, gate: &'static str) {
+        self.families.approvals_pending.with(&self.labels, &[gate]).inc();
+    }
+
+    /// Counts one that waits no more. `outcome` is one of the stable words.
+    pub fn approval_ended(&self, gate: &'static str, outcome: &'static str, waited: Duration) {
+        self.families.approvals_pending.with(&self.labels, &[gate]).dec();
+        self.families.approvals.with(&self.labels, &[gate, outcome]).inc();
+        self.families.approval_waits.with(&self.labels, &[gate]).observe(waited.as_secs_f64());
     }
 
     /// Counts an attempt to load a revision.

@@ -8,6 +8,8 @@
 //! back, in `response` and `gateway`.
 
 mod address;
+mod approval;
+mod authorized;
 mod envelope;
 mod exchange;
 mod gate;
@@ -18,21 +20,18 @@ mod record;
 mod tenant;
 mod whole;
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::request::Parts;
 use mcpg_filters::identity::Identified;
-use mcpg_filters::policy::Decided;
 use mcpg_filters::reliability::rate_limit;
-use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
-use mcpg_protocol::catalogue::inward;
-use mcpg_protocol::{Accept, Era, Revision as Protocol, RpcError};
-use mcpg_sdk::{Call, Caller, Decision};
+use mcpg_protocol::{Era, RpcError};
+use mcpg_sdk::Call;
 
+pub use approval::Awaiting;
+pub(crate) use approval::Granted;
+pub use authorized::{Authorized, Reach};
 pub use envelope::{Ask, BodyError, Spoken};
 pub use exchange::{Arrival, Exchange};
 pub use gate::Gates;
@@ -40,45 +39,31 @@ pub(crate) use identify::credentials;
 pub use plugins::Plugins;
 pub use record::{decision_row, outcome_row};
 
+use crate::connection::Connection;
 use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::resource_metadata;
-use crate::revision::{Endpoint, Generation, Revision, Route, ScopeState};
+use crate::revision::{Endpoint, Generation, Revision, ScopeState};
 use crate::sessions::{Arrived, SessionError, SessionToken};
 use address::Addressed;
+use approval::Wanted;
+use authorized::{Finish, finish, recorded};
 use tenant::Tenant;
 
 /// What stands for the binding in a decision about several at once.
 const WHOLE_ENDPOINT: &str = "*";
 
-/// A request that every stage let pass.
-pub struct Authorized {
-    revision: Arc<Revision>,
-    endpoint: Arc<Endpoint>,
-    reach: Reach,
-    ask: Ask,
-    identified: Identified,
-    received: Bytes,
-    body: Bytes,
-    own_name: Option<Box<str>>,
-    source: IpAddr,
-    now: SystemTime,
-    id: Option<Box<str>>,
-    protocol: Protocol,
-    accept: Accept,
-    session: Option<Arc<SessionToken>>,
-    redactor: Redactor,
-    idempotent: bool,
-    traceparent: Option<Box<str>>,
-}
-
-/// The bindings that a request may reach.
-pub enum Reach {
-    /// The one that it is for.
-    One(Arc<Route>),
-    /// Those of the endpoint that policy permits, in order.
-    Many(Vec<Arc<Route>>),
+/// What the stages make of a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every request is authorized, and none pays for those that wait"
+)]
+pub enum Admission {
+    /// Every stage let it pass.
+    Authorized(Authorized),
+    /// Every stage but the gate: it waits for a person.
+    Awaiting(Box<Awaiting>),
 }
 
 /// A request that a stage refused.
@@ -87,104 +72,6 @@ pub struct Refused {
     pub refusal: Refusal,
     /// What its scope is counted in, where it named one.
     pub metrics: Option<Arc<Metrics>>,
-}
-
-impl Authorized {
-    /// The revision that it sees from beginning to end.
-    pub fn revision(&self) -> &Arc<Revision> {
-        &self.revision
-    }
-
-    /// Where it arrived.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
-    /// The one binding that it is for; none where it is for the endpoint as a whole.
-    pub fn route(&self) -> Option<&Arc<Route>> {
-        match &self.reach {
-            Reach::One(route) => Some(route),
-            Reach::Many(_) => None,
-        }
-    }
-
-    /// Every binding that it may reach.
-    pub fn routes(&self) -> &[Arc<Route>] {
-        match &self.reach {
-            Reach::One(route) => std::slice::from_ref(route),
-            Reach::Many(routes) => routes,
-        }
-    }
-
-    /// What it wants.
-    pub fn ask(&self) -> Ask {
-        self.ask
-    }
-
-    /// Who asks.
-    pub fn caller(&self) -> &Arc<Caller> {
-        self.identified.caller()
-    }
-
-    /// The body exactly as received and judged. Names in it are the endpoint's.
-    pub fn received(&self) -> &Bytes {
-        &self.received
-    }
-
-    /// The body for the upstream: as received, but for the name of its target, which is the upstream's own.
-    pub fn body(&self) -> &Bytes {
-        &self.body
-    }
-
-    /// The target's name as the upstream has it, where the endpoint has another.
-    pub fn own_name(&self) -> Option<&str> {
-        self.own_name.as_deref()
-    }
-
-    /// Where the request came from.
-    pub fn source(&self) -> IpAddr {
-        self.source
-    }
-
-    /// When it arrived.
-    pub fn now(&self) -> SystemTime {
-        self.now
-    }
-
-    /// The raw JSON-RPC id, for an error in place of the upstream's answer.
-    pub fn id(&self) -> Option<&str> {
-        self.id.as_deref()
-    }
-
-    /// The revision that it is in.
-    pub fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
-    /// The legacy session that it belongs to.
-    pub fn session(&self) -> Option<&Arc<SessionToken>> {
-        self.session.as_ref()
-    }
-
-    /// What the client can read.
-    pub fn accept(&self) -> Accept {
-        self.accept
-    }
-
-    /// Whether sending it twice does no more than sending it once.
-    pub fn is_idempotent(&self) -> bool {
-        self.idempotent
-    }
-
-    /// `traceparent` of the message's `_meta`, as received.
-    pub fn traceparent(&self) -> Option<&str> {
-        self.traceparent.as_deref()
-    }
-
-    /// What must be redacted from the answer.
-    pub fn redactor(&self) -> &Redactor {
-        &self.redactor
-    }
 }
 
 /// Takes a request through the stages. A refusal says which stage ended it, in its reason.
@@ -197,7 +84,7 @@ pub async fn admit<E: Exchange>(
     exchange: &mut E,
     request_id: RequestId,
     arrival: Arrival,
-) -> Result<Authorized, Refused> {
+) -> Result<Admission, Refused> {
     let tenant = tenant::resolve(generation, exchange).map_err(|(revision, refusal)| Refused {
         refusal,
         metrics: revision.map(|revision| Arc::clone(&revision.scope.metrics)),
@@ -215,7 +102,7 @@ async fn admit_to<E: Exchange>(
     exchange: &mut E,
     request_id: RequestId,
     arrival: Arrival,
-) -> Result<Authorized, Refusal> {
+) -> Result<Admission, Refusal> {
     let Tenant { revision, endpoint } = tenant;
     let scope = &revision.scope;
     let identified = identify::identify(scope, exchange, generation, arrival).await?;
@@ -241,44 +128,79 @@ async fn admit_to<E: Exchange>(
         }
         Addressed::All => whole::decide(scope, endpoint, &identified, &call).await,
     };
-    let decided = scope.gates.pass(decided, &call);
-    scope.plugins.on_request();
-    let row = decision_row(revision, &identified, &call, &spoken, &decided, request_id);
-    let recorded = row.write(&scope.audit).await;
-    permitted(&decided, endpoint, &reach, &spoken)?;
-    recorded.map_err(|error| Refusal::new(RpcError::AuditUnavailable, spoken.id(), error.to_string()))?;
-    obligations::charge(scope, &identified, &call, &decided, arrival, spoken.id())?;
-    let redactor = obligations::redactor(scope, &decided, &spoken)?;
-    let own_name = match addressed {
-        Addressed::One { own_name, .. } => own_name,
-        Addressed::All => None,
-    };
-    let body = match (own_name, spoken.envelope()) {
-        (Some(own_name), Some(envelope)) => inward(&received, envelope, own_name).map(Bytes::from),
-        _ => None,
-    };
-    Ok(Authorized {
-        revision: Arc::clone(revision),
-        endpoint: Arc::clone(endpoint),
+    let mut decided = scope.gates.pass(decided, &call);
+    if !Gates::withholds(&decided) {
+        match approval::wanted(scope, identified.caller(), &call, &decided, spoken.ask()).await {
+            Wanted::No => {}
+            Wanted::Nowhere(why) => decided = gate::denied(&decided, "approval", approval::UNAVAILABLE, why),
+            Wanted::At(gate, obligations) => {
+                let Reach::One(route) = reach else {
+                    let detail = "an approval is for one binding";
+                    return Err(Refusal::new(RpcError::InternalError, spoken.id(), detail));
+                };
+                let why = "the call waits for an approval";
+                let waits = gate::denied(&decided, gate.id(), approval::REQUIRED, why);
+                let row = decision_row(revision, &identified, &call, &spoken, &waits, request_id);
+                recorded(row.write(&scope.audit).await, &spoken)?;
+                let own_name = match addressed {
+                    Addressed::One { own_name, .. } => own_name.map(Box::from),
+                    Addressed::All => None,
+                };
+                let protocol = spoken.protocol();
+                drop(spoken);
+                return Ok(Admission::Awaiting(Box::new(Awaiting {
+                    protocol,
+                    revision: Arc::clone(revision),
+                    endpoint: Arc::clone(endpoint),
+                    base: approval_base(exchange, generation, endpoint),
+                    route,
+                    own_name,
+                    identified,
+                    received,
+                    source,
+                    arrival,
+                    session,
+                    request_id,
+                    gate,
+                    obligations,
+                })));
+            }
+        }
+    }
+    let parts = Finish {
+        revision,
+        endpoint,
         reach,
-        ask: spoken.ask(),
-        body: body.unwrap_or_else(|| received.clone()),
-        own_name: own_name.map(Box::from),
-        source,
-        now: arrival.wall,
-        id: spoken.id().map(Box::from),
-        protocol: spoken.protocol(),
-        accept: spoken.accept(),
-        session,
-        redactor,
-        idempotent: spoken.is_idempotent(),
-        traceparent: spoken.traceparent().map(Box::from),
-        identified,
-        received: {
-            drop(spoken);
-            received
+        own_name: match addressed {
+            Addressed::One { own_name, .. } => own_name,
+            Addressed::All => None,
         },
-    })
+        source,
+        arrival,
+        session,
+        request_id,
+    };
+    finish(parts, identified, &received, &spoken, &call, decided).await.map(Admission::Authorized)
+}
+
+/// Where the scope is, as the client addresses it.
+fn approval_base<E: Exchange>(exchange: &E, generation: &Generation, endpoint: &Endpoint) -> String {
+    let path = exchange.head().uri.path();
+    let prefix = path.strip_suffix(endpoint.path.as_str()).unwrap_or_default();
+    identify::resource(exchange.head(), exchange.connection(), generation, prefix).to_string()
+}
+
+/// The scope that a request names, and the path within it, for what is no endpoint.
+///
+/// # Errors
+/// When it names none.
+pub(crate) fn scope_of<'a, 'p>(
+    generation: &'a Generation,
+    head: &Parts,
+    connection: Connection<'_>,
+    path: &'p str,
+) -> Result<(&'a Arc<Revision>, &'p str), Refusal> {
+    tenant::named(generation, head, connection, path)
 }
 
 /// The description of an endpoint as an OAuth resource, by its path as the client addresses it.
@@ -335,31 +257,6 @@ fn charge(
         }
     }
     Ok(())
-}
-
-/// Stage 6, its answer.
-fn permitted(
-    decided: &Decided,
-    endpoint: &Endpoint,
-    reach: &Reach,
-    spoken: &Spoken<'_>,
-) -> Result<(), Refusal> {
-    let Decision::Deny(reason) = &decided.verdict.decision else { return Ok(()) };
-    let denying = match reach {
-        Reach::One(route) => std::slice::from_ref(route),
-        Reach::Many(_) => endpoint.routes.as_slice(),
-    };
-    denying.iter().for_each(|route| route.metrics.denied.inc());
-    let policy = reason.policy.as_deref().unwrap_or("none");
-    let detail = format!("{} (policy {policy}, {}): {}", reason.engine, reason.code, reason.message);
-    if reason.code == gate::TOOL_WITHHELD {
-        let message = "the tool is withheld: its definition awaits approval";
-        return Err(Refusal::worded(RpcError::Denied, spoken.id(), gate::TOOL_WITHHELD, message, detail));
-    }
-    // What nobody permits and no revision knows does not exist (MCP "Error Handling": 404, -32601).
-    let unknown = reason.code == "not_permitted" && spoken.is_unknown_method();
-    let error = if unknown { RpcError::MethodNotFound } else { RpcError::Denied };
-    Err(Refusal::new(error, spoken.id(), detail).in_era(spoken.protocol().era()))
 }
 
 #[cfg(test)]

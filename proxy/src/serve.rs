@@ -8,6 +8,7 @@ mod client;
 mod rewrite;
 mod run;
 mod session;
+mod wait;
 mod way;
 mod wire;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use mcpg_filters::identity::KeptCredentials;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::RequestId;
@@ -26,8 +28,10 @@ use tokio::sync::watch;
 
 pub use client::{Client, ClientError};
 pub(crate) use run::{bearer, run};
+pub(crate) use wait::{Waited, wait};
 pub(crate) use way::{Way, choose};
 
+use crate::approvals::Approvals;
 use crate::bridge::Bridge;
 use crate::federation::{Onlooker, Requester};
 use crate::metrics::Metrics;
@@ -47,6 +51,8 @@ pub struct Shared {
     pub leaving: watch::Sender<bool>,
     /// Calls between the eras that wait for their clients.
     pub bridge: Bridge,
+    /// Calls that wait for people.
+    pub approvals: Arc<Approvals>,
 }
 
 /// A request that every stage let pass.
@@ -71,6 +77,8 @@ pub struct Admitted {
     pub bearer: Option<Bytes>,
     /// The message, exactly as judged; empty for GET and DELETE. Names in it are the endpoint's, not the upstream's.
     pub body: Bytes,
+    /// `Mcp-Param-*`, for an upstream of the modern era.
+    pub param_headers: Vec<(HeaderName, HeaderValue)>,
     /// The revision that the message is in.
     pub protocol: Protocol,
     /// What the client can read.

@@ -22,6 +22,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 use tokio::sync::mpsc;
 
+use crate::approvals::LocalService;
 use crate::audit::{AuditMode, AuditSettings, Ledgers};
 use crate::drain::Drain;
 use crate::gateway::Gateway;
@@ -116,7 +117,10 @@ fn serve(
     let (reload_requests, requests) = mpsc::channel(1);
     let reloader =
         Reloader::new(path.to_owned(), scope.cloned(), Arc::clone(gateway), builder, Fixed::of(config));
-    server.add_service(services::background(reloader, requests, Arc::clone(gateway)));
+    let approvals =
+        LocalService::open(&config.state.shared_dir, &gateway.shared.approvals, &gateway.revisions)
+            .context("cannot open the socket of `mcpg approvals`")?;
+    server.add_service(services::background(reloader, requests, Arc::clone(gateway), approvals));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = ?listeners,

@@ -13,6 +13,9 @@
 )]
 
 mod admin;
+mod approvals;
+mod approvals_local;
+mod approvals_slack;
 mod audit;
 mod basic;
 mod bridging;

@@ -31,6 +31,7 @@ pub mod packages;
 mod ports;
 mod process;
 pub mod scenes;
+pub mod slack;
 pub mod tls;
 mod upstream;
 mod wait;

@@ -7,7 +7,8 @@
 use std::net::IpAddr;
 
 use crate::row::{
-    Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RowRef,
+    TargetRef, Texts, Verdict,
 };
 
 /// No row is larger than this: a limit for the writer, and for a reader of damaged length fields.
@@ -25,6 +26,7 @@ const OUTCOME: u8 = 2;
 const LIFECYCLE: u8 = 3;
 const GAP: u8 = 4;
 pub(crate) const CHECKPOINT: u8 = 5;
+const APPROVAL: u8 = 7;
 
 /// Why a row cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +46,7 @@ pub(crate) fn encode(row: &RowRef<'_>, out: &mut Vec<u8>) {
         RowRef::Decision(row) => decision(row, out),
         RowRef::Outcome(row) => outcome(row, out),
         RowRef::Lifecycle(row) => lifecycle(row, out),
+        RowRef::Approval(row) => approval(row, out),
         RowRef::Gap { time, dropped } => {
             begin(GAP, *time, out);
             number(*dropped, out);
@@ -168,6 +171,31 @@ fn outcome(row: &OutcomeRef, out: &mut Vec<u8>) {
         Completion::UpstreamError => 3,
         Completion::Withheld => 4,
     });
+}
+
+fn approval(row: &ApprovalRef<'_>, out: &mut Vec<u8>) {
+    begin(APPROVAL, row.time, out);
+    out.extend_from_slice(&row.request_id);
+    text(row.approval, out);
+    out.push(match row.event {
+        ApprovalEvent::Asked => 1,
+        ApprovalEvent::Approved => 2,
+        ApprovalEvent::Denied => 3,
+        ApprovalEvent::Expired => 4,
+        ApprovalEvent::Cancelled => 5,
+        ApprovalEvent::Failed => 6,
+    });
+    text(row.gate, out);
+    for optional in [row.by, row.reason] {
+        match optional {
+            None => out.push(0),
+            Some(value) => {
+                out.push(1);
+                text(value, out);
+            }
+        }
+    }
+    out.extend_from_slice(&row.bound);
 }
 
 fn lifecycle(row: &LifecycleRef<'_>, out: &mut Vec<u8>) {

@@ -17,6 +17,8 @@ pub enum RowRef<'a> {
     Outcome(OutcomeRef),
     /// Something happened to the gateway itself.
     Lifecycle(LifecycleRef<'a>),
+    /// Somebody was asked to approve a call, or it ended.
+    Approval(&'a ApprovalRef<'a>),
     /// Rows were dropped by the `async` mode because its queue was full.
     Gap {
         /// When the gap was closed.
@@ -184,6 +186,44 @@ pub enum LifecycleEvent<'a> {
     },
 }
 
+/// Somebody was asked to approve a call, or how that ended.
+#[derive(Debug, Clone, Copy)]
+pub struct ApprovalRef<'a> {
+    /// When.
+    pub time: UnixNanos,
+    /// The request, shared with its [`DecisionRef`].
+    pub request_id: RequestId,
+    /// The approval's id, shared by all rows of it.
+    pub approval: &'a str,
+    /// What happened.
+    pub event: ApprovalEvent,
+    /// The gate that asked.
+    pub gate: &'a str,
+    /// Who answered, as the gate names people.
+    pub by: Option<&'a str>,
+    /// What was said with it, or why nobody could be asked.
+    pub reason: Option<&'a str>,
+    /// Digest of what the approval is for: caller, scope, binding, tool and arguments.
+    pub bound: Hash,
+}
+
+/// What happened to an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApprovalEvent {
+    /// Somebody is asked.
+    Asked,
+    /// Somebody said yes.
+    Approved,
+    /// Somebody said no.
+    Denied,
+    /// Nobody answered in time.
+    Expired,
+    /// The caller or the gateway gave up.
+    Cancelled,
+    /// Nobody could be asked.
+    Failed,
+}
+
 /// A list of texts in whatever shape the owner holds it.
 #[derive(Debug, Clone, Copy)]
 pub enum Texts<'a> {
@@ -230,6 +270,7 @@ impl RowRef<'_> {
             Self::Decision(decision) => decision.time,
             Self::Outcome(outcome) => outcome.time,
             Self::Lifecycle(lifecycle) => lifecycle.time,
+            Self::Approval(approval) => approval.time,
             Self::Gap { time, .. } => *time,
         }
     }

@@ -64,6 +64,16 @@ pub fn to_json(record: &Record) -> Value {
             "completion": outcome.completion,
         }),
         RowBody::Lifecycle(event) => lifecycle_json(event),
+        RowBody::Approval(approval) => json!({
+            "kind": "approval",
+            "request_id": hex(&approval.request_id),
+            "approval": approval.approval,
+            "event": approval.event,
+            "gate": approval.gate,
+            "by": approval.by,
+            "reason": approval.reason,
+            "bound": hex(&approval.bound),
+        }),
         RowBody::Gap { dropped } => json!({ "kind": "gap", "dropped": dropped }),
         RowBody::Checkpoint(checkpoint) => json!({
             "kind": "checkpoint",

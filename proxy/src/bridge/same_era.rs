@@ -41,7 +41,12 @@ pub(super) fn session_with(
     admitted: &Admitted,
     route: &Arc<Route>,
 ) -> Result<UpstreamSession, UpstreamError> {
-    let token = admitted.session.as_ref().ok_or(UpstreamError::SessionLost)?;
+    let Some(token) = &admitted.session else {
+        // An upstream without sessions, at an endpoint of its own: each request stands alone.
+        let alone = admitted.endpoint.is_transparent() && route.http().is_some();
+        let attached = alone.then(|| UpstreamSession::attach(route, "", admitted.protocol));
+        return attached.unwrap_or(Err(UpstreamError::SessionLost));
+    };
     let local = admitted.shared.sessions.find(&token.nonce);
     let replaced = local.and_then(|local| local.upstream(&route.id));
     let known = replaced.or_else(|| token.upstream(&route.id).cloned()).ok_or(UpstreamError::SessionLost)?;
@@ -72,7 +77,7 @@ async fn begin<'a>(
                 method: request.method().as_str(),
                 name: name.as_deref(),
                 body: body.clone(),
-                headers: Vec::new(),
+                headers: admitted.param_headers.clone(),
                 repeatable,
             };
             (route.modern(&on_behalf, asked).await?, None)

@@ -23,12 +23,12 @@ const TAIL_BYTES_MAX: usize = 64 * 1024;
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
 /// A session as the pipeline sees it.
-pub(super) struct SessionExchange<'s> {
+pub(crate) struct SessionExchange<'s> {
     session: &'s mut Session,
 }
 
 impl<'s> SessionExchange<'s> {
-    pub(super) fn new(session: &'s mut Session) -> Self {
+    pub(crate) fn new(session: &'s mut Session) -> Self {
         Self { session }
     }
 

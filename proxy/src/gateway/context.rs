@@ -94,7 +94,7 @@ impl Context {
     }
 
     /// Joins the trace that the message names, where the headers named none.
-    pub(super) fn join_trace(&mut self, traceparent: Option<&str>) {
+    pub(crate) fn join_trace(&mut self, traceparent: Option<&str>) {
         if let Some(traceparent) = traceparent
             && self.trace.parent.is_none()
             && self.generation.propagate_trace

@@ -22,6 +22,10 @@ const OWN_MAX: usize = 3;
 const DURATION_BUCKETS: &[f64] =
     &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
+/// Seconds; people take their time.
+const WAIT_BUCKETS: &[f64] =
+    &[1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0];
+
 /// Whose something is counted as. The default is nobody's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Labels(Option<Arc<[String; 3]>>);
@@ -112,6 +116,9 @@ pub(super) struct Families {
     pub(super) process_restarts: Scoped<IntCounterVec>,
     pub(super) process_exits: Scoped<IntCounterVec>,
     pub(super) process_messages_dropped: Scoped<IntCounterVec>,
+    pub(super) approvals_pending: Scoped<IntGaugeVec>,
+    pub(super) approvals: Scoped<IntCounterVec>,
+    pub(super) approval_waits: Scoped<HistogramVec>,
     pub(super) tls: TlsMetrics,
     pub(super) reloads: IntCounterVec,
     pub(super) revision_number: IntGauge,
@@ -230,6 +237,22 @@ impl Families {
                 "Output of processes that reached no caller, by reason.",
                 &["binding", "reason"],
             )?,
+            approvals_pending: new.gauges(
+                "mcpg_approvals_pending",
+                "Calls that wait for an approval, by gate.",
+                &["gate"],
+            )?,
+            approvals: new.counters(
+                "mcpg_approvals_total",
+                "Calls that waited for an approval, by gate and outcome.",
+                &["gate", "outcome"],
+            )?,
+            approval_waits: new.histograms_of(
+                "mcpg_approval_wait_seconds",
+                "Time that calls waited for an approval, by gate.",
+                &["gate"],
+                WAIT_BUCKETS,
+            )?,
             tls: TlsMetrics::new(&new.registry)?,
             reloads: new.register(IntCounterVec::new(
                 Opts::new("mcpg_revision_reloads_total", "Attempts to load a revision, by result."),
@@ -272,7 +295,7 @@ impl Families {
         });
     }
 
-    fn scoped(&self) -> [&dyn Forget; 23] {
+    fn scoped(&self) -> [&dyn Forget; 26] {
         [
             &self.requests,
             &self.durations,
@@ -297,6 +320,9 @@ impl Families {
             &self.process_restarts,
             &self.process_exits,
             &self.process_messages_dropped,
+            &self.approvals_pending,
+            &self.approvals,
+            &self.approval_waits,
         ]
     }
 }
@@ -334,7 +360,17 @@ impl New {
         help: &str,
         own: &[&str],
     ) -> Result<Scoped<HistogramVec>, prometheus::Error> {
-        let opts = HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec());
+        self.histograms_of(name, help, own, DURATION_BUCKETS)
+    }
+
+    fn histograms_of(
+        &self,
+        name: &str,
+        help: &str,
+        own: &[&str],
+        buckets: &[f64],
+    ) -> Result<Scoped<HistogramVec>, prometheus::Error> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         Ok(Scoped(self.register(HistogramVec::new(opts, &labels(own))?)?))
     }
 

@@ -14,6 +14,7 @@ use http::request::Parts;
 use mcpg_protocol::RpcError;
 
 use super::Exchange;
+use crate::connection::Connection;
 use crate::refusal::Refusal;
 use crate::revision::{Endpoint, Generation, Place, Revision, Scopes};
 
@@ -59,7 +60,7 @@ pub(super) fn resolve_path<'a>(
     exchange: &impl Exchange,
     path: &str,
 ) -> Result<Tenant<'a>, Unresolved<'a>> {
-    let named = named(generation, exchange, path);
+    let named = named(generation, exchange.head(), exchange.connection(), path);
     let (revision, own_path) = named.map_err(|refusal| (None, refusal))?;
     match revision.scope.routes.find(own_path) {
         Some(endpoint) => Ok(Tenant { revision, endpoint }),
@@ -68,25 +69,25 @@ pub(super) fn resolve_path<'a>(
 }
 
 /// The scope, and the path within it.
-fn named<'a, 'p>(
+pub(super) fn named<'a, 'p>(
     generation: &'a Generation,
-    exchange: &impl Exchange,
+    head: &Parts,
+    connection: Connection<'_>,
     path: &'p str,
 ) -> Result<(&'a Arc<Revision>, &'p str), Refusal> {
-    let (scopes, head) = (&generation.scopes, exchange.head());
+    let scopes = &generation.scopes;
     let host = host(head)?;
     let place = scopes.host(host);
     if matches!(place, Place::Unserved) {
         return Err(misdirected("the request's `Host` is neither in `server.hosts` nor a scope's"));
     }
-    let connection = exchange.connection();
     let server_name = connection.tls.and_then(|tls| tls.server_name.as_deref());
     agrees_with_connection(scopes, server_name, host, place)?;
     let by_path = match path.strip_prefix(SCOPED) {
         None => None,
         Some(rest) => Some(by_path(rest, scopes).ok_or_else(|| no_endpoint(path, scopes))?),
     };
-    let by_header = by_header(generation, exchange)?;
+    let by_header = by_header(generation, head, connection)?;
     let path = by_path.map_or(path, |(_, path)| path);
     let by_path = by_path.map(|(revision, _)| revision);
     let revision = match (by_path, by_header) {
@@ -151,13 +152,13 @@ fn by_path<'a, 'e>(rest: &'e str, scopes: &'a Scopes) -> Option<(&'a Arc<Revisio
 /// The scope of the tenant header, where it comes from one who is believed. From everyone else it means nothing.
 fn by_header<'a>(
     generation: &'a Generation,
-    exchange: &impl Exchange,
+    head: &Parts,
+    connection: Connection<'_>,
 ) -> Result<Option<&'a Arc<Revision>>, Refusal> {
     let Some(name) = generation.scopes.header() else { return Ok(None) };
-    let mut values = exchange.head().headers.get_all(name).into_iter();
+    let mut values = head.headers.get_all(name).into_iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let peer = exchange.connection().peer;
-    if !generation.trusts(peer) {
+    if !generation.trusts(connection.peer) {
         return Ok(None);
     }
     if values.next().is_some() {

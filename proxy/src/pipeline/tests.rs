@@ -1,3 +1,8 @@
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
 use super::*;
 use crate::audit::{AuditSettings, Ledgers, show::show_dir};
 use crate::metrics::Metrics;
@@ -75,7 +80,11 @@ impl Bench {
     async fn admit(&self, exchange: &mut Fake) -> Result<Authorized, Refusal> {
         let arrival = Arrival { wall: SystemTime::now(), monotonic_ns: 1 };
         let generation = self.gateway.revisions.load();
-        admit(&generation, &self.gateway, exchange, [7; 16], arrival).await.map_err(|refused| refused.refusal)
+        match admit(&generation, &self.gateway, exchange, [7; 16], arrival).await {
+            Ok(Admission::Authorized(authorized)) => Ok(authorized),
+            Ok(Admission::Awaiting(_)) => panic!("it waits for a person"),
+            Err(refused) => Err(refused.refusal),
+        }
     }
 
     fn rows(&self) -> Vec<Value> {

@@ -269,7 +269,7 @@ impl Builder {
             policy: PolicyChain::new(filters.policy, CacheLimits::default())
                 .shadowed_by(filters.shadows)
                 .on(self.filters.policy.clone()),
-            gates: Gates::new(pins, pin_rules(config)),
+            gates: Gates::new(pins, pin_rules(config), filters.gates),
             plugins: Plugins,
             routes: Routes::new(routes, config.federation.naming, &self.metrics),
             redactor: filters.redactor.unwrap_or_default().within(limits::redact(config)).keyed(marks),

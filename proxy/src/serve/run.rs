@@ -4,10 +4,10 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use mcpg_ledger::Completion;
-use mcpg_protocol::{RpcError, raw};
+use mcpg_protocol::{Era, RpcError, raw};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_proxy::Session;
@@ -72,6 +72,15 @@ async fn on(session: &mut ServerSession, context: &mut Context, admitted: Admitt
     let (status, completion) = (client.status, client.completion);
     context.status = status;
     context.completion = completion;
+    end(session, context, outcome).await
+}
+
+/// Ends the answer as it came out.
+pub(super) async fn end(
+    session: &mut ServerSession,
+    context: &mut Context,
+    outcome: Result<(), ClientError>,
+) -> Result<()> {
     match outcome {
         Ok(()) => Ok(()),
         Err(ClientError::Withheld) => {
@@ -84,7 +93,12 @@ async fn on(session: &mut ServerSession, context: &mut Context, admitted: Admitt
     }
 }
 
-fn admitted(session: &Session, context: &Context, authorized: &Authorized, gateway: &Gateway) -> Admitted {
+pub(super) fn admitted(
+    session: &Session,
+    context: &Context,
+    authorized: &Authorized,
+    gateway: &Gateway,
+) -> Admitted {
     let headers = &session.req_header().headers;
     let last_event_id = headers
         .get(LAST_EVENT_ID)
@@ -101,6 +115,10 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
         source: authorized.source(),
         bearer: bearer(session.req_header()).map(Bytes::copy_from_slice),
         body: authorized.received().clone(),
+        param_headers: match authorized.protocol().era() {
+            Era::Modern => param_headers(headers),
+            Era::Legacy => Vec::new(),
+        },
         protocol: authorized.protocol(),
         accept: authorized.accept(),
         session: authorized.session().map(Arc::clone),
@@ -112,6 +130,16 @@ fn admitted(session: &Session, context: &Context, authorized: &Authorized, gatew
     }
 }
 
+/// What the client says in headers of single arguments (MCP 2026-07-28 `basic/transports`, "Custom Headers from Tool Parameters").
+fn param_headers(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let is_param = |name: &HeaderName| name.as_str().starts_with("mcp-param-");
+    headers
+        .iter()
+        .filter(|(name, _)| is_param(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
 /// The bearer token of a request.
 pub(crate) fn bearer(head: &Parts) -> Option<&[u8]> {
     let (scheme, token) = head.headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
@@ -119,7 +147,7 @@ pub(crate) fn bearer(head: &Parts) -> Option<&[u8]> {
 }
 
 /// Who answers. `own` is the message as its one upstream shall read it.
-async fn answer(
+pub(super) async fn answer(
     admitted: Admitted,
     ask: Ask,
     own: &Bytes,

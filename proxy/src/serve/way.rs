@@ -8,9 +8,9 @@ use std::sync::Arc;
 use http::HeaderValue;
 use mcpg_protocol::{Era, RpcError, encode_header_value};
 
-use super::Shared;
 use super::rewrite::{Outward, Shown};
 use super::session::Begun;
+use super::{Shared, wait};
 
 use crate::gateway::{Beginning, Context, Direct};
 use crate::pipeline::{Ask, Authorized};
@@ -41,6 +41,7 @@ pub(crate) async fn choose(
         return Err(Refusal::new(RpcError::InternalError, None, "the request is not authorized"));
     };
     needs_session(authorized)?;
+    wait::cancel(authorized, shared);
     let Some(route) = authorized.route() else { return Ok(Way::Served) };
     let served = match (authorized.ask(), route.http()) {
         (Ask::Listen, _) | (_, None) => true,

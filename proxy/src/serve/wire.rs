@@ -50,6 +50,20 @@ impl<'s> SessionClient<'s> {
         }
     }
 
+    /// The same client on a stream that has begun.
+    pub(super) fn streaming(
+        session: &'s mut ServerSession,
+        redactor: Redactor,
+        id: Option<Box<str>>,
+    ) -> Self {
+        Self { streaming: true, status: 200, ..Self::new(session, redactor, id) }
+    }
+
+    /// Whether something was written half-way, so that nothing more can be.
+    pub(super) fn is_broken(&self) -> bool {
+        self.writing
+    }
+
     async fn head(
         &mut self,
         status: u16,
@@ -112,12 +126,26 @@ impl Client for SessionClient<'_> {
         });
         let (status, body, result) = match redacted {
             Ok(body) => (status, body, Ok(())),
+            Err(_) if self.streaming => {
+                self.completion = Some(Completion::Withheld);
+                (200, self.withheld(), Err(ClientError::Withheld))
+            }
             Err(_) => {
                 self.completion = Some(Completion::Withheld);
                 let status = RpcError::ObligationNotApplicable.status();
                 (status, self.withheld(), Err(ClientError::Withheld))
             }
         };
+        if self.streaming {
+            // It began while the call waited: what would have been the body is the last event.
+            let mut out = Vec::with_capacity(body.len() + 64);
+            sse::write_message(&mut out, &body);
+            self.body(Bytes::from(out), false).await?;
+            if result.is_ok() {
+                self.finish().await?;
+            }
+            return result;
+        }
         let own = [
             (CONTENT_TYPE, HeaderValue::from_static("application/json")),
             (CONTENT_LENGTH, HeaderValue::from(body.len())),
@@ -129,6 +157,9 @@ impl Client for SessionClient<'_> {
     }
 
     async fn empty(&mut self, status: u16, headers: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
+        if self.streaming {
+            return self.finish().await;
+        }
         let length = [(CONTENT_LENGTH, HeaderValue::from(0_usize))];
         let own = if status == 204 { &[][..] } else { &length[..] };
         self.head(status, headers, own).await?;
@@ -137,6 +168,9 @@ impl Client for SessionClient<'_> {
     }
 
     async fn open_stream(&mut self, headers: &[(HeaderName, HeaderValue)]) -> Result<(), ClientError> {
+        if self.streaming {
+            return Ok(());
+        }
         let mut own = vec![
             (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
             (CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform")),

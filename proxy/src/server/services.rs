@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Admin;
+use crate::approvals::LocalService;
 use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard, Listeners};
@@ -90,10 +91,11 @@ pub(super) fn background(
     reloader: Reloader,
     requests: mpsc::Receiver<()>,
     gateway: Arc<Gateway>,
+    approvals: LocalService,
 ) -> GenBackgroundService<Background> {
     let mut service = background_service(
         "background",
-        Background { reloader, requests: Mutex::new(Some(requests)), gateway },
+        Background { reloader, requests: Mutex::new(Some(requests)), gateway, approvals },
     );
     service.threads = Some(1);
     service
@@ -127,6 +129,7 @@ pub(super) struct Background {
     reloader: Reloader,
     requests: Mutex<Option<mpsc::Receiver<()>>>,
     gateway: Arc<Gateway>,
+    approvals: LocalService,
 }
 
 #[async_trait]
@@ -140,6 +143,7 @@ impl BackgroundService for Background {
             () = self.keep_sweeping() => {}
             () = self.keep_watching_pins() => {}
             () = self.keep_warning_of_expiry() => {}
+            () = self.approvals.run() => {}
             _ = shutdown.wait_for(|stopping| *stopping) => {}
         }
     }

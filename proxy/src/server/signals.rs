@@ -67,6 +67,7 @@ impl Signals {
         self.gateway.shared.leaving.send_replace(true);
         // Nobody can come back for a call that waits: the upstreams are told while there is time.
         self.gateway.shared.bridge.parked.close();
+        self.gateway.shared.approvals.close();
         let running = self.drain.run(self.drain_time).await;
         self.end_sessions().await;
         if running > 0 {

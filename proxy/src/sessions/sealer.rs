@@ -34,6 +34,8 @@ pub enum Purpose {
     Session,
     /// `requestState` of a result that asks for input.
     RequestState,
+    /// `requestState` of a call that waits for an approval.
+    Approval,
 }
 
 /// Seals and opens values. The first key seals, all open.
@@ -93,6 +95,7 @@ impl Purpose {
         match self {
             Self::Session => b"legacy session  ",
             Self::RequestState => b"request state   ",
+            Self::Approval => b"approval        ",
         }
     }
 
@@ -101,6 +104,7 @@ impl Purpose {
         match self {
             Self::Session => 7 * 1024,
             Self::RequestState => 64 * 1024,
+            Self::Approval => 1024,
         }
     }
 

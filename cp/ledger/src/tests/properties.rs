@@ -6,10 +6,10 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use proptest::{collection, option};
 
 use super::{Log, verify_with};
-use crate::verify::{Decision, Lifecycle, Outcome, Report, Row, RowBody};
+use crate::verify::{Approval, Decision, Lifecycle, Outcome, Report, Row, RowBody};
 use crate::{
-    Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict,
-    scan,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RowRef,
+    TargetRef, Texts, Verdict, scan,
 };
 
 proptest! {
@@ -97,6 +97,7 @@ fn row() -> impl Strategy<Value = Row> {
         outcome().prop_map(RowBody::Outcome),
         lifecycle().prop_map(RowBody::Lifecycle),
         any::<u64>().prop_map(|dropped| RowBody::Gap { dropped }),
+        approval().prop_map(|approval| RowBody::Approval(Box::new(approval))),
     ];
     (any::<u64>(), body).prop_map(|(time, body)| Row { time, body })
 }
@@ -160,6 +161,30 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     )
 }
 
+fn approval() -> impl Strategy<Value = Approval> {
+    let said = (option::of(text()), option::of(text()));
+    (any::<[u8; 16]>(), text(), 0..EVENTS.len(), text(), said, any::<[u8; 32]>()).prop_map(
+        |(request_id, approval, event, gate, (by, reason), bound)| Approval {
+            request_id,
+            approval,
+            event: EVENTS[event].0,
+            gate,
+            by,
+            reason,
+            bound,
+        },
+    )
+}
+
+const EVENTS: [(&str, ApprovalEvent); 6] = [
+    ("asked", ApprovalEvent::Asked),
+    ("approved", ApprovalEvent::Approved),
+    ("denied", ApprovalEvent::Denied),
+    ("expired", ApprovalEvent::Expired),
+    ("cancelled", ApprovalEvent::Cancelled),
+    ("failed", ApprovalEvent::Failed),
+];
+
 fn lifecycle() -> impl Strategy<Value = Lifecycle> {
     prop_oneof![
         (text(), text()).prop_map(|(instance, version)| Lifecycle::Started { instance, version }),
@@ -195,6 +220,17 @@ fn encode(row: &Row, out: &mut Vec<u8>) {
                 "upstream_error" => Completion::UpstreamError,
                 _ => Completion::Withheld,
             },
+        })
+        .encode(out),
+        RowBody::Approval(approval) => RowRef::Approval(&ApprovalRef {
+            time,
+            request_id: approval.request_id,
+            approval: &approval.approval,
+            event: EVENTS.iter().find(|(name, _)| *name == approval.event).unwrap().1,
+            gate: &approval.gate,
+            by: approval.by.as_deref(),
+            reason: approval.reason.as_deref(),
+            bound: approval.bound,
         })
         .encode(out),
         RowBody::Lifecycle(event) => {

@@ -23,6 +23,8 @@ pub enum RowBody {
     Outcome(Outcome),
     /// Something happened to the gateway.
     Lifecycle(Lifecycle),
+    /// Something happened to an approval.
+    Approval(Box<Approval>),
     /// Rows were dropped here.
     Gap {
         /// How many.
@@ -75,6 +77,22 @@ pub struct Outcome {
     pub response_bytes: u64,
     pub duration_us: u64,
     pub completion: &'static str,
+}
+
+/// Something that happened to an approval.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `ApprovalRef`, documented there and in docs/AUDIT.md"
+)]
+pub struct Approval {
+    pub request_id: [u8; 16],
+    pub approval: String,
+    pub event: &'static str,
+    pub gate: String,
+    pub by: Option<String>,
+    pub reason: Option<String>,
+    pub bound: Hash,
 }
 
 /// What happened to the gateway.
@@ -138,6 +156,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
         3 => RowBody::Lifecycle(lifecycle(&mut input)?),
         4 => RowBody::Gap { dropped: input.u64()? },
         5 => RowBody::Checkpoint(checkpoint(&mut input)?),
+        7 => RowBody::Approval(Box::new(approval(&mut input)?)),
         _ => return None,
     };
     input.is_empty().then_some(Row { time, body })
@@ -193,6 +212,26 @@ fn outcome(input: &mut Cursor<'_>) -> Option<Outcome> {
             4 => "withheld",
             _ => return None,
         },
+    })
+}
+
+fn approval(input: &mut Cursor<'_>) -> Option<Approval> {
+    Some(Approval {
+        request_id: input.array()?,
+        approval: input.text()?,
+        event: match input.u8()? {
+            1 => "asked",
+            2 => "approved",
+            3 => "denied",
+            4 => "expired",
+            5 => "cancelled",
+            6 => "failed",
+            _ => return None,
+        },
+        gate: input.text()?,
+        by: if input.flag()? { Some(input.text()?) } else { None },
+        reason: if input.flag()? { Some(input.text()?) } else { None },
+        bound: input.array()?,
     })
 }
 

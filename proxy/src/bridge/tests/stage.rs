@@ -45,6 +45,7 @@ impl Stage {
             revisions,
             leaving: watch::Sender::new(false),
             bridge: Bridge::new(8),
+            approvals: Arc::default(),
         });
         Self { shared, revision, route, endpoint }
     }
@@ -72,6 +73,7 @@ impl Stage {
             credentials: Arc::new(KeptCredentials::default()),
             source: IpAddr::V4(Ipv4Addr::LOCALHOST),
             bearer: None,
+            param_headers: Vec::new(),
             body,
             protocol,
             accept: Accept::default(),

@@ -102,6 +102,7 @@ impl Bench {
             credentials: Arc::new(credentials),
             source: IpAddr::from([192, 0, 2, 1]),
             bearer: None,
+            param_headers: Vec::new(),
             body: Bytes::from(body.to_string()),
             protocol,
             accept: Accept { json: true, event_stream: true },

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mcpg_config::{Config, Plugin};
+use mcpg_filters::gate::ApprovalGate;
 use mcpg_filters::identity::IdentityProvider;
 use mcpg_filters::policy::Shadow;
 use mcpg_filters::registry::{self, BuildContext, Filter};
@@ -22,6 +23,7 @@ pub(super) struct Filters {
     pub(super) identity: Vec<IdentityProvider>,
     pub(super) policy: Vec<Arc<dyn PolicyEngine>>,
     pub(super) shadows: Vec<Shadow>,
+    pub(super) gates: Vec<Arc<ApprovalGate>>,
     pub(super) quotas: Vec<RateLimit>,
     pub(super) redactor: Option<Redactor>,
     pub(super) problems: Vec<String>,
@@ -84,6 +86,7 @@ impl Filters {
                 self.shadows.push(Shadow { label: plugin.label().into(), engine });
             }
             Filter::Policy(engine) => self.policy.push(engine),
+            Filter::Gate(gate) => self.gates.push(gate),
             Filter::RateLimit(limit) => self.quotas.push(limit),
             Filter::Redact(redactor) => {
                 if self.redactor.replace(redactor).is_some() {

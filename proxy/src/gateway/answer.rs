@@ -1,0 +1,112 @@
+//! How a request is answered once the pipeline has had its say.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use pingora_core::Result;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::body::{SessionExchange, drain_small};
+use super::{Context, Gateway};
+use crate::dispatch;
+use crate::metrics::Metrics;
+use crate::pipeline::{self, Authorized};
+use crate::refusal::Refusal;
+use crate::resource_metadata;
+use crate::serve::{self, Way};
+use crate::trace_context::Hex;
+
+impl Gateway {
+    /// Answers a refused request and counts it, for its scope where it named one.
+    pub(super) async fn refuse(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        refusal: &Refusal,
+        metrics: Option<&Arc<Metrics>>,
+    ) -> Result<()> {
+        let of_scope = || context.authorized.as_ref().map(|authorized| &authorized.revision().scope.metrics);
+        metrics.or_else(of_scope).unwrap_or(&self.metrics).refused(refusal.reason);
+        tracing::info!(
+            request_id = %Hex(&context.request_id),
+            trace_id = %Hex(&context.trace.trace_id),
+            status = refusal.status(),
+            reason = refusal.reason,
+            detail = %refusal.detail,
+            "request refused"
+        );
+        context.status = refusal.status();
+        write_refusal(session, refusal).await
+    }
+
+    /// Sends an authorized request on its way. True if it was answered, false if Pingora is to send it.
+    pub(super) async fn pass(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        authorized: Authorized,
+    ) -> Result<bool> {
+        context.join_trace(authorized.traceparent());
+        context.authorized = Some(authorized);
+        let bearer = serve::bearer(session.req_header());
+        match serve::choose(context, &self.shared, bearer).await {
+            Ok(Way::Direct) => {
+                if let Err(refusal) = context.enter().await {
+                    self.refuse(session, context, &refusal, None).await?;
+                    return Ok(true);
+                }
+                let http1 = context.http()?.peer.speaks_http1();
+                if http1 {
+                    Box::pin(dispatch::exchange(session, context)).await?;
+                }
+                Ok(http1)
+            }
+            Ok(Way::Served) => {
+                Box::pin(serve::run(session, context, self)).await?;
+                Ok(true)
+            }
+            Err(refusal) => {
+                self.refuse(session, context, &refusal, None).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Answers with what an endpoint is as an OAuth resource.
+    pub(super) async fn describe(
+        &self,
+        session: &mut Session,
+        context: &mut Context,
+        path: &str,
+    ) -> Result<()> {
+        let described = pipeline::describe(&context.generation, &SessionExchange::new(session), path);
+        match described {
+            Ok(document) => {
+                context.status = resource_metadata::answer(session, document).await?;
+                Ok(())
+            }
+            Err(refusal) => self.refuse(session, context, &refusal, None).await,
+        }
+    }
+}
+
+/// Writes a refusal as the answer of a session.
+pub(super) async fn write_refusal(session: &mut Session, refusal: &Refusal) -> Result<()> {
+    let mut head = ResponseHeader::build(refusal.status(), Some(4))?;
+    head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
+    head.insert_header(http::header::CONTENT_LENGTH, refusal.body.len())?;
+    if let Some(seconds) = refusal.retry_after {
+        head.insert_header(RETRY_AFTER, seconds)?;
+    }
+    for challenge in &refusal.challenges {
+        head.append_header(WWW_AUTHENTICATE, challenge)?;
+    }
+    if refusal.close && !drain_small(session).await {
+        session.set_keepalive(None);
+    }
+    session.write_response_header(Box::new(head), false).await?;
+    session.write_response_body(Some(Bytes::copy_from_slice(&refusal.body)), true).await
+}
