@@ -50,10 +50,13 @@ fn every_engine_must_permit_and_obligations_unite() {
 
 #[test]
 fn a_policy_about_a_tool_that_is_not_there_is_shown() {
-    let fixture = Fixture::start();
-    let gateway = scenes::governed(&fixture.url())
-        .file("policies/more.cedar", "forbid (principal, action == Action::\"files.ecko\", resource);")
-        .start();
+    let (one, two) = (Fixture::start(), Fixture::start());
+    let url = |fixture: &Fixture| format!("    url: {}\n", fixture.url());
+    let policy = "permit (principal, action, resource);\n\
+        forbid (principal, action == Action::\"files.ecko\", resource);\n";
+    let bindings = [("files", url(&one)), ("more", url(&two))];
+    let bindings = bindings.each_ref().map(|(id, lines)| (*id, lines.as_str()));
+    let gateway = scenes::governed_federation(&bindings, "", policy).start();
     let shown = || gateway.admin_get("/revision").text();
     assert!(!shown().contains("ecko"), "nobody has asked the upstream yet");
     let list = Request::modern("/mcp", "tools/list", json!({})).bearer(&key("alice")).send(gateway.address());
