@@ -8,7 +8,9 @@ mod cache;
 pub mod casbin;
 pub mod cedar;
 mod chain;
+pub mod document;
 mod input;
+pub mod opa;
 #[cfg(test)]
 mod testing;
 mod threads;

@@ -24,6 +24,7 @@ use crate::observability::metrics::{self, MetricsSettings};
 use crate::observability::traces::{self, TracesSettings};
 use crate::policy::casbin::{CasbinEngine, CasbinSettings};
 use crate::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
+use crate::policy::opa::{OpaEngine, OpaError, OpaSettings};
 use crate::reliability::rate_limit::{self, RateLimit, RateLimitSettings};
 use crate::secret::{self, SecretResolver, SecretSettings};
 use crate::shared::Shared;
@@ -39,6 +40,7 @@ pub const IDS: &[&str] = &[
     anonymous::ID,
     rate_limit::ID,
     CedarEngine::ID,
+    OpaEngine::ID,
     CasbinEngine::ID,
     gate::SLACK_ID,
     gate::WEBHOOK_ID,
@@ -56,7 +58,6 @@ pub const ALIASES: &[(&str, &str)] = &[("api-keys", api_key::ID), (gate::SLACK_A
 
 /// Planned built-ins: an entry with such an id is an error, not a third-party plugin.
 const NOT_IN_THIS_BUILD: &[&str] = &[
-    "policy.opa",
     "reliability.quota",
     "reliability.timeout",
     "reliability.retry",
@@ -131,6 +132,7 @@ pub fn build(id: &str, settings: &Settings, context: &BuildContext<'_>) -> Resul
         }
         Some(rate_limit::ID) => RateLimit::build(settings, context).map(Filter::RateLimit),
         Some(CedarEngine::ID) => cedar(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
+        Some(OpaEngine::ID) => opa(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
         Some(CasbinEngine::ID) => casbin(settings, context).map(|engine| Filter::Policy(Arc::new(engine))),
         Some(gate::SLACK_ID) => ApprovalGate::slack(settings, context).map(Arc::new).map(Filter::Gate),
         Some(gate::WEBHOOK_ID) => ApprovalGate::webhook(settings, context).map(Arc::new).map(Filter::Gate),
@@ -158,6 +160,7 @@ pub fn schemas() -> Vec<(&'static str, Schema)> {
         (anonymous::ID, schema_for!(AnonymousSettings)),
         (rate_limit::ID, schema_for!(RateLimitSettings)),
         (CedarEngine::ID, schema_for!(CedarSettings)),
+        (OpaEngine::ID, schema_for!(OpaSettings)),
         (CasbinEngine::ID, schema_for!(CasbinSettings)),
         (gate::SLACK_ID, schema_for!(SlackSettings)),
         (gate::WEBHOOK_ID, schema_for!(WebhookSettings)),
@@ -182,6 +185,17 @@ fn cedar(settings: &Settings, context: &BuildContext<'_>) -> Result<CedarEngine,
             message += &format!(": {source}");
         }
         SettingsError::at("/bundle", message)
+    })
+}
+
+fn opa(settings: &Settings, context: &BuildContext<'_>) -> Result<OpaEngine, SettingsError> {
+    let settings: OpaSettings = settings.parse()?;
+    OpaEngine::build(&settings, context).map_err(|error| {
+        let pointer = match &error {
+            OpaError::Setting { pointer, .. } => pointer,
+            OpaError::Bundle(_) | OpaError::Policies(_) => "/bundle",
+        };
+        SettingsError::at(pointer, error.to_string())
     })
 }
 

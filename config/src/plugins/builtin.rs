@@ -30,7 +30,7 @@ pub(crate) const BUILTINS: &[Builtin] = &[
     has("identity.oidc", &[]),
     has("identity.workload", &[]),
     has("policy.cedar", &[]),
-    lacks("policy.opa", &[]),
+    has("policy.opa", &[]),
     has("policy.casbin", &[]),
     has("gate.slack-approval", &["tool-gate-slack-approval"]),
     has("gate.webhook-approval", &[]),
