@@ -184,6 +184,13 @@ impl Metrics {
         self.families.refusals.with(&self.labels, &[reason]).inc();
     }
 
+    /// Counts what an engine in shadow mode thinks of a decision.
+    pub fn shadowed(&self, engine: &str, permits: bool, differs: bool) {
+        let decision = if permits { "permit" } else { "deny" };
+        let differs = if differs { "yes" } else { "no" };
+        self.families.policy_shadow.with(&self.labels, &[engine, decision, differs]).inc();
+    }
+
     /// Counts a failed call to an upstream. `reason` is one of the stable words.
     pub fn upstream_failed(&self, binding: &str, reason: &'static str) {
         self.families.upstream_errors.with(&self.labels, &[self.binding_label(binding), reason]).inc();

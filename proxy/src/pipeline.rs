@@ -129,6 +129,7 @@ async fn admit_to<E: Exchange>(
         Addressed::All => whole::decide(scope, endpoint, &identified, &call).await,
     };
     let mut decided = scope.gates.pass(decided, &call);
+    count_shadows(scope, &decided);
     if !Gates::withholds(&decided) {
         match approval::wanted(scope, identified.caller(), &call, &decided, spoken.ask()).await {
             Wanted::No => {}
@@ -239,6 +240,15 @@ fn session(
         Ok(token) => Ok(Some(token)),
         Err(SessionError::Missing) => Ok(None),
         Err(error) => Err(Refusal::new(error.rpc(), spoken.id(), error.to_string())),
+    }
+}
+
+/// Counts what engines in shadow mode think.
+fn count_shadows(scope: &ScopeState, decided: &Decided) {
+    let permits = |decision: &Decision| !matches!(decision, Decision::Deny(_));
+    for opinion in &decided.verdict.shadow {
+        let differs = permits(&opinion.decision) != permits(&decided.verdict.decision);
+        scope.metrics.shadowed(&opinion.engine, permits(&opinion.decision), differs);
     }
 }
 

@@ -13,8 +13,11 @@ use std::time::SystemTime;
 
 use anyhow::ensure;
 use mcpg_filters::policy::bundle::FetchedBundles;
+use mcpg_filters::policy::casbin::{CasbinEngine, CasbinSettings};
 use mcpg_filters::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
+use mcpg_filters::policy::opa::{OpaContext, OpaEngine, OpaSettings};
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
+use mcpg_sdk::policy::PolicyEngine;
 use mcpg_sdk::{AuthMethod, Call, Caller, Decision, Scope, Target};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
@@ -26,11 +29,36 @@ use crate::message::tool;
 const TOOLS: usize = 1000;
 
 pub(super) fn hit(policies: usize) -> anyhow::Result<Run> {
-    let (chain, scope, caller) = fixture(policies)?;
-    let now = SystemTime::now();
-    let runtime = runtime()?;
+    hit_of(alone(cedar, policies)?)
+}
+
+pub(super) fn miss(policies: usize) -> anyhow::Result<Run> {
+    miss_of(alone(cedar, policies)?)
+}
+
+/// Rego alone, evaluated each time.
+pub(super) fn rego(policies: usize) -> anyhow::Result<Run> {
+    miss_of(alone(opa, policies)?)
+}
+
+/// Casbin alone, evaluated each time.
+pub(super) fn casbin_miss(policies: usize) -> anyhow::Result<Run> {
+    miss_of(alone(casbin, policies)?)
+}
+
+/// All three engines in one chain, from the cache.
+pub(super) fn chained(policies: usize) -> anyhow::Result<Run> {
+    let dir = tempfile::tempdir()?;
+    let engines =
+        vec![cedar(dir.path(), policies)?, opa(dir.path(), policies)?, casbin(dir.path(), policies)?];
+    hit_of(PolicyChain::new(engines, CacheLimits::default()))
+}
+
+fn hit_of(chain: PolicyChain) -> anyhow::Result<Run> {
+    let (scope, caller, now, runtime) = (Scope::default(), caller(), SystemTime::now(), runtime()?);
     let decided = |chain: &PolicyChain| runtime.block_on(chain.decide(&caller, &call(&scope, now)));
-    ensure!(matches!(decided(&chain).verdict.decision, Decision::Permit), "denied");
+    let first = decided(&chain);
+    ensure!(matches!(first.verdict.decision, Decision::Permit), "denied: {:?}", first.verdict);
     ensure!(decided(&chain).cached, "the decision is not cached");
     Ok(Box::new(move || {
         // What is cached is there at the first poll.
@@ -40,14 +68,55 @@ pub(super) fn hit(policies: usize) -> anyhow::Result<Run> {
     }))
 }
 
-pub(super) fn miss(policies: usize) -> anyhow::Result<Run> {
-    let (chain, scope, caller) = fixture(policies)?;
-    let now = SystemTime::now();
-    let runtime = runtime()?;
+fn miss_of(chain: PolicyChain) -> anyhow::Result<Run> {
+    let (scope, caller, now, runtime) = (Scope::default(), caller(), SystemTime::now(), runtime()?);
+    let first = runtime.block_on(chain.decide_uncached(&caller, &call(&scope, now)));
+    ensure!(matches!(first.decision, Decision::Permit), "denied: {first:?}");
     Ok(Box::new(move || {
         let call = call(&scope, now);
         black_box(runtime.block_on(chain.decide_uncached(black_box(&caller), black_box(&call))));
     }))
+}
+
+/// A chain of one engine.
+fn alone(
+    engine: fn(&Path, usize) -> anyhow::Result<Arc<dyn PolicyEngine>>,
+    policies: usize,
+) -> anyhow::Result<PolicyChain> {
+    let dir = tempfile::tempdir()?;
+    Ok(PolicyChain::new(vec![engine(dir.path(), policies)?], CacheLimits::default()))
+}
+
+/// Rules that each permit a group one of so many tools, looked up in data as one writes it for many.
+fn opa(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> {
+    let folder = dir.join("rego");
+    fs::create_dir_all(&folder)?;
+    let rules = "package mcpg\ndefault decision := false\n\
+                 decision if input.caller.subject == \"user:bench@acme.com\"\n\
+                 decision if { some group in input.caller.groups; data.grants[group][input.action.name] }\n";
+    fs::write(folder.join("policy.rego"), rules)?;
+    let grants: serde_json::Map<String, serde_json::Value> =
+        (1..policies).map(|index| (format!("team-{index}"), json!({ tool(index % TOOLS): true }))).collect();
+    fs::write(folder.join("data.json"), json!({ "grants": grants }).to_string())?;
+    let settings: OpaSettings = serde_json::from_value(json!({ "bundle": "rego" }))?;
+    let fetched = FetchedBundles::default();
+    Ok(Arc::new(OpaEngine::load(&settings, &OpaContext { base: dir, fetched: &fetched })?))
+}
+
+fn casbin(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> {
+    let folder = dir.join("casbin");
+    fs::create_dir_all(&folder)?;
+    let model = "[request_definition]\nr = sub, obj, act\n[policy_definition]\np = sub, obj, act\n\
+                 [policy_effect]\ne = some(where (p.eft == allow))\n\
+                 [matchers]\nm = r.sub == p.sub && r.act == p.act\n";
+    fs::write(folder.join("model.conf"), model)?;
+    let mut lines = String::from("p, user:bench@acme.com, any, tools/call\n");
+    for index in 1..policies {
+        writeln!(lines, "p, user:{index}@acme.com, any, tools/call")?;
+    }
+    fs::write(folder.join("policy.csv"), lines)?;
+    let settings: CasbinSettings = serde_json::from_value(json!({ "bundle": "casbin" }))?;
+    Ok(Arc::new(CasbinEngine::load(&settings, dir, &FetchedBundles::default())?))
 }
 
 /// Writes a bundle in which one policy permits the ladder's caller every tool, and the others permit groups one of
@@ -75,22 +144,21 @@ fn runtime() -> anyhow::Result<Runtime> {
     Ok(Builder::new_current_thread().enable_time().build()?)
 }
 
-fn fixture(policies: usize) -> anyhow::Result<(PolicyChain, Scope, Caller)> {
-    let dir = tempfile::tempdir()?;
-    write_bundle(&dir.path().join("policies"), policies, TOOLS)?;
+fn cedar(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> {
+    write_bundle(&dir.join("policies"), policies, TOOLS)?;
     let settings: CedarSettings = serde_json::from_value(json!({ "bundle": "policies" }))?;
-    let bindings = ["demo".to_owned()];
-    let engine = CedarEngine::load(
-        &settings,
-        &BundleContext { base: dir.path(), bindings: &bindings, fetched: &FetchedBundles::default() },
-    )?;
-    let caller = Caller {
+    let (bindings, fetched) = (["demo".to_owned()], FetchedBundles::default());
+    let context = BundleContext { base: dir, bindings: &bindings, fetched: &fetched };
+    Ok(Arc::new(CedarEngine::load(&settings, &context)?))
+}
+
+fn caller() -> Caller {
+    Caller {
         subject: "user:bench@acme.com".to_owned(),
         audience: None,
         attributes: HashMap::from([("groups".to_owned(), json!(["team-7", "team-8"]))]),
         auth_method: AuthMethod::ApiKey,
-    };
-    Ok((PolicyChain::new(vec![Arc::new(engine)], CacheLimits::default()), Scope::default(), caller))
+    }
 }
 
 fn call(scope: &Scope, now: SystemTime) -> Call<'_> {

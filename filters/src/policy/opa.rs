@@ -26,6 +26,7 @@ mod reads;
 mod remote;
 mod walk;
 
+use super::bundle::RegistrySettings;
 use super::cedar::{Protocol, is_protocol, protocol_methods};
 use super::document::Document;
 use crate::net::AllowAddresses;
@@ -50,6 +51,9 @@ pub struct OpaSettings {
     /// folder, a `.tar.gz`, or `oci://…`; a relative path is below the configuration's folder.
     #[serde(default)]
     pub bundle: Option<String>,
+    /// How the registry of an `oci://` bundle is reached.
+    #[serde(default)]
+    pub registry: RegistrySettings,
     /// `mode: remote`: the OPA.
     #[serde(default)]
     pub remote: Option<RemoteSettings>,

@@ -96,6 +96,7 @@ pub(super) struct Families {
     pub(super) requests: Scoped<IntCounterVec>,
     pub(super) durations: Scoped<HistogramVec>,
     pub(super) refusals: Scoped<IntCounterVec>,
+    pub(super) policy_shadow: Scoped<IntCounterVec>,
     pub(super) upstream_errors: Scoped<IntCounterVec>,
     pub(super) tool_findings: Scoped<IntCounterVec>,
     pub(super) tools_pending: Scoped<IntGaugeVec>,
@@ -144,6 +145,11 @@ impl Families {
                 "mcpg_refusals_total",
                 "Requests refused before they were dispatched, by reason.",
                 &["reason"],
+            )?,
+            policy_shadow: new.counters(
+                "mcpg_policy_shadow_total",
+                "Decisions of policy engines in shadow mode, by engine, decision, and whether it differs from the one that counts.",
+                &["engine", "decision", "differs"],
             )?,
             upstream_errors: new.counters(
                 "mcpg_upstream_errors_total",
@@ -295,11 +301,12 @@ impl Families {
         });
     }
 
-    fn scoped(&self) -> [&dyn Forget; 26] {
+    fn scoped(&self) -> [&dyn Forget; 27] {
         [
             &self.requests,
             &self.durations,
             &self.refusals,
+            &self.policy_shadow,
             &self.upstream_errors,
             &self.tool_findings,
             &self.tools_pending,

@@ -93,12 +93,20 @@ impl DecisionRow<'_> {
                 Texts::Refs(&many)
             }
         };
-        let obligations: Vec<String> = match &verdict.decision {
+        let mut obligations: Vec<String> = match &verdict.decision {
             Decision::PermitWithObligations(obligations) => {
                 obligations.iter().map(ToString::to_string).collect()
             }
             Decision::Permit | Decision::Deny(_) => Vec::new(),
         };
+        // Beside what must be done: what the engines in shadow mode would have decided.
+        obligations.extend(verdict.shadow.iter().map(|opinion| match &opinion.decision {
+            Decision::Permit => format!("shadow:{}=permit", opinion.engine),
+            Decision::PermitWithObligations(_) => {
+                format!("shadow:{}=permit_with_obligations", opinion.engine)
+            }
+            Decision::Deny(reason) => format!("shadow:{}=deny:{}", opinion.engine, reason.code),
+        }));
         row.obligations = Texts::Strings(&obligations);
         row.input = self.input.as_deref();
         audit.record(&RowRef::Decision(&row)).await.map(|_| ())

@@ -107,3 +107,17 @@ fn a_document_has_the_shape_of_its_schema() {
     let read: Document = serde_json::from_value(document.clone()).unwrap();
     assert_eq!(serde_json::to_value(read).unwrap(), document);
 }
+
+/// With `BLESS=1` in the environment it writes the file instead.
+#[test]
+fn the_published_schema_is_that_of_the_document() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/schema/policy-input.schema.json");
+    let schema = serde_json::to_string_pretty(&Document::schema()).unwrap() + "\n";
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(path, &schema).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).is_ok_and(|published| published == schema),
+        "run this test with BLESS=1"
+    );
+}

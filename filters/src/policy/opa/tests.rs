@@ -14,6 +14,7 @@ use super::super::testing::now;
 use super::super::{CacheLimits, PolicyChain, Verdict};
 use super::*;
 
+mod differential;
 mod hostile;
 mod loading;
 mod properties;
