@@ -244,8 +244,8 @@ fn session(
 }
 
 /// Counts what engines in shadow mode think.
-fn count_shadows(scope: &ScopeState, decided: &Decided) {
-    let permits = |decision: &Decision| !matches!(decision, Decision::Deny(_));
+fn count_shadows(scope: &ScopeState, decided: &mcpg_filters::policy::Decided) {
+    let permits = |decision: &mcpg_sdk::Decision| !matches!(decision, mcpg_sdk::Decision::Deny(_));
     for opinion in &decided.verdict.shadow {
         let differs = permits(&opinion.decision) != permits(&decided.verdict.decision);
         scope.metrics.shadowed(&opinion.engine, permits(&opinion.decision), differs);

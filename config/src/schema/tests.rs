@@ -60,7 +60,7 @@ fn the_schema_lists_what_this_build_has() {
     let listed: BTreeSet<String> =
         serde_json::from_value(schema(&[])["$defs"]["PluginId"]["enum"].clone()).unwrap();
     assert!(builtin_ids().all(|id| listed.contains(id)));
-    assert!(listed.contains("api-keys") && !listed.contains("gate.slack-approval"));
+    assert!(listed.contains("api-keys") && !listed.contains("secret.vault"));
 }
 
 fn walk(value: &Value, visit: &mut impl FnMut(&Value)) {
