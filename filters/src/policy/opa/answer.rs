@@ -102,6 +102,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
     fn check(value: Option<Value>, declared: Option<&[&str]>, expected: &str) {
         let declared = declared.map(|all| all.iter().map(|text| text.parse().unwrap()).collect());
         let reader = Reader { decision: "data.mcpg.decision".to_owned(), declared };

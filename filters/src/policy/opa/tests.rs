@@ -20,6 +20,7 @@ mod loading;
 mod properties;
 mod remote;
 
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 fn settings(more: Value) -> OpaSettings {
     let mut all = json!({"bundle": "policies", "limits": {"evaluation_ms_max": 60_000}});
     all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -11,6 +11,8 @@ use regorus::unstable::{
 };
 
 use super::builtins::{Builtin, builtin, nearest};
+use super::literal::{is_plain_format, number};
+use super::path::{Path, path_of};
 use super::reads;
 
 /// Elements that one call may make of two numbers.
@@ -33,14 +35,6 @@ pub(super) struct Findings {
 pub(super) struct RuleRefs {
     pub(super) at: String,
     pub(super) refers_to: HashSet<Vec<String>>,
-}
-
-/// A reference: what it begins with, and the names that follow up to the first that is not fixed.
-struct Path {
-    root: String,
-    names: Vec<String>,
-    /// Whether every name is fixed.
-    whole: bool,
 }
 
 /// Looks at every module.
@@ -94,40 +88,6 @@ fn head_path(head: &RuleHead) -> Option<Path> {
         RuleHead::Compr { refr, .. } | RuleHead::Set { refr, .. } | RuleHead::Func { refr, .. } => {
             path_of(refr)
         }
-    }
-}
-
-/// The fixed part of a reference; none if it does not begin with a name.
-fn path_of(expr: &Expr) -> Option<Path> {
-    match expr {
-        Expr::Var { span, .. } => Some(Path { root: span.text().to_owned(), names: Vec::new(), whole: true }),
-        Expr::RefDot { refr, field, .. } => {
-            Some(path_of(refr)?.followed(field.1.as_string().ok().map(|name| name.to_string())))
-        }
-        Expr::RefBrack { refr, index, .. } => {
-            let name = match index.as_ref() {
-                Expr::String { value, .. } | Expr::RawString { value, .. } => value.as_string().ok(),
-                _ => None,
-            };
-            Some(path_of(refr)?.followed(name.map(|name| name.to_string())))
-        }
-        _ => None,
-    }
-}
-
-impl Path {
-    fn followed(mut self, name: Option<String>) -> Self {
-        match name {
-            Some(name) if self.whole => self.names.push(name),
-            _ => self.whole = false,
-        }
-        self
-    }
-
-    /// As a name with dots, where it is one.
-    fn dotted(&self) -> Option<String> {
-        let names = self.names.iter().map(String::as_str);
-        self.whole.then(|| [self.root.as_str()].into_iter().chain(names).collect::<Vec<_>>().join("."))
     }
 }
 
@@ -397,23 +357,4 @@ impl<'f> Walker<'f> {
             self.findings.problems.push(format!("{}: `{name}`: {must}", place(span)));
         }
     }
-}
-
-fn number(expr: &Expr) -> Option<f64> {
-    match expr {
-        Expr::Number { value, .. } => value.as_f64().ok(),
-        Expr::UnaryExpr { expr, .. } => number(expr).map(|number| -number),
-        _ => None,
-    }
-}
-
-/// A format whose widths are short. The value has its escapes resolved.
-fn is_plain_format(expr: &Expr) -> bool {
-    let (Expr::String { value, .. } | Expr::RawString { value, .. }) = expr else { return false };
-    let Ok(text) = value.as_string() else { return false };
-    let mut digits = 0;
-    text.chars().all(|c| {
-        digits = if c.is_numeric() { digits + 1 } else { 0 };
-        digits <= 3 && (!c.is_numeric() || c.is_ascii_digit())
-    })
 }

@@ -11,7 +11,7 @@ use crate::secret::SecretResolver;
 use crate::shared::Shared;
 
 /// Builds the engine, for an OPA at a port of this machine.
-fn build(folder: &Path, port: u16, more: Value) -> Result<OpaEngine, String> {
+fn build(folder: &Path, port: u16, more: &Value) -> Result<OpaEngine, String> {
     let mut remote = json!({"url": format!("http://127.0.0.1:{port}")});
     remote.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let settings = json!({"mode": "remote", "remote": remote, "limits": {"evaluation_ms_max": 2_000}});
@@ -62,6 +62,7 @@ fn answer(status: &str, body: &str) -> String {
 }
 
 /// The verdicts of as many decisions as there are answers, and what was asked.
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 fn decided(answers: Vec<String>, more: Value, decisions: usize) -> (Vec<String>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("token"), "s3cret\n").unwrap();
@@ -70,7 +71,7 @@ fn decided(answers: Vec<String>, more: Value, decisions: usize) -> (Vec<String>,
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(fake_opa(listener, answers, asked));
-        let chain = chain_of(build(folder.path(), port, more).unwrap());
+        let chain = chain_of(build(folder.path(), port, &more).unwrap());
         let mut shown = Vec::new();
         for _ in 0..decisions {
             let scope = Scope::default();
@@ -151,7 +152,7 @@ fn answers_are_kept_only_where_the_settings_say_so() {
 #[test]
 fn settings_that_do_not_hold_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |more: Value| build(folder.path(), 1, more).unwrap_err();
+    let refused = |more: Value| build(folder.path(), 1, &more).unwrap_err();
     refused(json!({"url": "ftp://a"}));
     assert!(refused(json!({"reads": ["caller.name"]})).contains("the input has no `caller.name`"));
     assert!(refused(json!({"cache": true})).contains("needs `reads`"));
