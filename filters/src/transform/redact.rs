@@ -13,6 +13,7 @@
 //! INVARIANT: what is not strict JSON in UTF-8, too long, too deep or nested in too many strings is an error, and
 //! the caller withholds the message. Linear in the length of the message, in one pass, never a re-serialisation.
 
+mod context;
 mod detect;
 mod escape;
 mod hash;
@@ -31,8 +32,9 @@ use mcpg_sdk::{Obligation, Redacted, Settings, SettingsError};
 pub use hash::HashKey;
 pub use settings::{Found, Mode, RedactSettings};
 
+use context::Context;
 use rules::Rules;
-use scan::{Context, Scanner};
+use scan::Scanner;
 
 /// The built-in's id.
 pub const ID: &str = "transform.redact";

@@ -4,11 +4,11 @@
 
 use mcpg_sdk::{Detector, RedactMode};
 
+use super::context::Context;
 use super::lex::{Lexer, Span};
 use super::pointers::{States, Step};
-use super::rules::Rules;
 use super::text::Packed;
-use super::{MASK, RedactError, RedactLimits, detect, escape, text};
+use super::{MASK, RedactError, detect, escape, text};
 
 /// Members that belong to JSON-RPC itself.
 const ENVELOPE: [&str; 6] = ["jsonrpc", "id", "method", "result", "params", "error"];
@@ -18,32 +18,6 @@ const ENVELOPE_VALUES: [&str; 3] = ["jsonrpc", "id", "method"];
 
 /// Where pointers begin.
 const RESULT: &str = "result";
-
-/// What a text is scanned for, and where it stands.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'n> {
-    pub(super) rules: &'n Rules,
-    limits: &'n RedactLimits,
-    depth: u32,
-    /// How many strings the text is inside of.
-    level: u32,
-}
-
-impl<'n> Context<'n> {
-    /// A whole message's.
-    pub(super) fn new(rules: &'n Rules, limits: &'n RedactLimits) -> Self {
-        Self { rules, limits, depth: 0, level: 0 }
-    }
-
-    /// That of the text in a string here.
-    pub(super) fn inner(self) -> Result<Self, RedactError> {
-        let embedded_max = self.limits.embedded_max;
-        if self.level >= embedded_max {
-            return Err(RedactError::Embedded { embedded_max });
-        }
-        Ok(Self { level: self.level + 1, ..self })
-    }
-}
 
 pub(super) struct Scanner<'i, 'n> {
     text: Lexer<'i>,
