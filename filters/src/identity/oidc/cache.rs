@@ -38,7 +38,7 @@ pub(super) struct TokenCache {
 
 /// What a token is known by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct TokenKey(u128);
+pub(super) struct TokenKey([u8; 16]);
 
 /// What has been found out about a token.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ impl TokenCache {
             lengths = (lengths << 32) | part.len() as u128;
         }
         hasher.update(&[lengths.to_le_bytes().into()]);
-        TokenKey(u128::from_le_bytes(hasher.finalize().into()))
+        TokenKey(hasher.finalize().into())
     }
 
     /// What is known about a token.
@@ -134,13 +134,15 @@ impl TokenCache {
     }
 
     fn shard(&self, key: &TokenKey) -> Option<&Mutex<Shard>> {
-        self.shards.get((key.0 >> 64) as usize % SHARDS)
+        let [first, ..] = key.0;
+        self.shards.get(usize::from(first) % SHARDS)
     }
 }
 
 impl TokenKey {
     fn bucket(&self) -> u64 {
-        self.0 as u64
+        let [.., a, b, c, d, e, f, g, h] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
 }
 
