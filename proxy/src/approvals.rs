@@ -1,11 +1,11 @@
 //! Calls that wait for people: the process' own, whatever revision they began in.
 //!
-//! A call that needs an approval gets a place in the table ([`Approvals::ask`]) and its gate asks. Whoever answers does so by the
+//! A call that needs an approval gets a place in the table (`Approvals::ask`) and its gate asks. Whoever answers does so by the
 //! call's id; whether the answer counts says the gate that is in force then, so that an approver who is struck off the list while
-//! a call waits cannot approve it. The request holds a [`Ticket`]: it waits without a thread, and dropping it cancels the call.
+//! a call waits cannot approve it. The request holds a `Ticket`: it waits without a thread, and dropping it cancels the call.
 //!
 //! INVARIANTS:
-//! - an approval is for one call of one caller to the byte ([`bound()`]), and is used once;
+//! - an approval is for one call of one caller to the byte (`bound`), and is used once;
 //! - the table is bounded, in all, for each gate and for each caller;
 //! - nothing but an answer that counts, recorded, lets a call go on: no clock, no failure, no reload does.
 
@@ -153,7 +153,7 @@ impl Approvals {
         }
     }
 
-    /// Takes up again what was left without a request ([`Ticket::leave`]).
+    /// Takes up again what was left without a request (`Ticket::leave`).
     pub(crate) fn resume(self: &Arc<Self>, id: &str, caller: &[u8; 32], bound: &[u8; 32]) -> Option<Ticket> {
         let pending = self.table.find(id)?;
         let asking = &pending.asking;

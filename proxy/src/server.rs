@@ -117,9 +117,10 @@ fn serve(
     let (reload_requests, requests) = mpsc::channel(1);
     let reloader =
         Reloader::new(path.to_owned(), scope.cloned(), Arc::clone(gateway), builder, Fixed::of(config));
-    let approvals =
-        LocalService::open(&config.state.shared_dir, &gateway.shared.approvals, &gateway.revisions)
-            .context("cannot open the socket of `mcpg approvals`")?;
+    // A folder that cannot be written, or whose path is too long for a socket: everything else still works.
+    let approvals = LocalService::open(&config.state.shared_dir, &gateway.shared.approvals, &gateway.revisions)
+        .inspect_err(|error| tracing::warn!(%error, "`mcpg approvals` cannot reach this gateway: no socket in `state.dir`"))
+        .ok();
     server.add_service(services::background(reloader, requests, Arc::clone(gateway), approvals));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

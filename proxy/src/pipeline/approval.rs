@@ -3,7 +3,7 @@
 //! A call needs an approval where policy permits it with `approval`, where policy denies it and would permit it with a token, or
 //! where a gate names its tool. The token is made here, never taken from the client.
 //!
-//! INVARIANT: [`Awaiting`] is no [`Authorized`]: it becomes one by [`Awaiting::resume`] only, which takes an approval that was
+//! INVARIANT: [`Awaiting`] is no [`Authorized`]: it becomes one by `Awaiting::resume` only, which takes an approval that was
 //! used up for this very call, and asks policy again, with the token, in the revision that the call began in and in the one that
 //! is in force.
 

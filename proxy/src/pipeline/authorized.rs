@@ -1,6 +1,6 @@
 //! A request that every stage let pass, and the last stages before it is one: its row, and what its decision obliges to.
 //!
-//! INVARIANT: [`finish`] is the only one that makes an [`Authorized`], and the row of its decision is in the log before.
+//! INVARIANT: `finish` is the only one that makes an [`Authorized`], and the row of its decision is in the log before.
 
 use std::net::IpAddr;
 use std::sync::Arc;

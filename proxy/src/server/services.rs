@@ -91,7 +91,7 @@ pub(super) fn background(
     reloader: Reloader,
     requests: mpsc::Receiver<()>,
     gateway: Arc<Gateway>,
-    approvals: LocalService,
+    approvals: Option<LocalService>,
 ) -> GenBackgroundService<Background> {
     let mut service = background_service(
         "background",
@@ -129,7 +129,7 @@ pub(super) struct Background {
     reloader: Reloader,
     requests: Mutex<Option<mpsc::Receiver<()>>>,
     gateway: Arc<Gateway>,
-    approvals: LocalService,
+    approvals: Option<LocalService>,
 }
 
 #[async_trait]
@@ -143,13 +143,20 @@ impl BackgroundService for Background {
             () = self.keep_sweeping() => {}
             () = self.keep_watching_pins() => {}
             () = self.keep_warning_of_expiry() => {}
-            () = self.approvals.run() => {}
+            () = self.keep_answering_approvals() => {}
             _ = shutdown.wait_for(|stopping| *stopping) => {}
         }
     }
 }
 
 impl Background {
+    async fn keep_answering_approvals(&self) {
+        match &self.approvals {
+            Some(service) => service.run().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn keep_watching_pins(&self) {
         self.reloader.pins().watch().await;
     }
