@@ -184,7 +184,7 @@ fn certificate(
         certificate.append_extension(&*BasicConstraints::new().critical().ca().build()?)?;
     } else {
         let names = SubjectAlternativeName::new().dns(NAME).build(&certificate.x509v3_context(None, None))?;
-        certificate.append_extension(&*names)?;
+        certificate.append_extension(&names)?;
     }
     certificate.sign(issuer.map_or(key, |(_, key)| key), MessageDigest::sha256())?;
     Ok(certificate.build())
