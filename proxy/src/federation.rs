@@ -4,11 +4,11 @@
 //! it depends on the policies and is kept here, with the revision.
 //!
 //! Invariants:
-//! - Nothing is shown that policy denies the caller, except where only an actual call can tell ([`PolicyChain::shows`]).
+//! - Nothing is shown that policy denies the caller, except where only an actual call can tell ([`PolicyChain::shown`]).
 //! - An upstream that is slow, dead or wrong costs its own part of a list and nothing else, and the list says so.
 //! - What one caller's credentials brought is shown to that caller only.
 //!
-//! [`PolicyChain::shows`]: mcpg_filters::policy::PolicyChain::shows
+//! [`PolicyChain::shown`]: mcpg_filters::policy::PolicyChain::shown
 
 mod binding;
 mod catalogue;

@@ -1,7 +1,7 @@
 //! Asking the engines, where the cache has no answer.
 //!
 //! An engine first gets what is left of a small budget on the thread that asks, which suffices for nearly every decision. One that
-//! needs longer is asked again, with an owned copy of the call, on the [policy threads](PolicyThreads), until its own limit is over.
+//! needs longer is asked again, with an owned copy of the call, on the [policy threads](super::PolicyThreads), until its own limit is over.
 //! So a hostile policy costs a worker the budget and no more. An engine that decides elsewhere is waited for.
 
 use std::sync::Arc;
