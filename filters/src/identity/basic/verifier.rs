@@ -91,8 +91,14 @@ impl Verifier {
         }
         let (sender, receiver) = watch::channel(None);
         let sender = Arc::new(sender);
-        let flight =
-            Flight { verifier: Arc::clone(self), proof, pair, sender: Arc::clone(&sender), verdict: None };
+        let flight = Flight {
+            verifier: Arc::clone(self),
+            proof,
+            pair,
+            sender: Arc::clone(&sender),
+            verdict: None,
+            over: false,
+        };
         let job = move |memory: &mut _, waited: Duration| {
             let mut flight = flight;
             if waited <= WAIT_MAX && flight.is_awaited() {
@@ -114,33 +120,38 @@ struct Flight {
     pair: u64,
     sender: Arc<watch::Sender<Option<bool>>>,
     verdict: Option<bool>,
+    /// Its entry is gone. Another may have begun with the same credential since.
+    over: bool,
 }
 
 impl Flight {
     /// Whether anybody still waits. If not, nobody can join any more.
-    fn is_awaited(&self) -> bool {
-        let mut flights = self.verifier.flights.lock();
+    fn is_awaited(&mut self) -> bool {
+        let verifier = Arc::clone(&self.verifier);
+        let mut flights = verifier.flights.lock();
         let awaited = self.sender.receiver_count() > 0;
         if !awaited {
-            flights.remove(&self.proof);
+            self.end(&mut flights);
         }
         awaited
+    }
+
+    /// Takes the entry away, and with it the try, if it told nobody anything: whoever asks next finds neither or both.
+    fn end(&mut self, flights: &mut HashMap<Proof, Arc<watch::Sender<Option<bool>>>>) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        if self.verdict != Some(false) {
+            self.verifier.throttle.lock().give_back(self.pair);
+        }
+        flights.remove(&self.proof);
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        {
-            let mut flights = self.verifier.flights.lock();
-            // Another may have begun with the same credential since nobody waited for this one.
-            if flights.get(&self.proof).is_some_and(|sender| Arc::ptr_eq(sender, &self.sender)) {
-                flights.remove(&self.proof);
-            }
-        }
-        // A try that told nobody anything is no try.
-        if self.verdict != Some(false) {
-            self.verifier.throttle.lock().give_back(self.pair);
-        }
+        let verifier = Arc::clone(&self.verifier);
+        self.end(&mut verifier.flights.lock());
         self.sender.send_replace(self.verdict);
     }
 }
