@@ -86,5 +86,6 @@ fn row() -> DecisionRef<'static> {
         arguments_digest: Some([6; 32]),
         protocol: "2026-07-28",
         input: None,
+        shadow: Texts::NONE,
     }
 }

@@ -17,8 +17,8 @@ pub const ROW_BYTES_MAX: usize = 1 << 20;
 /// The version of the row encoding.
 const VERSION: u8 = 1;
 
-/// The version of decisions that hold their input: the fields of version 1, and the input.
-const VERSION_WITH_INPUT: u8 = 2;
+/// The version of decisions that hold their input or opinions of shadows: the fields of version 1, and these.
+const VERSION_WITH_MORE: u8 = 2;
 
 /// Kinds of rows.
 const DECISION: u8 = 1;
@@ -92,7 +92,8 @@ fn texts(values: &Texts<'_>, out: &mut Vec<u8>) {
 }
 
 fn decision(row: &DecisionRef<'_>, out: &mut Vec<u8>) {
-    let version = if row.input.is_some() { VERSION_WITH_INPUT } else { VERSION };
+    let more = row.input.is_some() || !row.shadow.is_empty();
+    let version = if more { VERSION_WITH_MORE } else { VERSION };
     begin_version(version, DECISION, row.time, out);
     out.extend_from_slice(&row.request_id);
     text(row.organization, out);
@@ -130,8 +131,15 @@ fn decision(row: &DecisionRef<'_>, out: &mut Vec<u8>) {
         }
     }
     text(row.protocol, out);
-    if let Some(input) = row.input {
-        text(input, out);
+    if more {
+        match row.input {
+            None => out.push(0),
+            Some(input) => {
+                out.push(1);
+                text(input, out);
+            }
+        }
+        texts(&row.shadow, out);
     }
 }
 

@@ -73,8 +73,11 @@ pub struct DecisionRef<'a> {
     pub arguments_digest: Option<Hash>,
     /// The MCP revision of the request.
     pub protocol: &'a str,
-    /// What policy read beside all that, as JSON, if it is to be kept. A row without it has the bytes of version 1.
+    /// What policy read beside all that, as JSON, if it is to be kept.
     pub input: Option<&'a str>,
+    /// What engines in shadow mode would have decided, one text each: `ENGINE=permit`. A row with neither this nor an input has the
+    /// bytes of version 1.
+    pub shadow: Texts<'a>,
 }
 
 /// What a method is applied to.

@@ -169,6 +169,7 @@ fn decision(organization: &str) -> DecisionRef<'_> {
         arguments_digest: Some([5; 32]),
         protocol: "2026-07-28",
         input: None,
+        shadow: Texts::NONE,
     }
 }
 

@@ -118,6 +118,7 @@ fn decision_json(decision: &Decision) -> Value {
         "arguments_digest": decision.arguments_digest.as_ref().map(|digest| hex(digest)),
         "protocol": decision.protocol,
         "input": input.unwrap_or(Value::Null),
+        "shadow": decision.shadow,
     })
 }
 

@@ -77,6 +77,7 @@ fn decision(number: u64) -> DecisionRef<'static> {
         arguments_digest: Some([5; 32]),
         protocol: "2026-07-28",
         input: None,
+        shadow: Texts::NONE,
     }
 }
 

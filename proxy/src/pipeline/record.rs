@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mcpg_filters::identity::Identified;
-use mcpg_filters::policy::Decided;
+use mcpg_filters::policy::{Decided, ShadowOpinion};
 use mcpg_ledger::{Completion, DecisionRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts, Verdict};
 use mcpg_sdk::{Call, Decision, Target};
 
@@ -65,6 +65,7 @@ pub fn decision_row<'a>(
         arguments_digest: call.arguments.map(|arguments| *blake3::hash(arguments.as_bytes()).as_bytes()),
         protocol: spoken.protocol().as_str(),
         input: None,
+        shadow: Texts::NONE,
     };
     let scope = &revision.scope;
     let input = scope.recorder.input(scope.policy.reads(call), identified.caller(), call);
@@ -93,23 +94,27 @@ impl DecisionRow<'_> {
                 Texts::Refs(&many)
             }
         };
-        let mut obligations: Vec<String> = match &verdict.decision {
+        let obligations: Vec<String> = match &verdict.decision {
             Decision::PermitWithObligations(obligations) => {
                 obligations.iter().map(ToString::to_string).collect()
             }
             Decision::Permit | Decision::Deny(_) => Vec::new(),
         };
-        // Beside what must be done: what the engines in shadow mode would have decided.
-        obligations.extend(verdict.shadow.iter().map(|opinion| match &opinion.decision {
-            Decision::Permit => format!("shadow:{}=permit", opinion.engine),
-            Decision::PermitWithObligations(_) => {
-                format!("shadow:{}=permit_with_obligations", opinion.engine)
-            }
-            Decision::Deny(reason) => format!("shadow:{}=deny:{}", opinion.engine, reason.code),
-        }));
         row.obligations = Texts::Strings(&obligations);
+        let shadow: Vec<String> = verdict.shadow.iter().map(opinion).collect();
+        row.shadow = Texts::Strings(&shadow);
         row.input = self.input.as_deref();
         audit.record(&RowRef::Decision(&row)).await.map(|_| ())
+    }
+}
+
+/// What an engine in shadow mode would have decided, in one text.
+fn opinion(opinion: &ShadowOpinion) -> String {
+    let engine = &opinion.engine;
+    match &opinion.decision {
+        Decision::Permit => format!("{engine}=permit"),
+        Decision::PermitWithObligations(_) => format!("{engine}=permit_with_obligations"),
+        Decision::Deny(reason) => format!("{engine}=deny:{}", reason.code),
     }
 }
 

@@ -79,6 +79,7 @@ fn back(input: Option<&str>) -> Recorded {
         arguments_digest: None,
         protocol: "2026-07-28",
         input,
+        shadow: Texts::NONE,
     };
     let mut bytes = Vec::new();
     RowRef::Decision(&row).encode(&mut bytes);

@@ -58,6 +58,10 @@ fn no_byte_moves_between_fields_unseen() {
         bytes(DecisionRef { arguments_digest: None, ..base }),
         bytes(DecisionRef { input: Some(""), ..base }),
         bytes(DecisionRef { input: Some("{}"), ..base }),
+        bytes(DecisionRef { shadow: Texts::Refs(&["{}"]), ..base }),
+        bytes(DecisionRef { shadow: Texts::Refs(&["a=permit"]), ..base }),
+        bytes(DecisionRef { input: Some(""), shadow: Texts::Refs(&[""]), ..base }),
+        bytes(DecisionRef { obligations: Texts::Refs(&["a=permit"]), ..base }),
         bytes(DecisionRef { protocol: "{}", ..base }),
         bytes(DecisionRef { target: TargetRef::Resource("read_file"), ..base }),
         bytes(DecisionRef { target: TargetRef::Prompt("read_file"), ..base }),
@@ -69,25 +73,35 @@ fn no_byte_moves_between_fields_unseen() {
 }
 
 #[test]
-fn a_row_without_its_input_has_the_bytes_of_version_1() {
-    let bytes = |input| {
+fn a_row_without_input_and_shadows_has_the_bytes_of_version_1() {
+    let bytes = |input, shadow| {
         let mut out = Vec::new();
-        RowRef::Decision(&DecisionRef { input, ..decision("acme") }).encode(&mut out);
+        RowRef::Decision(&DecisionRef { input, shadow, ..decision("acme") }).encode(&mut out);
         out
     };
-    let (without, with) = (bytes(None), bytes(Some("{\"groups\":[]}")));
-    assert_eq!((without[0], with[0]), (1, 2));
-    assert_eq!(with[1..without.len()], without[1..]);
     let read = |bytes: &[u8]| match crate::verify::Row::decode(bytes).map(|row| row.body) {
-        Some(RowBody::Decision(decision)) => decision.input,
+        Some(RowBody::Decision(decision)) => (decision.input, decision.shadow),
         other => panic!("{other:?}"),
     };
-    assert_eq!(read(&without), None);
-    assert_eq!(read(&with).as_deref(), Some("{\"groups\":[]}"));
+    let (input, opinions) = ("{\"groups\":[]}", ["next=deny:forbidden"]);
+    let without = bytes(None, Texts::NONE);
+    assert_eq!((without[0], read(&without)), (1, (None, Vec::new())));
+    for (input, shadow) in
+        [(Some(input), Texts::NONE), (None, Texts::Refs(&opinions)), (Some(input), Texts::Refs(&opinions))]
+    {
+        let with = bytes(input, shadow);
+        assert_eq!((with[0], &with[1..without.len()]), (2, &without[1..]));
+        let (read_input, read_shadow) = read(&with);
+        assert_eq!(read_input.as_deref(), input);
+        assert_eq!(read_shadow.len(), shadow.len());
+    }
+    let with = bytes(Some(input), Texts::NONE);
     // Neither may pass for the other, and no other kind has a version 2.
     let relabelled = |bytes: &[u8], version: u8| [&[version], &bytes[1..]].concat();
     assert_eq!(crate::verify::Row::decode(&relabelled(&without, 2)), None);
     assert_eq!(crate::verify::Row::decode(&relabelled(&with, 1)), None);
+    // Nor is a version 2 with nothing more a second form of the same row.
+    assert_eq!(crate::verify::Row::decode(&[&relabelled(&without, 2)[..], &[0; 5]].concat()), None);
 }
 
 #[test]

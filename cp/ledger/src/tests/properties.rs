@@ -111,12 +111,13 @@ fn decision() -> impl Strategy<Value = Decision> {
     let what = (text(), text(), 0_usize..4, text(), 0_usize..3, text());
     let why = (collection::vec(text(), 0..4), option::of(text()), collection::vec(text(), 0..4));
     let digest = option::of(any::<[u8; 32]>());
-    let by = (any::<u64>(), any::<[u8; 32]>(), any::<bool>(), digest, text(), option::of(text()));
+    let more = (option::of(text()), collection::vec(text(), 0..3));
+    let by = (any::<u64>(), any::<[u8; 32]>(), any::<bool>(), digest, text(), more);
     (who, what, why, by).prop_map(|(who, what, why, by)| {
         let (request_id, [organization, workspace, environment, subject, auth_method], source) = who;
         let (binding, method, target_kind, target, verdict, engine) = what;
         let (policies, deny_code, obligations) = why;
-        let (revision, revision_digest, cached, arguments_digest, protocol, input) = by;
+        let (revision, revision_digest, cached, arguments_digest, protocol, (input, shadow)) = by;
         let target_kind = ["binding", "tool", "resource", "prompt"][target_kind];
         let target = if target_kind == "binding" { String::new() } else { target };
         let verdict = ["permit", "permit_with_obligations", "deny"][verdict];
@@ -143,6 +144,7 @@ fn decision() -> impl Strategy<Value = Decision> {
             arguments_digest,
             protocol,
             input,
+            shadow,
         }
     })
 }
@@ -275,6 +277,7 @@ fn encode_decision(time: u64, decision: &Decision, out: &mut Vec<u8>) {
         arguments_digest: decision.arguments_digest,
         protocol: &decision.protocol,
         input: decision.input.as_deref(),
+        shadow: Texts::Strings(&decision.shadow),
     })
     .encode(out);
 }

@@ -63,6 +63,7 @@ pub struct Decision {
     pub arguments_digest: Option<Hash>,
     pub protocol: String,
     pub input: Option<String>,
+    pub shadow: Vec<String>,
 }
 
 /// How a call ended.
@@ -148,7 +149,11 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
         1 => {
             let mut decision = decision(&mut input)?;
             if version == 2 {
-                decision.input = Some(input.text()?);
+                decision.input = if input.flag()? { Some(input.text()?) } else { None };
+                decision.shadow = input.texts()?;
+                if decision.input.is_none() && decision.shadow.is_empty() {
+                    return None;
+                }
             }
             RowBody::Decision(Box::new(decision))
         }
@@ -196,6 +201,7 @@ fn decision(input: &mut Cursor<'_>) -> Option<Decision> {
         arguments_digest: if input.flag()? { Some(input.array()?) } else { None },
         protocol: input.text()?,
         input: None,
+        shadow: Vec::new(),
     })
 }
 
