@@ -137,6 +137,11 @@ impl Recorded {
         self.call_at(&self.binding)
     }
 
+    /// The call at a binding, as if it had been approved.
+    pub fn approved_at<'a>(&'a self, binding: &'a str) -> Call<'a> {
+        Call { approval_token: Some(APPROVED), ..self.call_at(binding) }
+    }
+
     /// The call, at another binding.
     pub fn call_at<'a>(&'a self, binding: &'a str) -> Call<'a> {
         Call {

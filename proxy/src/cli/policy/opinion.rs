@@ -5,6 +5,11 @@ use mcpg_sdk::Decision;
 use mcpg_sdk::policy::{ApprovalRead, Names, ReadSet};
 use serde::Serialize;
 
+/// Policy wants a person's approval.
+pub(super) const APPROVAL_REQUIRED: &str = "approval_required";
+/// It does, and nobody can give it.
+pub(super) const APPROVAL_UNAVAILABLE: &str = "approval_unavailable";
+
 /// What was decided, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub(super) struct Opinion {
@@ -53,6 +58,18 @@ impl Opinion {
             }
         }
         opinion
+    }
+
+    /// What becomes of a call that waits for a person's approval, whichever gate it would wait at.
+    pub(super) fn waiting() -> Self {
+        Self {
+            decision: "deny",
+            engine: None,
+            code: Some(APPROVAL_REQUIRED.to_owned()),
+            message: None,
+            policies: Vec::new(),
+            obligations: Vec::new(),
+        }
     }
 
     /// On one line.

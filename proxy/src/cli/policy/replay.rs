@@ -2,6 +2,8 @@
 //!
 //! Rows are streamed, and equal inputs are decided once. INVARIANT: a call of which the policies read a part that was not recorded is
 //! reported as undecidable with the name of that part; nothing is guessed.
+//!
+//! A call that policy sends to a gate waits, before and after: at which gate is not policy's answer.
 
 mod changes;
 mod report;
@@ -20,12 +22,15 @@ use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum};
 use mcpg::recorded::Recorded;
 use mcpg::revision::Engines;
-use mcpg_sdk::policy::ReadSet;
+use mcpg_filters::policy::Verdict;
+use mcpg_sdk::policy::{ApprovalRead, ReadSet};
+use mcpg_sdk::{Call, Decision, Obligation, Target};
 
+use super::super::say;
 use super::Format;
 use super::against::{Against, Policies};
 use super::asked::rfc3339;
-use super::opinion::Opinion;
+use super::opinion::{APPROVAL_REQUIRED, APPROVAL_UNAVAILABLE, Opinion};
 use super::rows::{self, Row};
 use changes::{Changes, Judged};
 
@@ -90,9 +95,9 @@ impl Replay {
         let policies = self.against.load()?;
         let changes = self.replay(&policies, SystemTime::now())?;
         match self.format {
-            Format::Json => println!("{:#}", report::as_json(&changes)),
-            Format::Csv => print!("{}", report::as_csv(&changes)),
-            Format::Text | Format::Junit => print!("{}", report::as_text(&changes)),
+            Format::Json => say(format_args!("{:#}\n", report::as_json(&changes)))?,
+            Format::Csv => say(report::as_csv(&changes))?,
+            Format::Text | Format::Junit => say(report::as_text(&changes))?,
         }
         Ok(if changes.fails(&self.fail_on) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -133,7 +138,7 @@ struct Replayer<'p> {
 impl Replayer<'_> {
     fn judge(&mut self, row: &Row) -> Arc<Judged> {
         let before = &row.decision;
-        if before.deny_code.is_some() && !before.engine.starts_with(ENGINES) {
+        if before.deny_code.is_some() && !before.engine.starts_with(ENGINES) && !waited(row) {
             return Arc::new(Judged::Skipped("denied by another stage than policy"));
         }
         let scope = scope_of(row);
@@ -177,14 +182,54 @@ impl Replayer<'_> {
         if let Some(part) = recorded.missing(engines.chain.reads(&call)) {
             return Judged::Undecidable(part);
         }
-        let decided = engines.chain.decide_uncached(&recorded.caller, &call);
-        let mut opinion = Opinion::of(&self.policies.runtime.block_on(decided));
+        let verdict = self.ask(engines, recorded, &call);
+        if self.waits(engines, recorded, binding, &verdict) {
+            return Judged::Decided(Opinion::waiting());
+        }
+        let mut opinion = Opinion::of(&verdict);
         if opinion.code.as_deref() == Some("policy_timeout") {
             return Judged::Undecidable("an engine did not answer in time".to_owned());
         }
         opinion.message = None;
         Judged::Decided(opinion)
     }
+
+    /// Whether the call would wait for an approval: the rules are those of the pipeline's stage 7, but for the tools of gates.
+    fn waits(&self, engines: &Engines, recorded: &Recorded, binding: &str, verdict: &Verdict) -> bool {
+        let call = recorded.call_at(binding);
+        if call.approval_token.is_some() || matches!(call.target, Target::Binding) {
+            return false;
+        }
+        match &verdict.decision {
+            Decision::Permit => false,
+            Decision::PermitWithObligations(obligations) => {
+                obligations.iter().any(|obligation| matches!(obligation, Obligation::RequireApproval { .. }))
+            }
+            Decision::Deny(reason) => {
+                let is_answer = matches!(reason.code.as_str(), "not_permitted" | "forbidden");
+                is_answer
+                    && engines.chain.reads(&call).approval != ApprovalRead::Nothing
+                    && !matches!(
+                        self.ask(engines, recorded, &recorded.approved_at(binding)).decision,
+                        Decision::Deny(_)
+                    )
+            }
+        }
+    }
+
+    fn ask(&self, engines: &Engines, recorded: &Recorded, call: &Call<'_>) -> Verdict {
+        self.policies.runtime.block_on(engines.chain.decide_uncached(&recorded.caller, call))
+    }
+}
+
+/// Whether policy wanted an approval.
+fn waited(row: &Row) -> bool {
+    matches!(row.decision.deny_code.as_deref(), Some(APPROVAL_REQUIRED | APPROVAL_UNAVAILABLE))
+}
+
+/// What was decided then.
+fn before(row: &Row) -> Opinion {
+    if waited(row) { Opinion::waiting() } else { row.opinion() }
 }
 
 /// What a row's answer depends on: the action, and of the rest only what is read.

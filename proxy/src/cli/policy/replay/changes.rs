@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::super::opinion::Opinion;
 use super::super::rows::Row;
-use super::FailOn;
+use super::{FailOn, before};
 
 /// Request ids that are kept of a group.
 const EXAMPLES_MAX: usize = 3;
@@ -75,7 +75,7 @@ pub(super) struct Changes {
 impl Changes {
     pub(super) fn take(&mut self, row: &Row, judged: &Judged) {
         self.decisions += 1;
-        let before = row.opinion();
+        let before = before(row);
         let (change, after) = match judged {
             Judged::Skipped(_) => {
                 self.skipped += 1;

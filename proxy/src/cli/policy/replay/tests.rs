@@ -17,6 +17,7 @@ struct Was {
     subject: &'static str,
     tool: &'static str,
     input: Option<&'static str>,
+    shadow: &'static [&'static str],
     policies: &'static [&'static str],
     obligations: &'static [&'static str],
     denied: Option<(&'static str, &'static str)>,
@@ -26,6 +27,7 @@ const PERMIT: Was = Was {
     subject: "user:a",
     tool: "read",
     input: Some(r#"{"groups":["dev"]}"#),
+    shadow: &[],
     policies: &["dev"],
     obligations: &[],
     denied: None,
@@ -70,6 +72,7 @@ fn write(dir: &Path, rows: &[Was], hour: u64) {
             arguments_digest: None,
             protocol: "2026-07-28",
             input: was.input,
+            shadow: Texts::Refs(was.shadow),
         };
         log.record_now(&RowRef::Decision(&row)).unwrap();
     }
@@ -134,6 +137,56 @@ fn what_would_change_is_told() {
     assert_eq!(counts(&changes), [2, 1, 0, 0, 0, 2, 0]);
     // The same input is decided once, however often it was asked.
     assert_eq!(changes.distinct, 3);
+}
+
+#[test]
+fn a_call_that_waited_for_approval_is_decided_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let waited = |code| Was {
+        input: Some(r#"{"approval":false}"#),
+        denied: Some(("gate.slack-approval", code)),
+        policies: &[],
+        ..PERMIT
+    };
+    let approved = Was { input: Some(r#"{"approval":true}"#), ..PERMIT };
+    let rows =
+        [waited("approval_required"), waited("approval_unavailable"), approved, waited("approval_denied")];
+    write(dir.path(), &rows, 1);
+    let permit = r#"@id("dev") permit (principal, action == Action::"files.read", resource)"#;
+    let forbid = r#"forbid (principal, action == Action::"files.read", resource)"#;
+    let unapproved = "unless { context has approval_token };";
+    for (policies, expected) in [
+        // It waits as before, whichever way policy says so.
+        (format!("{permit}; {forbid} {unapproved}"), [3, 1, 0, 0, 0, 0, 0]),
+        (format!("{permit} when {{ context has approval_token }};"), [3, 1, 0, 0, 0, 0, 0]),
+        // Nobody is asked any more: the calls that waited would go through.
+        (format!("{permit};"), [1, 1, 0, 2, 0, 0, 0]),
+        // Nobody could approve it any more.
+        (format!("{permit}; {forbid};"), [0, 1, 1, 0, 0, 2, 0]),
+    ] {
+        assert_eq!(counts(&replay(dir.path(), &policies, |_| {})), expected, "{policies}");
+    }
+    let obliged = format!("@require_approval {permit};");
+    let changes = replay(dir.path(), &obliged, |_| {});
+    assert_eq!(changes.of(Change::DenyToPermit), 0, "{obliged}");
+}
+
+#[test]
+fn a_call_that_would_have_to_wait_is_no_permit_any_more() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[Was { input: Some(r#"{"approval":false}"#), ..PERMIT }, PERMIT], 1);
+    let gated = r#"@id("dev") permit (principal, action == Action::"files.read", resource)
+        when { context has approval_token };"#;
+    let changes = replay(dir.path(), gated, |_| {});
+    assert_eq!(counts(&changes), [0, 0, 1, 0, 0, 0, 1]);
+    assert!(report::as_text(&changes).contains("becomes: deny approval_required"));
+}
+
+#[test]
+fn what_shadows_thought_is_no_obligation() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[Was { shadow: &["next=deny:forbidden"], ..PERMIT }], 1);
+    assert_eq!(counts(&replay(dir.path(), DEV, |_| {})), [1, 0, 0, 0, 0, 0, 0]);
 }
 
 #[test]
