@@ -9,9 +9,12 @@ mod policy;
 mod tools;
 mod users;
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use mcpg::upstream::stdio::{Become, Keep};
 use mcpg_sdk::Scope;
@@ -70,6 +73,23 @@ enum Action {
     /// Turn into a binding's server. `keep` runs this by itself.
     #[command(hide = true)]
     Become(Become),
+}
+
+/// Writes an answer. Whoever reads may have enough before its end (`| head`).
+///
+/// # Errors
+/// When the standard output cannot be written.
+fn say(text: impl Display) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    unless_closed(write!(out, "{text}").and_then(|()| out.flush()))
+}
+
+/// A closed pipe is the reader's business.
+fn unless_closed(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write the standard output"),
+    }
 }
 
 impl Command {

@@ -61,7 +61,7 @@ impl Approvals {
             Self::Approve { gateway, id } => gateway.answer(&id, true, None)?,
             Self::Deny { gateway, id, reason } => gateway.answer(&id, false, reason.as_deref())?,
         };
-        print!("{said}");
+        super::say(said)?;
         Ok(ExitCode::SUCCESS)
     }
 }

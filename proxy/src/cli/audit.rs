@@ -1,5 +1,6 @@
 //! `mcpg audit show` and `mcpg audit verify`.
 
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,6 +10,8 @@ use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey as _;
 use mcpg::audit::{show, verify_dir};
 use mcpg_ledger::verify::{Expected, Standing, Trust};
+
+use super::{say, unless_closed};
 
 /// Where a log keeps its own public key.
 const PUBLIC_FILE: &str = "signing.pub";
@@ -48,7 +51,14 @@ impl Audit {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Show { dir } => {
-                show::show_dir(&dir, |row| println!("{row}"))?;
+                let mut out = BufWriter::new(io::stdout().lock());
+                let mut written = Ok(());
+                show::show_dir(&dir, |row| {
+                    if written.is_ok() {
+                        written = writeln!(out, "{row}");
+                    }
+                })?;
+                unless_closed(written.and_then(|()| out.flush()))?;
                 Ok(ExitCode::SUCCESS)
             }
             Self::Verify { dir, keys, checkpoints, head, organization, allow_removed_prefix } => {
@@ -63,7 +73,7 @@ impl Audit {
 
 fn verify(dir: &Path, trust: &Trust) -> anyhow::Result<ExitCode> {
     let report = verify_dir::verify_dir(dir, trust)?;
-    print!("{report}");
+    say(&report)?;
     Ok(match report.standing() {
         Standing::Intact => ExitCode::SUCCESS,
         Standing::Torn => {

@@ -49,7 +49,7 @@ fn summary(generation: &Generation) -> String {
 
 /// Prints the JSON Schema.
 pub(super) fn schema() -> anyhow::Result<ExitCode> {
-    println!("{}", schema_text()?);
+    super::say(schema_text()? + "\n")?;
     Ok(ExitCode::SUCCESS)
 }
 

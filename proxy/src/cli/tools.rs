@@ -67,7 +67,7 @@ pub(super) struct Gateway {
 
 impl Tools {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        print!("{}", self.answer(SystemTime::now())?);
+        super::say(self.answer(SystemTime::now())?)?;
         Ok(ExitCode::SUCCESS)
     }
 

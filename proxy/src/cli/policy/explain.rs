@@ -10,6 +10,7 @@ use mcpg::recorded::Recorded;
 use mcpg_sdk::{Call, Caller};
 use serde_json::{Map, Value, json};
 
+use super::super::say;
 use super::Format;
 use super::against::{Against, Policies};
 use super::asked::Asked;
@@ -192,8 +193,8 @@ fn explain(policies: &Policies, engines: &Engines, caller: &Caller, call: &Call<
 
 fn answer(explained: &Value, format: Format) -> anyhow::Result<ExitCode> {
     match format {
-        Format::Json => println!("{explained:#}"),
-        Format::Text => print!("{}", as_text(explained)),
+        Format::Json => say(format_args!("{explained:#}\n"))?,
+        Format::Text => say(as_text(explained))?,
         Format::Junit | Format::Csv => bail!("`explain` answers in `text` or `json`"),
     }
     Ok(ExitCode::SUCCESS)

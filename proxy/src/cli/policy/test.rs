@@ -9,6 +9,7 @@ use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::say;
 use super::Format;
 use super::against::{Against, Policies};
 use super::asked::Asked;
@@ -70,9 +71,9 @@ impl Test {
         let outcomes = self.outcomes()?;
         let failed = outcomes.iter().filter(|outcome| !outcome.problems.is_empty()).count();
         match self.format {
-            Format::Json => println!("{:#}", as_json(&outcomes)),
-            Format::Junit => print!("{}", as_junit(&outcomes)),
-            Format::Text => print!("{}", as_text(&outcomes)),
+            Format::Json => say(format_args!("{:#}\n", as_json(&outcomes)))?,
+            Format::Junit => say(as_junit(&outcomes))?,
+            Format::Text => say(as_text(&outcomes))?,
             Format::Csv => bail!("`test` answers in `text`, `json` or `junit`"),
         }
         Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
