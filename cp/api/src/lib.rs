@@ -1,19 +1,72 @@
 //! Wire types of the control plane's API: what its clients send, what it answers with.
 //!
 //! Everything here is parsed once, at the edge: a [`Slug`], a [`WorkspacePath`] or a [`Target`] that exists is valid. In
-//! JSON each is the string that a person types (`acme-corp/platform-team/prod`, `org/acme-corp`).
+//! JSON each is the string that a person types (`acme-corp/platform-team/prod`, `org/acme-corp`). Every type has its JSON
+//! Schema, from which the OpenAPI document is made. What clients send refuses unknown members; what they receive may
+//! get further members in time.
 
+mod access;
+mod actor;
+mod agent;
+mod fleet;
+mod license;
+mod member;
+mod observed;
 mod path;
-mod request;
+mod problem;
+mod resource;
 mod role;
 mod slug;
+mod spec;
 mod target;
+mod text;
+mod tree;
+mod versioned;
 
-pub use path::{EnvironmentPath, OrganizationPath, PathError, WorkspacePath};
-pub use request::{
-    CreateEnvironment, CreateOrganization, CreateWorkspace, DisplayName, DisplayNameError, Grant, Member,
-    MemberError, Request,
+pub use access::{
+    ApiToken, CreateApiToken, FinishSignIn, MemberRoles, NewApiToken, RoleBinding, RoleOn, SignInStarted,
+    SignedIn, StartSignIn, WhoAmI,
 };
+pub use actor::{Actor, ActorError};
+pub use agent::{
+    Acknowledgement, AuditAccepted, AuditUpload, EnrollGateway, Enrolled, Heartbeat, Outcome, RevisionsQuery,
+    SignedRevision,
+};
+pub use fleet::{
+    CreateEnrollmentToken, EnrollmentToken, Gateway, GatewayStatus, LabelKey, LabelKeyError, Labels,
+    NewEnrollmentToken, Progress, PublishRevision, RejectedRevision, Revision, RevisionDocument,
+    RollbackRevision, Rollout,
+};
+pub use license::{InstallLicense, License, LicenseTier};
+pub use member::{DisplayName, DisplayNameError, Grant, Member, MemberError};
+pub use observed::{AuditQuery, AuditRow, UsageQuery, UsageRow};
+pub use path::{EnvironmentPath, OrganizationPath, PathError, WorkspacePath};
+pub use problem::{FieldError, PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
+pub use resource::{Id, IdError, Page, PageQuery, Timestamp, TimestampError};
 pub use role::{Role, RoleError};
 pub use slug::{Slug, SlugError};
+pub use spec::{
+    FileName, FileNameError, GatewayConfigSpec, PluginEntry, PluginId, PluginIdError, PluginSetSpec,
+    PolicyEngine, PolicySpec, PutSecretReference, RevocationListSpec, RevokedArtifact, SecretReference,
+    SecretUri, SecretUriError, TrustedKey,
+};
 pub use target::{Level, Target, TargetError};
+pub use tree::{
+    CreateEnvironment, CreateOrganization, CreateWorkspace, Domain, DomainError, Environment, Organization,
+    Rename, SingleSignOn, Subdomain, SubdomainError, UpdateOrganization, Workspace,
+};
+pub use versioned::{
+    Change, Diff, DiffQuery, PutQuery, PutVersion, Version, VersionSummary, Versioned, VersionedSummary,
+};
+
+/// A plugin set of a workspace.
+pub type PluginSet = Versioned<PluginSetSpec>;
+
+/// A policy of a workspace.
+pub type Policy = Versioned<PolicySpec>;
+
+/// The gateway configuration of an environment.
+pub type GatewayConfig = Versioned<GatewayConfigSpec>;
+
+/// The revocation list of an organization.
+pub type RevocationList = Versioned<RevocationListSpec>;

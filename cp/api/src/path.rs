@@ -82,26 +82,23 @@ impl fmt::Display for EnvironmentPath {
     }
 }
 
-/// The string form of each path is its wire form.
-macro_rules! as_string {
-    ($($path:ident)+) => {$(
-        impl TryFrom<String> for $path {
-            type Error = PathError;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$path> for String {
-            fn from(path: $path) -> Self {
-                path.to_string()
-            }
-        }
-    )+};
-}
-
-as_string!(OrganizationPath WorkspacePath EnvironmentPath);
+crate::text::wire_text!(OrganizationPath, PathError, "^[a-z0-9-]{2,40}$", 2, 40, "acme-corp");
+crate::text::wire_text!(
+    WorkspacePath,
+    PathError,
+    "^[a-z0-9-]{2,40}/[a-z0-9-]{2,40}$",
+    5,
+    81,
+    "acme-corp/platform-team"
+);
+crate::text::wire_text!(
+    EnvironmentPath,
+    PathError,
+    "^[a-z0-9-]{2,40}/[a-z0-9-]{2,40}/[a-z0-9-]{2,40}$",
+    8,
+    122,
+    "acme-corp/platform-team/prod"
+);
 
 /// Why a text is no path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -31,19 +31,7 @@ impl FromStr for Slug {
     }
 }
 
-impl TryFrom<String> for Slug {
-    type Error = SlugError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Slug> for String {
-    fn from(slug: Slug) -> Self {
-        slug.0
-    }
-}
+crate::text::wire_text!(Slug, SlugError, "^[a-z0-9-]{2,40}$", 2, 40, "acme-corp");
 
 impl Borrow<str> for Slug {
     fn borrow(&self) -> &str {

@@ -83,19 +83,14 @@ impl FromStr for Target {
     }
 }
 
-impl TryFrom<String> for Target {
-    type Error = TargetError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Target> for String {
-    fn from(target: Target) -> Self {
-        target.to_string()
-    }
-}
+crate::text::wire_text!(
+    Target,
+    TargetError,
+    "^(org/[a-z0-9-]{2,40}|workspace/[a-z0-9-]{2,40}/[a-z0-9-]{2,40}|env/[a-z0-9-]{2,40}/[a-z0-9-]{2,40}/[a-z0-9-]{2,40})$",
+    6,
+    126,
+    "workspace/acme-corp/platform-team"
+);
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,9 +7,37 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 use mcpg_cp_api::{
-    CreateEnvironment, CreateOrganization, CreateWorkspace, DisplayName, EnvironmentPath, Grant, Member,
-    OrganizationPath, Request, Role, Target, WorkspacePath,
+    DisplayName, EnvironmentPath, Grant, Member, OrganizationPath, Role, Target, WorkspacePath,
 };
+use serde::Serialize;
+
+/// What an operator asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// Creates an organization.
+    CreateOrganization {
+        /// Its slug.
+        path: OrganizationPath,
+        /// The name that people read.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        display_name: Option<DisplayName>,
+    },
+    /// Creates a workspace in an organization.
+    CreateWorkspace {
+        /// Where.
+        path: WorkspacePath,
+    },
+    /// Creates an environment in a workspace.
+    CreateEnvironment {
+        /// Where.
+        path: EnvironmentPath,
+    },
+    /// Gives a member a role.
+    GrantRole(Grant),
+    /// Takes it away.
+    RevokeRole(Grant),
+}
 
 /// Parses a command line, its first word being the program's name.
 ///
@@ -100,12 +128,10 @@ impl From<CommandLine> for Request {
     fn from(line: CommandLine) -> Self {
         match line.noun {
             Noun::Org(OrgVerb::Create { org, display_name }) => {
-                Self::CreateOrganization(CreateOrganization { path: org, display_name })
+                Self::CreateOrganization { path: org, display_name }
             }
-            Noun::Workspace(WorkspaceVerb::Create { workspace }) => {
-                Self::CreateWorkspace(CreateWorkspace { path: workspace })
-            }
-            Noun::Env(EnvVerb::Create { env }) => Self::CreateEnvironment(CreateEnvironment { path: env }),
+            Noun::Workspace(WorkspaceVerb::Create { workspace }) => Self::CreateWorkspace { path: workspace },
+            Noun::Env(EnvVerb::Create { env }) => Self::CreateEnvironment { path: env },
             Noun::Rbac(RbacVerb::Grant(binding)) => Self::GrantRole(binding.into()),
             Noun::Rbac(RbacVerb::Revoke(binding)) => Self::RevokeRole(binding.into()),
         }

@@ -1,57 +1,14 @@
-//! What an operator asks of the control plane.
+//! Members, and the roles they hold.
 
-use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvironmentPath, OrganizationPath, Role, Target, WorkspacePath};
-
-/// One request of an operator, as a client builds it from a command line and the API receives it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "snake_case")]
-pub enum Request {
-    /// Creates an organization.
-    CreateOrganization(CreateOrganization),
-    /// Creates a workspace in an organization.
-    CreateWorkspace(CreateWorkspace),
-    /// Creates an environment in a workspace.
-    CreateEnvironment(CreateEnvironment),
-    /// Gives a member a role.
-    GrantRole(Grant),
-    /// Takes it away.
-    RevokeRole(Grant),
-}
-
-/// A new organization.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateOrganization {
-    /// Its slug.
-    pub path: OrganizationPath,
-    /// The name that people read; the slug where none is given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub display_name: Option<DisplayName>,
-}
-
-/// A new workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateWorkspace {
-    /// Where.
-    pub path: WorkspacePath,
-}
-
-/// A new environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CreateEnvironment {
-    /// Where.
-    pub path: EnvironmentPath,
-}
+use crate::{Role, Target};
 
 /// A role of a member on a node of the tenancy tree.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// Who.
@@ -71,6 +28,13 @@ pub struct Member(String);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DisplayName(String);
+
+impl Member {
+    /// What stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
 
 impl FromStr for Member {
     type Err = MemberError;
@@ -101,32 +65,17 @@ impl FromStr for DisplayName {
     }
 }
 
-/// Both are strings on the wire.
-macro_rules! as_string {
-    ($($name:ident: $error:ident)+) => {$(
-        impl TryFrom<String> for $name {
-            type Error = $error;
-
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )+};
-}
-
-as_string!(Member: MemberError DisplayName: DisplayNameError);
+crate::text::text_access!(Member);
+crate::text::text_access!(DisplayName);
+crate::text::wire_text!(Member, MemberError, r"^[!-?\[-~]+@[!-?\[-~]+$", 3, 254, "alice@acme.com");
+crate::text::wire_text!(
+    DisplayName,
+    DisplayNameError,
+    r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f\u2028\u2029]{0,98}[^\s\u0000-\u001f\u007f-\u009f])?$",
+    1,
+    100,
+    "Acme, Inc."
+);
 
 /// A text that names no member.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -150,6 +99,7 @@ mod tests {
         for text in ["alice@acme.com", "a.b+c@x"] {
             assert_eq!(text.parse::<Member>().map(|member| member.to_string()).as_deref(), Ok(text));
         }
+        assert_eq!("alice@acme.com".parse::<Member>().unwrap().domain(), "acme.com");
         for text in [
             "",
             "alice",
@@ -173,17 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn requests_round_trip_as_json() {
-        let json =
-            r#"{"request":"grant_role","member":"alice@acme.com","role":"admin","on":"org/acme-corp"}"#;
-        let request: Request = serde_json::from_str(json).unwrap();
-        assert_eq!(serde_json::to_string(&request).unwrap(), json);
+    fn grants_round_trip_as_json() {
+        let json = r#"{"member":"alice@acme.com","role":"admin","on":"org/acme-corp"}"#;
+        let grant: Grant = serde_json::from_str(json).unwrap();
+        assert_eq!(serde_json::to_string(&grant).unwrap(), json);
         for wrong in [
             json.replace("admin", "owner"),
             json.replace("org/", ""),
             json.replace("\"role\"", "\"extra\":1,\"role\""),
         ] {
-            assert!(serde_json::from_str::<Request>(&wrong).is_err(), "{wrong}");
+            assert!(serde_json::from_str::<Grant>(&wrong).is_err(), "{wrong}");
         }
     }
 }
