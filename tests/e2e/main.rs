@@ -21,6 +21,7 @@ mod basic;
 mod bridging;
 mod bridging_http;
 mod bundles;
+mod chained;
 mod commands;
 mod credentials;
 mod crossing;
