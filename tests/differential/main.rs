@@ -1,5 +1,5 @@
 //! The policy engines against other implementations of their languages: PyPI `casbin`, the reference of Casbin in Python, and
-//! PyPI `cedarpy`, a build of Cedar's evaluator that knows nothing of this gateway's slicing and caching.
+//! PyPI `cedarpy`, a build of Cedar's evaluator that knows nothing of this gateway's slicing and caching, and OPA's own Go library.
 //!
 //! Models, policies and requests are random, from a seed that a failure names. They stay where implementations agree: what is refused or
 //! decided otherwise here on purpose is in the documentation and has tests of its own.
@@ -15,6 +15,7 @@
 
 mod casbin;
 mod cedar;
+mod rego;
 
 use std::io::Write as _;
 use std::path::Path;

@@ -5,7 +5,12 @@ The corpus says what the gateway's engine makes of each case (a test of `mcpg-fi
 OPA makes the same of it. With `--write` it puts OPA's answers into the corpus.
 
 Usage: differential.py [--write] [FOLDER]
-FOLDER has the package's `opa_bindings`; without it the package is fetched with pip. Without either the comparison is skipped, aloud.
+       differential.py --fetch FOLDER
+FOLDER has the package's `opa_bindings`, or gets it: it is fetched with pip. Where it cannot be had the comparison is skipped, aloud.
+With `--fetch` nothing is compared, and the exit code says whether the package is there.
+
+This OPA is built with `StrictBuiltinErrors`: a builtin that fails fails the query, as in the gateway. OPA's own server and command
+line leave it undefined unless they are told otherwise.
 """
 
 import ctypes
@@ -38,12 +43,19 @@ def library(folder):
     return lib
 
 
-def fetched(folder):
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:", "--python-version", "3.14"]
-    subprocess.run([*command, "-d", folder, PACKAGE], check=True, timeout=300)
-    for wheel in pathlib.Path(folder).glob("*.whl"):
-        zipfile.ZipFile(wheel).extractall(folder)
-    return library(folder)
+def fetch(folder):
+    """Puts the package into the folder, unless it is there. In one step: who is interrupted leaves nothing that looks whole."""
+    folder = pathlib.Path(folder)
+    if any(folder.rglob("libopabridge.so")):
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:"]
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        subprocess.run([*command, "--python-version", "3.14", "-d", scratch, PACKAGE], check=True, timeout=300)
+        for wheel in pathlib.Path(scratch).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(scratch)
+        (pathlib.Path(scratch) / "opa_bindings").rename(folder / "opa_bindings")
 
 
 def call(lib, function, *arguments):
@@ -77,11 +89,16 @@ def read(answer):
 
 
 def main():
-    arguments = [argument for argument in sys.argv[1:] if argument != "--write"]
+    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("--")]
+    if "--fetch" in sys.argv:
+        fetch(arguments[0])
+        return 0
     corpus = json.loads(CORPUS.read_text())
     with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments[0] if arguments else scratch
         try:
-            lib = library(arguments[0]) if arguments else fetched(scratch)
+            fetch(folder)
+            lib = library(folder)
         except (subprocess.SubprocessError, OSError, StopIteration) as problem:
             print(f"SKIPPED: no real OPA can be had here: {problem}")
             return 0
