@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use mcpg_sdk::Cidr;
+use mcpg_sdk::{Base, Cidr};
 
 use crate::{Calls, Credentials, KeySource, PinRules, StdioTransport, Text};
 
@@ -199,11 +199,11 @@ pub struct ClientIdentity {
 }
 
 impl UpstreamTls {
-    /// The files that it is read from. Secrets in files are below `base_dir`.
-    pub fn files(&self, base_dir: &Path) -> Vec<PathBuf> {
+    /// The files that it is read from. Secrets in files are below `base`.
+    pub fn files(&self, base: &Base) -> Vec<PathBuf> {
         let client = self.client.as_ref();
         let certificate = client.map(|client| client.certificate.clone());
-        let key = client.and_then(|client| client.key.file(base_dir));
+        let key = client.and_then(|client| client.key.file(base));
         [self.ca.clone(), certificate, key].into_iter().flatten().collect()
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcpg_sdk::{Scope, SecretRef, SettingsError};
+use mcpg_sdk::{Base, Scope, SecretRef, SettingsError};
 
 pub use digest::Digest;
 pub(crate) use sections::Sections;
@@ -19,10 +19,10 @@ use crate::quote::quote;
 use crate::tenancy::names::{Names, Stands};
 use crate::tenancy::scopes::{self as further, Around};
 use crate::{
-    Audit, Binding, BindingKind, Diagnostic, Diagnostics, Federation, Pinning, Plugins, Server, Sessions,
-    State, Telemetry, Tenancy, Transport,
+    Audit, Binding, BindingKind, ControlPlane, Diagnostic, Diagnostics, Federation, Pinning, Plugins, Pushed,
+    Server, Sessions, State, Telemetry, Tenancy, Transport,
 };
-use crate::{audit, plugins, server, sessions, structure, telemetry, tenancy, yaml};
+use crate::{audit, control_plane, plugins, server, sessions, structure, telemetry, tenancy, yaml};
 
 /// A gateway's configuration, in which everything has been checked that can be without doing anything.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Config {
     pub audit: Audit,
     /// The log and trace context.
     pub telemetry: Telemetry,
+    /// The control plane that it belongs to; none if its file says everything.
+    pub control_plane: Option<ControlPlane>,
     digest: Digest,
     scope_digest: Digest,
     warnings: Vec<Diagnostic>,
@@ -61,10 +63,11 @@ impl Config {
     /// Everything that is wrong, by position: first what is no YAML, else what does not fit the form, together with
     /// what is wrong in those sections that do.
     pub fn from_yaml(bytes: &[u8], file_name: &str, base_dir: &Path) -> Result<Self, Diagnostics> {
-        Self::with_files(bytes, file_name, base_dir, &|_| Err(io::ErrorKind::Unsupported.into()))
+        Self::with_files(bytes, file_name, base_dir, &|_| Err(io::ErrorKind::Unsupported.into()), &[])
     }
 
-    /// Reads a configuration, and with `read` those of its scopes that are in files of their own.
+    /// Reads a configuration, and with `read` those of its scopes that are in files of their own, and those that its control plane has
+    /// pushed.
     ///
     /// # Errors
     /// As [`Config::from_yaml`], each with the file that it is in.
@@ -73,24 +76,29 @@ impl Config {
         file_name: &str,
         base_dir: &Path,
         read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+        pushed: &[Pushed],
     ) -> Result<Self, Diagnostics> {
         let root = yaml::parse(bytes).map_err(|fault| {
             Diagnostic::new(file_name, fault.position, String::new(), fault.message, fault.help)
         })?;
         let root = Arc::new(root);
-        let source = Source::of_file(file_name.to_owned(), base_dir, &root);
+        let base = Base::trusted(base_dir);
+        let source = Source::of_file(file_name.to_owned(), &base, &root);
         let mut report = Report::new(file_name);
         let place = Place::root(&root);
         structure::check_file(&place, &mut report);
-        let server = server::read::read(&place.child("server"), base_dir, &mut report);
+        let server = server::read::read(&place.child("server"), &base, &mut report);
         let has_proxies = server.as_ref().is_none_or(|server| !server.trusted_proxies.is_empty());
         let tenancy = tenancy::read::read(&place.child("tenancy"), has_proxies, &mut report);
-        let state = sessions::read::read_state(&place.child("state"), base_dir, &mut report);
-        let sections = sections(&place, base_dir, state.as_ref(), &mut report);
-        let audit = audit::read::read(&place, base_dir, &mut report);
+        let state = sessions::read::read_state(&place.child("state"), &base, &mut report);
+        let sections = sections(&place, &base, state.as_ref(), &mut report);
+        let audit = audit::read::read(&place, &base, &mut report);
         let telemetry = telemetry::read::read(&place.child("telemetry"), &mut report);
-        let read_all = (server, tenancy, state, audit, telemetry);
-        let (Some(server), Some(tenancy), Some(state), Some(audit), Some(telemetry)) = read_all else {
+        let control_plane = control_plane::read::read(&place.child("control_plane"), &base, &mut report);
+        let read_all = (server, tenancy, state, audit, telemetry, control_plane);
+        let (Some(server), Some(tenancy), Some(state), Some(audit), Some(telemetry), Some(control_plane)) =
+            read_all
+        else {
             // INVARIANT: whoever returns nothing has reported why.
             return Err(Diagnostics::new(report.errors));
         };
@@ -101,12 +109,13 @@ impl Config {
             state: &state,
             audit: &audit,
             telemetry,
+            control_plane: control_plane.as_ref(),
             source: &source,
             common: &common,
             read,
         };
         let mut elsewhere = Vec::new();
-        let further = scopes(&place, &around, sections.is_some(), &mut report, &mut elsewhere);
+        let further = scopes(&place, &around, pushed, sections.is_some(), &mut report, &mut elsewhere);
         let Report { mut errors, warnings, .. } = report;
         errors.append(&mut elsewhere);
         let Some(sections) = sections.filter(|_| errors.is_empty()) else {
@@ -127,7 +136,7 @@ impl Config {
     }
 
     /// Every scope, each as the configuration that a gateway of it alone would have: that of the top level first, if it has
-    /// bindings, then those of `tenancy.scopes`. Never empty. What belongs to the process is the same in all.
+    /// bindings, then those of `tenancy.scopes`, then those that a control plane has pushed. Empty only where it has pushed none yet. What belongs to the process is the same in all.
     pub fn scopes(&self) -> impl Iterator<Item = &Self> {
         std::iter::once(self).filter(|config| !config.bindings.is_empty()).chain(&self.further)
     }
@@ -189,18 +198,18 @@ impl Config {
     pub fn files(&self) -> Vec<PathBuf> {
         let mut files = Vec::new();
         let secret = |secret: &SecretRef| match secret {
-            SecretRef::File(path) => Some(self.source.base_dir().join(path)),
+            SecretRef::File(path) => self.source.base().secret_file(path).ok(),
             SecretRef::Env(_) | SecretRef::Vault { .. } => None,
         };
-        let base_dir = self.source.base_dir();
-        files.extend(self.tenancy.tls.iter().flat_map(|tls| tls.files(base_dir)));
+        let base = self.source.base();
+        files.extend(self.tenancy.tls.iter().flat_map(|tls| tls.files(base)));
         for BindingKind::Mcp(mcp) in self.bindings.iter().map(|binding| &binding.kind) {
             match &mcp.transport {
                 Transport::Http(http) => {
-                    files.extend(http.tls.iter().flat_map(|tls| tls.files(base_dir)));
+                    files.extend(http.tls.iter().flat_map(|tls| tls.files(base)));
                     files.extend(http.headers.iter().filter_map(|header| secret(header.value.secret()?)));
                     if let Some(credentials) = &http.credentials {
-                        files.extend(credentials.tls.iter().flat_map(|tls| tls.files(base_dir)));
+                        files.extend(credentials.tls.iter().flat_map(|tls| tls.files(base)));
                         files.extend(credentials.client_id.secret().and_then(secret));
                         files.extend(secret(&credentials.client_secret));
                     }
@@ -216,10 +225,10 @@ impl Config {
 
     /// The files that the sections of the process name: certificates and keys. Those of the top level's file.
     pub fn process_files(&self) -> Vec<PathBuf> {
-        let base_dir = self.source.base_dir();
+        let base = self.source.base();
         let listeners = self.server.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        let tls = listeners.flat_map(|tls| tls.files(base_dir));
-        tls.chain(self.audit.signing_key.as_ref().and_then(|key| key.file(base_dir))).collect()
+        let tls = listeners.flat_map(|tls| tls.files(base));
+        tls.chain(self.audit.signing_key.as_ref().and_then(|key| key.file(base))).collect()
     }
 
     /// The files of the scopes that have one of their own.
@@ -252,24 +261,25 @@ impl Config {
         self.source.file()
     }
 
-    /// The folder that relative paths in plugins' settings and in `$secret://file/…` are below.
-    pub fn base_dir(&self) -> &Path {
-        self.source.base_dir()
+    /// What paths in plugins' settings and `$secret://…` may name, and where.
+    pub fn base(&self) -> &Base {
+        self.source.base()
     }
 }
 
 /// The sections of the top level's scope. Without bindings there is none, and nothing else of it may be there.
 fn sections(
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     state: Option<&State>,
     report: &mut Report<'_>,
 ) -> Option<Sections> {
     let bindings = place.child("bindings");
     if bindings.node.is_some() {
-        return Sections::read(place, base_dir, state, report);
+        return Sections::read(place, base, state, report);
     }
-    if place.child("tenancy").child("scopes").node.is_none() {
+    let elsewhere = [place.child("tenancy").child("scopes"), place.child("control_plane")];
+    if elsewhere.iter().all(|place| place.node.is_none()) {
         // The key that was meant is named already, or the file is no map at all.
         let says_so = |error: &Diagnostic| {
             error.path.is_empty() || error.help.as_deref() == Some("did you mean `bindings`?")
@@ -281,13 +291,14 @@ fn sections(
         let help = "add `bindings`, or move them to the scopes: each has its own";
         report.error_with_help(&place.key("plugins"), "`plugins` stands here without `bindings`", help);
     }
-    Sections::read(place, base_dir, state, report)
+    Sections::read(place, base, state, report)
 }
 
 /// The further scopes, and whether all names are of one scope only.
 fn scopes(
     place: &Place<'_>,
     around: &Around<'_>,
+    pushed: &[Pushed],
     has_sections: bool,
     report: &mut Report<'_>,
     elsewhere: &mut Vec<Diagnostic>,
@@ -298,7 +309,8 @@ fn scopes(
     if has_sections && place.child("bindings").node.is_some() {
         names.add(around.tenancy, &Stands::at(file, &tenancy));
     }
-    let further = further::read(&tenancy.child("scopes"), around, &mut names, report, elsewhere);
+    let mut further = further::read(&tenancy.child("scopes"), around, &mut names, report, elsewhere);
+    further.extend(further::read_pushed(pushed, around, &mut names, report, elsewhere));
     elsewhere
         .extend(names.finish(&around.server.hosts, &Stands::at(file, &place.child("server").child("hosts"))));
     further

@@ -1,9 +1,9 @@
 //! Where a private key is: in a file or with a secret provider, never in the configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use mcpg_sdk::{SecretRef, SecretRefError};
+use mcpg_sdk::{Base, BoundsError, SecretRef, SecretRefError};
 
 /// Where a private key is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -15,11 +15,11 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    /// Reads a `$secret://…` reference or a path, which is taken below `base_dir` if it is relative.
+    /// Reads a `$secret://…` reference or a path, which is taken below `base` if it is relative.
     ///
     /// # Errors
     /// When the text is a key itself, or a broken reference. The text is not repeated.
-    pub(crate) fn parse(text: &str, base_dir: &Path) -> Result<Self, KeySourceError> {
+    pub(crate) fn parse(text: &str, base: &Base) -> Result<Self, KeySourceError> {
         if text.contains("-----BEGIN") || text.contains('\n') {
             return Err(KeySourceError::Inline);
         }
@@ -29,7 +29,7 @@ impl KeySource {
         if text.is_empty() {
             return Err(KeySourceError::Empty);
         }
-        Ok(Self::File(base_dir.join(text)))
+        Ok(Self::File(base.file(text)?))
     }
 }
 
@@ -42,6 +42,9 @@ pub(crate) enum KeySourceError {
     /// Nothing.
     #[error("the path is empty")]
     Empty,
+    /// A file that may not be named.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
     /// A broken reference.
     #[error(transparent)]
     Reference(#[from] SecretRefError),

@@ -12,6 +12,7 @@ mod audit;
 mod binding;
 mod cidr;
 mod config;
+mod control_plane;
 mod diagnostic;
 mod federation;
 mod key_source;
@@ -39,6 +40,7 @@ pub use binding::{
     Protocol, Timeouts, TlsVersion, Transport, UpstreamTls,
 };
 pub use config::{Config, Digest};
+pub use control_plane::{ControlPlane, Pushed};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use federation::{Catalogue, Federation, Naming};
 pub use key_source::KeySource;

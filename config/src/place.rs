@@ -1,5 +1,8 @@
 //! Where in the document something is, and what is wrong there.
 
+use std::path::PathBuf;
+
+use mcpg_sdk::Base;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -83,6 +86,14 @@ impl<'a> Report<'a> {
     /// Whether there is no point in looking further.
     pub(crate) fn is_full(&self) -> bool {
         self.errors.len() >= ERRORS_MAX
+    }
+
+    /// The file that a path at a place means. One that may not be named is reported.
+    pub(crate) fn file(&mut self, base: &Base, path: &str, place: &Place<'_>) -> PathBuf {
+        base.file(path).unwrap_or_else(|error| {
+            self.error(place, error.to_string());
+            base.dir().join(path)
+        })
     }
 
     pub(crate) fn error(&mut self, place: &Place<'_>, message: impl Into<String>) {

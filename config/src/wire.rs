@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 pub(crate) mod audit;
 pub(crate) mod binding;
+pub(crate) mod control_plane;
 pub(crate) mod federation;
 pub(crate) mod pinning;
 pub(crate) mod plugins;
@@ -53,6 +54,9 @@ pub(crate) struct File {
     /// The log and trace context.
     #[serde(default)]
     telemetry: telemetry::Telemetry,
+    /// The control plane that says what this gateway serves. Absent: this file says it alone.
+    #[serde(default)]
+    control_plane: Option<control_plane::ControlPlane>,
 }
 
 /// One text or several.

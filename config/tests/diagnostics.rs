@@ -122,7 +122,6 @@ fn parts_of_the_product_that_this_build_has_not() {
     check_sections(
         "not_in_this_build",
         &[
-            "control_plane: { url: 'https://cp.acme.com' }\n",
             "secrets:\n  vault: { address: 'https://vault:8200', token: hunter2 }\n",
             "telemetry: { traces: { otlp: { endpoint: 'http://127.0.0.1:4317' } } }\n",
             "server: { tls: { certificate: a.pem, private_key: a.key, client_ca: ca.pem } }\n",

@@ -17,7 +17,8 @@ fn every_example_is_accepted_without_a_warning() {
     for file in files {
         let name = file.display().to_string();
         let base_dir = file.parent().unwrap();
-        let config = Config::with_files(&fs::read(&file).unwrap(), &name, base_dir, &|path| fs::read(path));
+        let config =
+            Config::with_files(&fs::read(&file).unwrap(), &name, base_dir, &|path| fs::read(path), &[]);
         let config = config.unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
         assert_eq!(config.warnings(), [], "{name}");
     }

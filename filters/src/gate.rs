@@ -299,7 +299,7 @@ fn target(
         url.parse().map_err(|error: crate::net::UrlError| SettingsError::at(pointer, error.to_string()))?;
     let mut roots = Roots::System;
     if let Some(path) = &tls.ca {
-        let pem = file::read(&context.base_dir.join(path), CA_BYTES_MAX)
+        let pem = file::read_named(context.base, path, CA_BYTES_MAX)
             .map_err(|error| SettingsError::at("/tls/ca", format!("cannot read `{path}`: {error}")))?;
         roots = Roots::Pem(pem);
     }

@@ -3,12 +3,11 @@
 //! An entry whose id is here is a built-in; every other id is a third-party plugin's.
 
 use std::error::Error;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use mcpg_sdk::policy::PolicyEngine;
-use mcpg_sdk::{Scope, Settings, SettingsError};
+use mcpg_sdk::{Base, Scope, Settings, SettingsError};
 use schemars::{Schema, schema_for};
 
 use crate::gate::{self, ApprovalGate, LocalSettings, SlackSettings, WebhookSettings};
@@ -70,7 +69,7 @@ const NOT_IN_THIS_BUILD: &[&str] = &[
 #[derive(Debug, Clone, Copy)]
 pub struct BuildContext<'a> {
     /// The configuration's folder: what relative paths in settings are below.
-    pub base_dir: &'a Path,
+    pub base: &'a Base,
     /// Resolves secret references.
     pub secrets: &'a SecretResolver,
     /// The ids of the configured bindings.
@@ -178,7 +177,7 @@ fn cedar(settings: &Settings, context: &BuildContext<'_>) -> Result<CedarEngine,
     let settings: CedarSettings = settings.parse()?;
     let bindings: Vec<String> = context.bindings.iter().map(|id| (*id).to_owned()).collect();
     let fetched = context.shared.bundles.of(context.scope);
-    let context = BundleContext { base: context.base_dir, bindings: &bindings, fetched: &fetched };
+    let context = BundleContext { base: context.base, bindings: &bindings, fetched: &fetched };
     CedarEngine::load(&settings, &context).map_err(|error| {
         let mut message = error.to_string();
         if let Some(source) = error.source() {
@@ -202,23 +201,26 @@ fn opa(settings: &Settings, context: &BuildContext<'_>) -> Result<OpaEngine, Set
 fn casbin(settings: &Settings, context: &BuildContext<'_>) -> Result<CasbinEngine, SettingsError> {
     let settings: CasbinSettings = settings.parse()?;
     let fetched = context.shared.bundles.of(context.scope);
-    CasbinEngine::load(&settings, context.base_dir, &fetched).map_err(|error| {
+    CasbinEngine::load(&settings, context.base, &fetched).map_err(|error| {
         SettingsError::at(if error.of_request { "/request" } else { "/bundle" }, error.to_string())
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use serde_json::{Value, json};
 
     use super::*;
 
     fn build_in(folder: &Path, id: &str, settings: Value) -> Result<Filter, SettingsError> {
-        let secrets = SecretResolver::new(folder);
+        let base = Base::trusted(folder);
+        let secrets = SecretResolver::new(&base);
         let now = SystemTime::UNIX_EPOCH;
         let (scope, shared) = (Scope::default(), Arc::default());
         let context = BuildContext {
-            base_dir: folder,
+            base: &base,
             secrets: &secrets,
             bindings: &["files"],
             scope: &scope,

@@ -5,9 +5,7 @@
 mod env;
 pub(crate) mod file;
 
-use std::path::PathBuf;
-
-use mcpg_sdk::{Secret, SecretRef, Settings, SettingsError};
+use mcpg_sdk::{Base, BoundsError, Secret, SecretRef, Settings, SettingsError};
 use serde::Deserialize;
 
 /// The ids of the built-in providers. Both are always there; naming them in `plugins:` changes nothing.
@@ -34,14 +32,13 @@ impl SecretSettings {
 /// Resolves references when a revision is built.
 #[derive(Debug, Clone)]
 pub struct SecretResolver {
-    /// The configuration's folder: what relative file references are below.
-    pub base_dir: PathBuf,
+    base: Base,
 }
 
 impl SecretResolver {
     /// A resolver for the configuration in a folder.
-    pub fn new(base_dir: impl Into<PathBuf>) -> Self {
-        Self { base_dir: base_dir.into() }
+    pub fn new(base: &Base) -> Self {
+        Self { base: base.clone() }
     }
 
     /// Reads the value behind a reference. One trailing line end is dropped; an empty value is an error.
@@ -51,10 +48,16 @@ impl SecretResolver {
     pub fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         let failed = |reason| SecretError { reference: reference.to_string(), reason };
         let mut bytes = match reference {
-            SecretRef::Env(name) => env::read(name, |name| std::env::var_os(name)),
-            SecretRef::File(path) => {
-                file::read(&self.base_dir.join(path), SECRET_BYTES_MAX).map_err(SecretErrorReason::File)
-            }
+            SecretRef::Env(name) => self
+                .base
+                .variable(name)
+                .map_err(SecretErrorReason::Bounds)
+                .and_then(|name| env::read(name, |name| std::env::var_os(name))),
+            SecretRef::File(path) => self
+                .base
+                .secret_file(path)
+                .map_err(SecretErrorReason::Bounds)
+                .and_then(|path| file::read(&path, SECRET_BYTES_MAX).map_err(SecretErrorReason::File)),
             SecretRef::Vault { .. } => Err(SecretErrorReason::Vault),
         }
         .map_err(failed)?;
@@ -90,6 +93,9 @@ pub enum SecretErrorReason {
     /// The file cannot be read or is not trusted.
     #[error("cannot be read: {0}")]
     File(file::FileError),
+    /// It may not be named.
+    #[error("may not be named: {0}")]
+    Bounds(BoundsError),
     /// Over the limit.
     #[error("is over {SECRET_BYTES_MAX} bytes")]
     Large,
@@ -110,7 +116,8 @@ mod tests {
     fn check(contents: &[u8], expected: Result<&[u8], &str>) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("key"), contents).unwrap();
-        let resolved = SecretResolver::new(folder.path()).resolve(&"$secret://file/key".parse().unwrap());
+        let resolved = SecretResolver::new(&Base::trusted(folder.path()))
+            .resolve(&"$secret://file/key".parse().unwrap());
         match (resolved, expected) {
             (Ok(secret), Ok(value)) => assert_eq!(secret.expose(), value),
             (Err(error), Err(message)) => assert_eq!(error.to_string(), message),
@@ -149,14 +156,14 @@ mod tests {
         let path = folder.path().join("key");
         std::fs::write(&path, "hunter2").unwrap();
         let reference = format!("$secret://file/{}", path.display()).parse().unwrap();
-        let secret = SecretResolver::new("elsewhere").resolve(&reference).unwrap();
+        let secret = SecretResolver::new(&Base::trusted("elsewhere")).resolve(&reference).unwrap();
         assert_eq!(secret.expose(), b"hunter2");
     }
 
     #[test]
     fn vault_says_what_to_use() {
         let reference = "$secret://vault/kv/data/mcpg#token".parse().unwrap();
-        let error = SecretResolver::new(".").resolve(&reference).unwrap_err().to_string();
+        let error = SecretResolver::new(&Base::trusted(".")).resolve(&reference).unwrap_err().to_string();
         assert!(error.contains("not in this build") && error.contains("$secret://env/NAME"), "{error}");
     }
 }

@@ -86,14 +86,13 @@ fn required_scope(identity: &IdentityChain) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::Arc;
 
     use mcpg_filters::identity::basic::Basic;
     use mcpg_filters::identity::oidc::Oidc;
     use mcpg_filters::registry::BuildContext;
     use mcpg_filters::secret::SecretResolver;
-    use mcpg_sdk::{Scope, Settings};
+    use mcpg_sdk::{Base, Scope, Settings};
     use serde_json::json;
 
     use super::*;
@@ -103,8 +102,8 @@ mod tests {
     fn chain(scopes: &[&str]) -> IdentityChain {
         let settings = json!({"issuers": [{"issuer": "https://login.acme.com", "required_scopes": scopes}]});
         let context = BuildContext {
-            base_dir: Path::new("."),
-            secrets: &SecretResolver::new("."),
+            base: &Base::trusted("."),
+            secrets: &SecretResolver::new(&Base::trusted(".")),
             bindings: &[],
             scope: &Scope::default(),
             shared: &Arc::default(),
@@ -121,8 +120,8 @@ mod tests {
         std::fs::write(folder.path().join("users"), format!("alice:{hash}\n")).unwrap();
         let settings = json!({"users_file": "users", "realm": "Acme MCP"});
         let context = BuildContext {
-            base_dir: folder.path(),
-            secrets: &SecretResolver::new(folder.path()),
+            base: &Base::trusted(folder.path()),
+            secrets: &SecretResolver::new(&Base::trusted(folder.path())),
             bindings: &[],
             scope: &Scope::default(),
             shared: &Arc::default(),

@@ -45,7 +45,7 @@ pub fn read(path: &Path, scope: Option<&Scope>) -> Result<Loaded, Vec<String>> {
         std::fs::read(path).map_err(|error| vec![format!("cannot read `{}`: {error}", path.display())])?;
     let base_dir = path.parent().unwrap_or(Path::new("."));
     let config =
-        Config::with_files(&bytes, &path.display().to_string(), base_dir, &|path| std::fs::read(path))
+        Config::with_files(&bytes, &path.display().to_string(), base_dir, &|path| std::fs::read(path), &[])
             .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let config = match scope {
         None => config,

@@ -51,6 +51,9 @@ const AUDIT_LANES_MAX: u32 = 2;
 pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     let path = std::path::absolute(path).context("cannot find the working directory")?;
     let Loaded { config, digest } = read(&path, scope).map_err(|problems| anyhow!(problems.join("\n")))?;
+    if config.control_plane.is_some() {
+        return Err(anyhow!("`control_plane` is not in this build: remove the section"));
+    }
     init_log(&config)?;
     let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
     forbid_core_dumps();
@@ -175,7 +178,7 @@ fn worker_threads(config: &Config) -> usize {
 
 fn audit_settings(config: &Config) -> anyhow::Result<AuditSettings> {
     let audit = &config.audit;
-    let key = signing_key::load(audit, config.base_dir())?;
+    let key = signing_key::load(audit, config.base())?;
     let organization = config.tenancy.top_organization.clone();
     let mut settings = AuditSettings::new(audit.dir.clone(), organization, instance(), key);
     settings.mode = match audit.mode {

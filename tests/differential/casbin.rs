@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use mcpg_filters::policy::bundle::FetchedBundles;
 use mcpg_filters::policy::casbin::{CasbinEngine, CasbinSettings};
 use mcpg_sdk::policy::{EngineDecision, PolicyEngine as _, PolicyInput};
-use mcpg_sdk::{AuthMethod, Call, Caller, Scope, Target};
+use mcpg_sdk::{AuthMethod, Base, Call, Caller, Scope, Target};
 use serde_json::{Value, json};
 
 use crate::{Random, reference};
@@ -118,7 +118,7 @@ fn load(case: &Value) -> CasbinEngine {
     }
     let settings: CasbinSettings =
         serde_json::from_value(json!({"bundle": ".", "protocol": "explicit", "request": request})).unwrap();
-    CasbinEngine::load(&settings, folder.path(), &FetchedBundles::default())
+    CasbinEngine::load(&settings, &Base::trusted(folder.path()), &FetchedBundles::default())
         .unwrap_or_else(|error| panic!("{error}\n{}\n{}", case["model"], case["policy"]))
 }
 

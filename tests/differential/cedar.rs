@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use mcpg_filters::policy::bundle::FetchedBundles;
 use mcpg_filters::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use mcpg_sdk::policy::{EngineDecision, PolicyEngine as _, PolicyInput};
-use mcpg_sdk::{AuthMethod, Call, Caller, Scope, Target};
+use mcpg_sdk::{AuthMethod, Base, Call, Caller, Scope, Target};
 use serde_json::{Value, json};
 
 use crate::{Random, reference};
@@ -200,7 +200,11 @@ fn load(text: &str) -> Result<CedarEngine, String> {
         serde_json::from_value(json!({"bundle": "policies", "protocol": "explicit"})).unwrap();
     let bindings = ["files".to_owned(), "github".to_owned()];
     let base: &Path = folder.path();
-    let context = BundleContext { base, bindings: &bindings, fetched: &FetchedBundles::default() };
+    let context = BundleContext {
+        base: &Base::trusted(base),
+        bindings: &bindings,
+        fetched: &FetchedBundles::default(),
+    };
     CedarEngine::load(&settings, &context).map_err(|error| error.to_string())
 }
 

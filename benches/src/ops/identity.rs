@@ -21,7 +21,7 @@ use mcpg_filters::identity::certificate::PeerCertificate;
 use mcpg_filters::identity::{Credentials, IdentityChain};
 use mcpg_filters::registry::{self, BuildContext, Filter};
 use mcpg_filters::secret::SecretResolver;
-use mcpg_sdk::{Scope, Secret, Settings};
+use mcpg_sdk::{Base, Scope, Secret, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -49,10 +49,10 @@ impl Scene {
 
     /// A chain of one provider.
     fn chain(&self, id: &str, settings: Value) -> anyhow::Result<IdentityChain> {
-        let secrets = SecretResolver::new(self.dir.path());
+        let secrets = SecretResolver::new(&Base::trusted(self.dir.path()));
         let (scope, shared) = (Scope::default(), Arc::default());
         let context = BuildContext {
-            base_dir: self.dir.path(),
+            base: &Base::trusted(self.dir.path()),
             secrets: &secrets,
             bindings: &["demo"],
             scope: &scope,

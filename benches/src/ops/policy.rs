@@ -18,7 +18,7 @@ use mcpg_filters::policy::cedar::{BundleContext, CedarEngine, CedarSettings};
 use mcpg_filters::policy::opa::{OpaContext, OpaEngine, OpaSettings};
 use mcpg_filters::policy::{CacheLimits, PolicyChain};
 use mcpg_sdk::policy::PolicyEngine;
-use mcpg_sdk::{AuthMethod, Call, Caller, Decision, Scope, Target};
+use mcpg_sdk::{AuthMethod, Base, Call, Caller, Decision, Scope, Target};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
@@ -100,7 +100,7 @@ fn opa(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> {
     fs::write(folder.join("data.json"), json!({ "grants": grants }).to_string())?;
     let settings: OpaSettings = serde_json::from_value(json!({ "bundle": "rego" }))?;
     let fetched = FetchedBundles::default();
-    Ok(Arc::new(OpaEngine::load(&settings, &OpaContext { base: dir, fetched: &fetched })?))
+    Ok(Arc::new(OpaEngine::load(&settings, &OpaContext { base: &Base::trusted(dir), fetched: &fetched })?))
 }
 
 fn casbin(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> {
@@ -116,7 +116,7 @@ fn casbin(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> 
     }
     fs::write(folder.join("policy.csv"), lines)?;
     let settings: CasbinSettings = serde_json::from_value(json!({ "bundle": "casbin" }))?;
-    Ok(Arc::new(CasbinEngine::load(&settings, dir, &FetchedBundles::default())?))
+    Ok(Arc::new(CasbinEngine::load(&settings, &Base::trusted(dir), &FetchedBundles::default())?))
 }
 
 /// Writes a bundle in which one policy permits the ladder's caller every tool, and the others permit groups one of
@@ -148,7 +148,7 @@ fn cedar(dir: &Path, policies: usize) -> anyhow::Result<Arc<dyn PolicyEngine>> {
     write_bundle(&dir.join("policies"), policies, TOOLS)?;
     let settings: CedarSettings = serde_json::from_value(json!({ "bundle": "policies" }))?;
     let (bindings, fetched) = (["demo".to_owned()], FetchedBundles::default());
-    let context = BundleContext { base: dir, bindings: &bindings, fetched: &fetched };
+    let context = BundleContext { base: &Base::trusted(dir), bindings: &bindings, fetched: &fetched };
     Ok(Arc::new(CedarEngine::load(&settings, &context)?))
 }
 

@@ -1,7 +1,8 @@
 //! Reads `audit:`, or the same settings from the entry of `observability.audit`. Both at once is an error.
 
-use std::path::Path;
 use std::time::Duration;
+
+use mcpg_sdk::Base;
 
 use crate::place::{Place, Report};
 use crate::plugins::{builtin, read::entries};
@@ -9,16 +10,16 @@ use crate::yaml::Kind;
 use crate::{Audit, AuditMode, KeySource, RecordInput, structure, wire};
 
 /// Reads the settings from where they are written; the defaults if they are nowhere.
-pub(crate) fn read(root: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<Audit> {
+pub(crate) fn read(root: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<Audit> {
     let section = root.child("audit");
-    let Some(config) = plugin_config(root) else { return read_at(&section, base_dir, report) };
+    let Some(config) = plugin_config(root) else { return read_at(&section, base, report) };
     structure::check::<wire::audit::Audit>(&config, report);
     if section.node.is_some() {
         let message = format!("the ledger is configured here and in `audit`, line {}", section.position.line);
         report.error_with_help(&config, message, "keep one of the two");
         return None;
     }
-    read_at(&config, base_dir, report)
+    read_at(&config, base, report)
 }
 
 /// The `config` of the plugin entry, if it says anything.
@@ -32,12 +33,12 @@ fn plugin_config<'a>(root: &Place<'a>) -> Option<Place<'a>> {
     matches!(&config.node?.kind, Kind::Map(entries) if !entries.is_empty()).then_some(config)
 }
 
-fn read_at(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<Audit> {
+fn read_at(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<Audit> {
     let read = report.read::<wire::audit::Audit>(place)?;
     if read.dir.is_empty() {
         report.error(&place.child("dir"), "the path is empty");
     }
-    let signing_key = match read.signing_key.map(|text| KeySource::parse(&text, base_dir)) {
+    let signing_key = match read.signing_key.map(|text| KeySource::parse(&text, base)) {
         None => None,
         Some(Ok(source)) => Some(source),
         Some(Err(error)) => {
@@ -52,7 +53,7 @@ fn read_at(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Optio
         wire::audit::Mode::Async => AuditMode::Async,
     };
     Some(Audit {
-        dir: base_dir.join(read.dir),
+        dir: base.dir().join(read.dir),
         mode,
         signing_key,
         fsync_interval: Duration::from_millis(read.fsync_interval_ms),

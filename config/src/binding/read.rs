@@ -1,8 +1,9 @@
 //! Reads `bindings:`.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::time::Duration;
+
+use mcpg_sdk::Base;
 
 use crate::binding::{
     Binding, BindingKind, Header, Http2, HttpTransport, McpBinding, Pool, Protocol, Timeouts, Transport,
@@ -15,7 +16,7 @@ use crate::{PinRules, cidr, pinning, wire};
 use wire::binding as w;
 
 mod pin;
-pub(super) mod tls;
+pub(crate) mod tls;
 
 /// Keys that say something of a connection, each with what to do about it beside `command`.
 const HTTP_ONLY: &[(&str, &str)] = &[
@@ -44,19 +45,14 @@ const STDIO_ONLY: &[&str] = &[
 
 /// Reads the list. That it has an item is for the structure check to see. `rules` hold for bindings that say nothing
 /// else.
-pub(crate) fn read(
-    place: &Place<'_>,
-    base_dir: &Path,
-    rules: PinRules,
-    report: &mut Report<'_>,
-) -> Vec<Binding> {
+pub(crate) fn read(place: &Place<'_>, base: &Base, rules: PinRules, report: &mut Report<'_>) -> Vec<Binding> {
     let mut bindings: Vec<Binding> = Vec::new();
     let mut lines: HashMap<String, usize> = HashMap::new();
     for item in place.one_or_many() {
         if report.is_full() {
             break;
         }
-        let Some(binding) = binding(&item, base_dir, rules, report) else { continue };
+        let Some(binding) = binding(&item, base, rules, report) else { continue };
         let at = item.child("id");
         if let Some(line) = lines.insert(binding.id.clone(), at.position.line) {
             report.error(&at, format!("another binding has the id {} (line {line})", quote(&binding.id)));
@@ -66,7 +62,7 @@ pub(crate) fn read(
     bindings
 }
 
-fn binding(place: &Place<'_>, base_dir: &Path, rules: PinRules, report: &mut Report<'_>) -> Option<Binding> {
+fn binding(place: &Place<'_>, base: &Base, rules: PinRules, report: &mut Report<'_>) -> Option<Binding> {
     let mut read = report.read::<w::Binding>(place)?;
     if !is_slug(&read.id) {
         report.error_with_help(
@@ -79,7 +75,7 @@ fn binding(place: &Place<'_>, base_dir: &Path, rules: PinRules, report: &mut Rep
         protocol: protocol(read.protocol),
         calls: calls::read(&read.calls),
         pinning: pinning::read::rules(&read.pinning, rules),
-        transport: transport(&mut read, place, base_dir, report)?,
+        transport: transport(&mut read, place, base, report)?,
     };
     Some(Binding { id: read.id, kind: BindingKind::Mcp(mcp) })
 }
@@ -87,17 +83,17 @@ fn binding(place: &Place<'_>, base_dir: &Path, rules: PinRules, report: &mut Rep
 fn transport(
     read: &mut w::Binding,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<Transport> {
     match (read.url.take(), read.command.is_some()) {
         (Some(url), false) => {
             report_process_keys(place, report);
-            http(&url, read, place, base_dir, report).map(|http| Transport::Http(Box::new(http)))
+            http(&url, read, place, base, report).map(|http| Transport::Http(Box::new(http)))
         }
         (None, true) => {
             report_connection_keys(place, report);
-            stdio::read::read(read, place, base_dir, report).map(|stdio| Transport::Stdio(Box::new(stdio)))
+            stdio::read::read(read, place, base, report).map(|stdio| Transport::Stdio(Box::new(stdio)))
         }
         (Some(_), true) => {
             let message = "an MCP server is either reached by `url` or started by `command`";
@@ -140,7 +136,7 @@ fn http(
     url: &str,
     read: &mut w::Binding,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<HttpTransport> {
     let headers = headers(&read.headers, &place.child("headers"), report);
@@ -149,7 +145,7 @@ fn http(
         report.error_with_help(&place.key("credentials"), message, "keep one of the two");
     }
     let credentials = read.credentials.take().and_then(|read| {
-        credentials::read::read(read, &place.child("credentials"), base_dir, report).map(Box::new)
+        credentials::read::read(read, &place.child("credentials"), base, report).map(Box::new)
     });
     let url = match url::parse(url) {
         Ok(url) => url,
@@ -158,7 +154,7 @@ fn http(
             return None;
         }
     };
-    let tls = tls::read(read.tls.take(), &url, &tls::At { of: place, url: "url" }, base_dir, report);
+    let tls = tls::read(read.tls.take(), &url, &tls::At { of: place, url: "url" }, base, report);
     let allow_addresses = cidr::read(read.allow_addresses.take(), &place.child("allow_addresses"), report);
     Some(HttpTransport {
         url,

@@ -7,7 +7,7 @@ use ::url::Url;
 use crate::binding::{Endpoint, Host};
 
 /// Reads an `http` or `https` URL.
-pub(super) fn parse(text: &str) -> Result<Endpoint, UrlError> {
+pub(crate) fn parse(text: &str) -> Result<Endpoint, UrlError> {
     let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
     let secure = match scheme.to_ascii_lowercase().as_str() {
         "http" => false,
@@ -41,7 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Endpoint, UrlError> {
 
 /// Why a text is no URL of an upstream.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum UrlError {
+pub(crate) enum UrlError {
     /// Another scheme, or none.
     #[error("an upstream's URL begins with `http://` or `https://`")]
     Scheme,

@@ -1,8 +1,8 @@
 //! The sections that every scope has of its own.
 
-use std::path::Path;
-
 use super::{Config, Digest, Source};
+use mcpg_sdk::Base;
+
 use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::tenancy::scopes::Around;
@@ -24,17 +24,17 @@ impl Sections {
     /// Reads them from the root of a file, or from an item of `tenancy.scopes`.
     pub(crate) fn read(
         place: &Place<'_>,
-        base_dir: &Path,
+        base: &Base,
         state: Option<&State>,
         report: &mut Report<'_>,
     ) -> Option<Self> {
         let plugins = plugins::read::read(&place.child("plugins"), report);
         let federation = federation::read::read(&place.child("federation"), report);
         let sessions = sessions::read::read(&place.child("sessions"), report);
-        let pinning = pinning::read::read(&place.child("pinning"), base_dir, state, report);
+        let pinning = pinning::read::read(&place.child("pinning"), base, state, report);
         let rules = pinning.as_ref().map(|pinning| pinning.rules).unwrap_or_default();
         let at = place.child("bindings");
-        let bindings = binding::read::read(&at, base_dir, rules, report);
+        let bindings = binding::read::read(&at, base, rules, report);
         if at.node.is_some()
             && let Some(plugins) = &plugins
         {
@@ -71,6 +71,7 @@ impl Sections {
             state,
             audit: around.audit.clone(),
             telemetry: around.telemetry,
+            control_plane: around.control_plane.cloned(),
             digest,
             scope_digest: digest,
             warnings,

@@ -1,8 +1,9 @@
 //! The document that a configuration was read from.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use mcpg_sdk::Base;
 
 use crate::place::Place;
 use crate::yaml::Node;
@@ -11,7 +12,7 @@ use crate::yaml::Node;
 #[derive(Clone)]
 pub(crate) struct Source {
     file: String,
-    base_dir: PathBuf,
+    base: Base,
     root: Arc<Node>,
     /// Which of `tenancy.scopes`, if it is one of them.
     scope: Option<usize>,
@@ -19,8 +20,8 @@ pub(crate) struct Source {
 
 impl Source {
     /// The whole of a file.
-    pub(crate) fn of_file(file: String, base_dir: &Path, root: &Arc<Node>) -> Self {
-        Self { file, base_dir: base_dir.to_owned(), root: Arc::clone(root), scope: None }
+    pub(crate) fn of_file(file: String, base: &Base, root: &Arc<Node>) -> Self {
+        Self { file, base: base.clone(), root: Arc::clone(root), scope: None }
     }
 
     /// One of its scopes.
@@ -43,17 +44,14 @@ impl Source {
     }
 
     /// What relative paths are below.
-    pub(crate) fn base_dir(&self) -> &Path {
-        &self.base_dir
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
     }
 }
 
 impl fmt::Debug for Source {
     /// Without the document, which holds the plugins' settings as they were written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source")
-            .field("file", &self.file)
-            .field("base_dir", &self.base_dir)
-            .finish_non_exhaustive()
+        f.debug_struct("Source").field("file", &self.file).field("base", &self.base).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! Reads `pinning:`, and what a binding says otherwise.
 
-use std::path::Path;
+use mcpg_sdk::Base;
 
 use crate::pinning::{OnNew, PinRules, Pinning, Reaction};
 use crate::place::{Place, Report};
@@ -10,7 +10,7 @@ use crate::wire::pinning as w;
 /// Reads the section. The lock file's default is in the state folder.
 pub(crate) fn read(
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     state: Option<&State>,
     report: &mut Report<'_>,
 ) -> Option<Pinning> {
@@ -19,7 +19,14 @@ pub(crate) fn read(
         report.error(&place.child("lock_file"), "the path is empty");
     }
     let lock_file = match read.lock_file {
-        Some(path) => base_dir.join(path),
+        Some(path) => {
+            if base.is_bounded() {
+                let message =
+                    "a revision that a control plane pushes has its lock file in the gateway's state folder";
+                report.error_with_help(&place.key("lock_file"), message, "remove it");
+            }
+            base.dir().join(path)
+        }
         None => state?.dir.join("tools.lock"),
     };
     let rules = PinRules {

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Duration;
+
+use mcpg_sdk::Base;
 
 use crate::place::{Place, Report};
 use crate::quote::quote;
@@ -15,10 +16,10 @@ use crate::{cidr, wire};
 use wire::server as w;
 
 /// Reads the section.
-pub(crate) fn read(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<Server> {
+pub(crate) fn read(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<Server> {
     let read = report.read::<w::Server>(place)?;
-    let shared_tls = read.tls.and_then(|read| tls::read(&read, &place.child("tls"), base_dir, report));
-    let listeners = listeners(read.listen, shared_tls.as_ref(), &place.child("listen"), base_dir, report);
+    let shared_tls = read.tls.and_then(|read| tls::read(&read, &place.child("tls"), base, report));
+    let listeners = listeners(read.listen, shared_tls.as_ref(), &place.child("listen"), base, report);
     let admin = admin(&read.admin, read.admin_allow_remote, &listeners, &place.child("admin"), report);
     let hosts = match read.hosts {
         Some(texts) => listed_hosts(&texts, &place.child("hosts"), report),
@@ -40,7 +41,7 @@ fn listeners(
     listen: w::Listen,
     shared_tls: Option<&ListenerTls>,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Vec<Listener> {
     let (written, places) = match listen {
@@ -52,7 +53,7 @@ fn listeners(
         let (text, at, tls) = match written {
             w::Listener::Address(text) => (text, place, shared_tls.cloned()),
             w::Listener::Full(full) => {
-                let own = full.tls.and_then(|read| tls::read(&read, &place.child("tls"), base_dir, report));
+                let own = full.tls.and_then(|read| tls::read(&read, &place.child("tls"), base, report));
                 (full.address, place.child("address"), own.or_else(|| shared_tls.cloned()))
             }
         };

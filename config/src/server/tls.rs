@@ -1,9 +1,9 @@
 //! `tls:` of a listener: the certificates that it shows, by name, and what it asks of clients.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use mcpg_sdk::SecretRef;
+use mcpg_sdk::{Base, SecretRef};
 
 use crate::place::{Place, Report};
 use crate::quote::quote;
@@ -81,20 +81,20 @@ impl fmt::Display for TlsName {
 }
 
 impl ListenerTls {
-    /// The files that it is read from. Secrets in files are below `base_dir`.
-    pub fn files(&self, base_dir: &Path) -> Vec<PathBuf> {
+    /// The files that it is read from. Secrets in files are below `base`.
+    pub fn files(&self, base: &Base) -> Vec<PathBuf> {
         let pairs = self.certificates.iter();
-        let pairs = pairs.flat_map(|pair| [Some(pair.certificate.clone()), pair.private_key.file(base_dir)]);
+        let pairs = pairs.flat_map(|pair| [Some(pair.certificate.clone()), pair.private_key.file(base)]);
         pairs.chain([self.client_ca.clone()]).flatten().collect()
     }
 }
 
 impl KeySource {
     /// The file that it is in, if it is in one.
-    pub fn file(&self, base_dir: &Path) -> Option<PathBuf> {
+    pub fn file(&self, base: &Base) -> Option<PathBuf> {
         match self {
             Self::File(path) => Some(path.clone()),
-            Self::Secret(SecretRef::File(path)) => Some(base_dir.join(path)),
+            Self::Secret(SecretRef::File(path)) => base.secret_file(path).ok(),
             Self::Secret(SecretRef::Env(_) | SecretRef::Vault { .. }) => None,
         }
     }
@@ -104,13 +104,13 @@ impl KeySource {
 pub(crate) fn read(
     tls: &w::Tls,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<ListenerTls> {
     let mut certificates = Vec::new();
     match (&tls.certificate, &tls.private_key) {
         (Some(certificate), Some(private_key)) => {
-            certificates.push(pair(certificate, private_key, None, place, base_dir, report));
+            certificates.push(pair(certificate, private_key, None, place, base, report));
         }
         (Some(_), None) => report.error(place, "`certificate` needs its `private_key`"),
         (None, Some(_)) => report.error(place, "`private_key` needs its `certificate`"),
@@ -122,10 +122,10 @@ pub(crate) fn read(
     for (index, more) in tls.certificates.iter().enumerate() {
         let place = place.child("certificates").item(index);
         let hosts = more.hosts.as_ref().map(|hosts| names(hosts, &place.child("hosts"), report));
-        certificates.push(pair(&more.certificate, &more.private_key, hosts, &place, base_dir, report));
+        certificates.push(pair(&more.certificate, &more.private_key, hosts, &place, base, report));
     }
     let certificates: Vec<CertificateFiles> = certificates.into_iter().flatten().collect();
-    let (client_certificates, client_ca) = clients(tls, place, base_dir, report);
+    let (client_certificates, client_ca) = clients(tls, place, base, report);
     let min_version = match tls.min_version {
         wire::binding::TlsVersion::Tls12 => TlsVersion::Tls12,
         wire::binding::TlsVersion::Tls13 => TlsVersion::Tls13,
@@ -144,15 +144,16 @@ fn pair(
     private_key: &str,
     hosts: Option<Vec<TlsName>>,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<CertificateFiles> {
     if certificate.is_empty() || certificate.contains("-----BEGIN") {
         report.error(&place.child("certificate"), "expected the path of a PEM file");
     }
-    match KeySource::parse(private_key, base_dir) {
+    match KeySource::parse(private_key, base) {
         Ok(private_key) => {
-            Some(CertificateFiles { certificate: base_dir.join(certificate), private_key, hosts })
+            let certificate = report.file(base, certificate, &place.child("certificate"));
+            Some(CertificateFiles { certificate, private_key, hosts })
         }
         Err(error) => {
             let help = "write the path of the key's file, or a reference such as `$secret://env/NAME`";
@@ -183,7 +184,7 @@ fn names(texts: &[String], place: &Place<'_>, report: &mut Report<'_>) -> Vec<Tl
 fn clients(
     tls: &w::Tls,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> (ClientCertificates, Option<PathBuf>) {
     let ask = match tls.client_certificates {
@@ -206,5 +207,5 @@ fn clients(
         }
         _ => {}
     }
-    (ask, tls.client_ca.as_ref().map(|ca| base_dir.join(ca)))
+    (ask, tls.client_ca.as_ref().map(|ca| report.file(base, ca, &place.child("client_ca"))))
 }

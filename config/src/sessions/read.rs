@@ -1,10 +1,9 @@
 //! Reads `sessions:` and `state:`.
 
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use mcpg_sdk::SecretRef;
+use mcpg_sdk::{Base, SecretRef};
 
 use crate::place::{Place, Report};
 use crate::sessions::{Sessions, State};
@@ -24,12 +23,12 @@ pub(crate) fn read(place: &Place<'_>, report: &mut Report<'_>) -> Option<Session
 }
 
 /// Reads `state:`.
-pub(crate) fn read_state(place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> Option<State> {
+pub(crate) fn read_state(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<State> {
     let read = report.read::<w::State>(place)?;
     if read.dir.is_empty() {
         report.error(&place.child("dir"), "the path is empty");
     }
-    let dir = base_dir.join(read.dir);
+    let dir = base.dir().join(read.dir);
     Some(State { shared_dir: dir.clone(), dir })
 }
 

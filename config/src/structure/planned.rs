@@ -9,12 +9,6 @@ use crate::quote::quote;
 const PLANNED: &[(&str, &str, &str, &str)] = &[
     (
         "",
-        "control_plane",
-        "`control_plane` is not in this build: a gateway is configured by its file alone",
-        "remove the section",
-    ),
-    (
-        "",
         "secrets",
         "the `secrets` section, which configures Vault, is not in this build",
         "remove the section, and refer to secrets as `$secret://env/NAME` or `$secret://file/PATH`",

@@ -1,26 +1,30 @@
 //! Reads `tenancy.scopes`: each further scope as the configuration that a gateway of its own would have.
 //!
-//! What belongs to the process (`server`, `audit`, `telemetry`, `state`) is the gateway's; whatever a scope's own file says of it
+//! What belongs to the process (`server`, `audit`, `telemetry`, `state`, `control_plane`) is the gateway's; whatever a scope's own file says of it
 //! holds for that file's own gateway only, and is warned of.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use mcpg_sdk::Scope;
+use mcpg_sdk::{Base, Scope};
 use serde_json::Value;
 
 use crate::config::{Digest, Sections, Source};
+use crate::control_plane::bounds;
 use crate::place::{Place, Report};
 use crate::plugins::builtin;
 use crate::quote::{list, quote};
 use crate::server::tls as server_tls;
 use crate::tenancy::names::{self, Names, Stands};
 use crate::yaml::Node;
-use crate::{Audit, Config, Diagnostic, Server, State, Telemetry, Tenancy, plugins, structure, wire, yaml};
+use crate::{
+    Audit, Config, ControlPlane, Diagnostic, Pushed, Server, State, Telemetry, Tenancy, plugins, structure,
+    wire, yaml,
+};
 
 /// Sections that belong to the process.
-const OF_THE_PROCESS: &[&str] = &["server", "audit", "telemetry", "state"];
+const OF_THE_PROCESS: &[&str] = &["server", "audit", "telemetry", "state", "control_plane"];
 
 /// Reads a file that the configuration names.
 pub(crate) type ReadFile<'a> = &'a dyn Fn(&Path) -> io::Result<Vec<u8>>;
@@ -32,6 +36,7 @@ pub(crate) struct Around<'a> {
     pub(crate) state: &'a State,
     pub(crate) audit: &'a Audit,
     pub(crate) telemetry: Telemetry,
+    pub(crate) control_plane: Option<&'a ControlPlane>,
     /// The document and its place.
     pub(crate) source: &'a Source,
     /// What every scope is built with besides its own sections, for digests.
@@ -65,6 +70,30 @@ pub(crate) fn read(
     scopes
 }
 
+/// Reads the files that the control plane has pushed. What is wrong in them is added to `elsewhere`.
+pub(crate) fn read_pushed(
+    pushed: &[Pushed],
+    around: &Around<'_>,
+    names: &mut Names,
+    report: &mut Report<'_>,
+    elsewhere: &mut Vec<Diagnostic>,
+) -> Vec<Config> {
+    let root = around.source.place();
+    let section = root.child("control_plane");
+    let Some(control_plane) = around.control_plane else { return Vec::new() };
+    let mut scopes = Vec::new();
+    for one in pushed {
+        let further = wire::tenancy::FurtherScope::of_scope(one.scope.to_string());
+        let file =
+            ScopeFile { path: &one.file, further: &further, entry: &section, pushed_by: Some(control_plane) };
+        if let Some(scope) = file.read(around, report, elsewhere) {
+            names.add(&scope.tenancy, &Stands::at(around.source.file(), &section));
+            scopes.push(scope);
+        }
+    }
+    scopes
+}
+
 fn inline(
     index: usize,
     further: &wire::tenancy::FurtherScope,
@@ -84,7 +113,7 @@ fn inline(
     let scope = names::scope(scope, &entry.child("scope"), report)?;
     let tenancy = tenancy(further, scope, entry, around, report);
     let state = state_of(around.state, &tenancy.scope);
-    let sections = Sections::read(entry, around.source.base_dir(), Some(&state), report)?;
+    let sections = Sections::read(entry, around.source.base(), Some(&state), report)?;
     let digest = Digest::of_all(&[entry.node.map(Node::to_json).unwrap_or_default(), around.common.clone()]);
     Some(sections.into_config(tenancy, state, around, digest, around.source.of_scope(index), Vec::new()))
 }
@@ -115,43 +144,59 @@ fn from_file(
             report.error_with_help(&entry.key(key), message, "write it in that file, or all of it here");
         }
     }
-    let path = around.source.base_dir().join(Path::new(file).strip_prefix("./").unwrap_or(Path::new(file)));
-    let at = entry.child("file");
-    let bytes = match (around.read)(&path) {
-        _ if file.is_empty() => {
-            report.error(&at, "the path is empty");
-            return None;
-        }
-        Ok(bytes) => bytes,
-        Err(error) => {
-            report.error(&at, format!("cannot read {}: {error}", quote(&path.display().to_string())));
-            return None;
-        }
-    };
-    let name = path.display().to_string();
-    let mut inside = Report::new(&name);
-    let config = match yaml::parse(&bytes) {
-        Ok(root) => small_gateway(&Arc::new(root), &path, further, entry, around, report, &mut inside),
-        Err(fault) => {
-            let fault = Diagnostic::new(&name, fault.position, String::new(), fault.message, fault.help);
-            inside.errors.push(fault);
-            None
-        }
-    };
-    elsewhere.append(&mut inside.errors);
-    config
+    let path = around.source.base().dir().join(Path::new(file).strip_prefix("./").unwrap_or(Path::new(file)));
+    if file.is_empty() {
+        report.error(&entry.child("file"), "the path is empty");
+        return None;
+    }
+    ScopeFile { path: &path, further, entry, pushed_by: None }.read(around, report, elsewhere)
 }
 
 /// A gateway's own configuration, as one scope of this one.
+struct ScopeFile<'a> {
+    path: &'a Path,
+    further: &'a wire::tenancy::FurtherScope,
+    /// Where this configuration names it.
+    entry: &'a Place<'a>,
+    /// Whose it is, if it is not the gateway's own.
+    pushed_by: Option<&'a ControlPlane>,
+}
+
+impl ScopeFile<'_> {
+    fn read(
+        &self,
+        around: &Around<'_>,
+        report: &mut Report<'_>,
+        elsewhere: &mut Vec<Diagnostic>,
+    ) -> Option<Config> {
+        let name = self.path.display().to_string();
+        let bytes = (around.read)(self.path)
+            .map_err(|error| {
+                report.error(&self.entry.child("file"), format!("cannot read {}: {error}", quote(&name)));
+            })
+            .ok()?;
+        let mut inside = Report::new(&name);
+        let config = match yaml::parse(&bytes) {
+            Ok(root) => small_gateway(&Arc::new(root), self, around, report, &mut inside),
+            Err(fault) => {
+                let fault = Diagnostic::new(&name, fault.position, String::new(), fault.message, fault.help);
+                inside.errors.push(fault);
+                None
+            }
+        };
+        elsewhere.append(&mut inside.errors);
+        config
+    }
+}
+
 fn small_gateway(
     root: &Arc<Node>,
-    path: &Path,
-    further: &wire::tenancy::FurtherScope,
-    entry: &Place<'_>,
+    file: &ScopeFile<'_>,
     around: &Around<'_>,
     report: &mut Report<'_>,
     inside: &mut Report<'_>,
 ) -> Option<Config> {
+    let ScopeFile { path, further, entry, pushed_by } = file;
     let place = Place::root(root);
     structure::check_file(&place, inside);
     let section = place.child("tenancy");
@@ -163,18 +208,27 @@ fn small_gateway(
     if place.child("bindings").node.is_none() {
         inside.error(&place.child("bindings"), "`bindings` is missing in the configuration");
     }
+    if let Some(control_plane) = pushed_by {
+        refuse_foreign(&place, control_plane, inside);
+    }
     let scope = agreed(further, own.scope.as_deref(), entry, &section, report, inside)?;
     let mut tenancy = tenancy(further, scope, entry, around, report);
     if further.subdomain.is_none() {
         let at = section.child("subdomain");
         tenancy.subdomain = names::subdomain(own.subdomain.as_deref(), &tenancy.scope, &at, inside);
     }
-    warn_of_ignored(&place, inside);
-    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let base = match pushed_by {
+        Some(control_plane) => Base::bounded(folder, Arc::clone(&control_plane.bounds)),
+        None => {
+            warn_of_ignored(&place, inside);
+            Base::trusted(folder)
+        }
+    };
     let state = state_of(around.state, &tenancy.scope);
-    let sections = Sections::read(&place, base_dir, Some(&state), inside)?;
+    let sections = Sections::read(&place, &base, Some(&state), inside)?;
     let digest = Digest::of_all(&[root.to_json(), around.common.clone()]);
-    let source = Source::of_file(path.display().to_string(), base_dir, root);
+    let source = Source::of_file(path.display().to_string(), &base, root);
     let warnings = std::mem::take(&mut inside.warnings);
     Some(sections.into_config(tenancy, state, around, digest, source, warnings))
 }
@@ -215,6 +269,19 @@ fn agreed(
     }
 }
 
+/// Refuses what a control plane has no say in: the process, and the machine's own network.
+fn refuse_foreign(place: &Place<'_>, control_plane: &ControlPlane, inside: &mut Report<'_>) {
+    for key in OF_THE_PROCESS.iter().filter(|key| place.child(key).node.is_some()) {
+        let message = format!("{} belongs to the gateway's own file", quote(key));
+        inside.error_with_help(
+            &place.key(key),
+            message,
+            "remove it: a control plane pushes plugins, bindings and what goes with them",
+        );
+    }
+    bounds::check(place, &control_plane.networks, inside);
+}
+
 /// Says once what of a scope's own file does not hold here.
 fn warn_of_ignored(place: &Place<'_>, inside: &mut Report<'_>) {
     let present = OF_THE_PROCESS.iter().copied().filter(|key| place.child(key).node.is_some());
@@ -244,7 +311,7 @@ fn tenancy(
         tls: further
             .tls
             .as_ref()
-            .and_then(|tls| server_tls::read(tls, &entry.child("tls"), around.source.base_dir(), report)),
+            .and_then(|tls| server_tls::read(tls, &entry.child("tls"), around.source.base(), report)),
         scope,
         is_top_level: false,
         top_organization: around.tenancy.top_organization.clone(),

@@ -34,6 +34,24 @@ pub(crate) struct SubdomainRouting {
     pub(crate) suffix: Option<String>,
 }
 
+impl FurtherScope {
+    /// An entry that says nothing but the scope.
+    pub(crate) fn of_scope(scope: String) -> Self {
+        Self {
+            scope: Some(scope),
+            file: None,
+            subdomain: None,
+            hosts: Vec::new(),
+            tls: None,
+            _plugins: None,
+            _bindings: None,
+            _federation: federation::Federation::default(),
+            _sessions: sessions::Sessions::default(),
+            _pinning: pinning::Pinning::default(),
+        }
+    }
+}
+
 /// A further scope: its sections here, or in a file of their own.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

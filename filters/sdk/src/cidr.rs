@@ -31,6 +31,11 @@ impl Cidr {
         self.0.contains(&address.to_canonical())
     }
 
+    /// Whether another block lies within this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.0.contains(&other.0)
+    }
+
     /// Whether there is one address in the block.
     pub fn is_host(&self) -> bool {
         self.0.prefix_len() == self.0.max_prefix_len()

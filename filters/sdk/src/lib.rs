@@ -3,6 +3,7 @@
 //! Every identity provider produces the same [`Caller`]; every policy engine reads the same
 //! [`Call`] and answers with the same [`Decision`]. A filter never sees a socket or a framework type.
 
+mod base;
 mod call;
 mod caller;
 mod capability;
@@ -13,6 +14,7 @@ pub mod policy;
 mod scope;
 mod settings;
 
+pub use base::{Base, Bounds, BoundsError};
 pub use call::{Call, Target};
 pub use caller::{AuthMethod, Caller};
 pub use capability::Capability;

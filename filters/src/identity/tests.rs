@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use mcpg_sdk::{Secret, SecretRef, Settings};
+use mcpg_sdk::{Base, Secret, SecretRef, Settings};
 use serde_json::json;
 
 use super::*;
@@ -22,10 +22,10 @@ fn api_keys(subject: &str) -> (IdentityProvider, String) {
     std::fs::write(folder.path().join("key"), [7; 32]).unwrap();
     let hash_key = api_key::HashKey::new(&Secret::new(vec![7; 32])).unwrap();
     let new = api_key::generate("test", subject, &hash_key).unwrap();
-    let secrets = SecretResolver::new(folder.path());
+    let secrets = SecretResolver::new(&Base::trusted(folder.path()));
     let (scope, shared) = (mcpg_sdk::Scope::default(), Arc::default());
     let context = BuildContext {
-        base_dir: folder.path(),
+        base: &Base::trusted(folder.path()),
         secrets: &secrets,
         bindings: &[],
         scope: &scope,

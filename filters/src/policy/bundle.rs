@@ -19,8 +19,8 @@ mod store;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::Path;
 
+use mcpg_sdk::{Base, BoundsError};
 use sha2::{Digest as _, Sha256};
 
 pub use reference::{BundleReference, ContentDigest, ReferenceError};
@@ -63,7 +63,7 @@ pub struct BundleDigest(pub [u8; 32]);
 #[derive(Clone, Copy)]
 pub struct BundleRequest<'a> {
     /// The configuration's folder: what a relative path is below.
-    pub base: &'a Path,
+    pub base: &'a Base,
     /// The setting `bundle`.
     pub written: &'a str,
     /// Which files the engine reads, by their path in the bundle.
@@ -205,6 +205,10 @@ impl fmt::Display for FileProblem {
 
 fn too_many_files() -> BundleError {
     BundleError::Whole(format!("the bundle holds more than {FILES_MAX} files"))
+}
+
+fn outside(request: &BundleRequest<'_>, error: &BoundsError) -> BundleError {
+    BundleError::Whole(format!("`{}`: {error}", request.written))
 }
 
 fn too_many_bytes() -> BundleError {

@@ -7,12 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpg_sdk::Obligation;
 use mcpg_sdk::policy::{EngineDecision, EngineError, PolicyEngine, PolicyInput, ReadSet, Reads};
+use mcpg_sdk::{Base, Obligation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -111,7 +110,7 @@ impl CasbinEngine {
     /// Everything that is wrong with it, with file and line.
     pub fn load(
         settings: &CasbinSettings,
-        base: &Path,
+        base: &Base,
         fetched: &FetchedBundles,
     ) -> Result<Self, CasbinError> {
         let wants = |path: &str| path == settings.model || path == settings.policy;

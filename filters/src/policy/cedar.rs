@@ -5,11 +5,10 @@
 //! callers and calls to Cedar is in `names`; for authors it is in `docs/POLICY.md`.
 
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
-use mcpg_sdk::Obligation;
 use mcpg_sdk::policy::{EngineDecision, EngineError, Kind, PolicyEngine, PolicyInput, Reads};
+use mcpg_sdk::{Base, Obligation};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -93,7 +92,7 @@ impl Default for CedarLimits {
 #[derive(Debug, Clone, Copy)]
 pub struct BundleContext<'a> {
     /// The configuration's folder.
-    pub base: &'a Path,
+    pub base: &'a Base,
     /// Ids of the configured bindings.
     pub bindings: &'a [String],
     /// What has been fetched from registries.

@@ -120,7 +120,7 @@ impl OpaEngine {
     pub fn build(settings: &OpaSettings, context: &BuildContext<'_>) -> Result<Self, OpaError> {
         if settings.mode == Mode::Embedded {
             let fetched = context.shared.bundles.of(context.scope);
-            return Self::load(settings, &OpaContext { base: context.base_dir, fetched: &fetched });
+            return Self::load(settings, &OpaContext { base: context.base, fetched: &fetched });
         }
         check_decision(&settings.decision)?;
         if settings.bundle.is_some() {

@@ -9,7 +9,14 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use mcpg_sdk::{Base, BoundsError};
+
 const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+/// Reads a file that a configuration names and that the gateway trusts, up to a length.
+pub(crate) fn read_named(base: &Base, path: &str, bytes_max: usize) -> Result<Vec<u8>, FileError> {
+    read(&base.file(path)?, bytes_max)
+}
 
 /// Reads a file that the gateway trusts, up to a length.
 pub(crate) fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, FileError> {
@@ -42,6 +49,9 @@ pub enum FileError {
     /// The system refused.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// It may not be named.
+    #[error(transparent)]
+    Bounds(#[from] BoundsError),
     /// A folder, a pipe, a device.
     #[error("it is not a regular file")]
     NotAFile,

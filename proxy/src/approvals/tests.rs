@@ -3,7 +3,7 @@ use std::time::SystemTime;
 use mcpg_filters::gate::{Answerer, Question, Requester};
 use mcpg_filters::registry::BuildContext;
 use mcpg_filters::secret::SecretResolver;
-use mcpg_sdk::{Scope, Settings};
+use mcpg_sdk::{Base, Scope, Settings};
 use serde_json::json;
 
 use super::*;
@@ -14,9 +14,9 @@ fn gate(operators: &[&str]) -> Arc<ApprovalGate> {
     let settings = json!({
         "operators": operators, "deadline_ms": 60_000, "pending_max": 3, "pending_per_caller_max": 2,
     });
-    let (secrets, scope) = (SecretResolver::new("."), Scope::default());
+    let (secrets, scope) = (SecretResolver::new(&Base::trusted(".")), Scope::default());
     let context = BuildContext {
-        base_dir: std::path::Path::new("."),
+        base: &Base::trusted(std::path::Path::new(".")),
         secrets: &secrets,
         bindings: &["files"],
         scope: &scope,

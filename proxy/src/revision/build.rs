@@ -140,7 +140,7 @@ impl Builder {
         let built: Vec<Result<_, BuildError>> =
             stream::iter(building).buffered(BUILT_AT_ONCE).collect().await;
         let mut problems = Vec::new();
-        let secrets = SecretResolver::new(config.base_dir());
+        let secrets = SecretResolver::new(config.base());
         let sites = sites(config);
         let tls = Terminations::build(config, &sites, &secrets, previous.map(|previous| &previous.tls), now);
         let tls = tls.map_err(|found| problems.extend(found)).unwrap_or_default();
@@ -202,7 +202,7 @@ impl Builder {
         previous: Option<&Revision>,
         now: SystemTime,
     ) -> Result<Revision, BuildError> {
-        let secrets = SecretResolver::new(config.base_dir());
+        let secrets = SecretResolver::new(config.base());
         let mut filters = filters(config, &secrets, &self.filters, now);
         filters.inherit(previous);
         let identity = IdentityChain::new(std::mem::take(&mut filters.identity));

@@ -9,6 +9,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
 use mcpg_config::{Audit, KeySource};
 use mcpg_filters::secret::SecretResolver;
+use mcpg_sdk::Base;
 
 use crate::new_file;
 
@@ -21,10 +22,10 @@ pub(crate) const PUBLIC_FILE: &str = "signing.pub";
 ///
 /// # Errors
 /// When it cannot be read or made.
-pub(super) fn load(audit: &Audit, base_dir: &Path) -> anyhow::Result<SigningKey> {
+pub(super) fn load(audit: &Audit, base: &Base) -> anyhow::Result<SigningKey> {
     match &audit.signing_key {
         Some(KeySource::Secret(reference)) => {
-            let secret = SecretResolver::new(base_dir).resolve(reference)?;
+            let secret = SecretResolver::new(base).resolve(reference)?;
             let pem = std::str::from_utf8(secret.expose())
                 .map_err(|_| anyhow!("`{reference}` holds no PEM text"))?;
             parse(pem).with_context(|| format!("`{reference}`"))

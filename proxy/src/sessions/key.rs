@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mcpg_filters::secret::{SecretError, SecretResolver};
-use mcpg_sdk::{Scope, SecretRef};
+use mcpg_sdk::{Base, Scope, SecretRef};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use super::sealer::{KEY_ID_BYTES, RingError, Sealer};
@@ -155,7 +155,7 @@ fn own(dir: &Path) -> Result<SessionKey, KeyError> {
         make(dir, &path).map_err(|error| KeyError::File { path: path.clone(), error })?;
     }
     // Read back even when just made: if another process was first, its key is the one.
-    configured(&SecretRef::File(path.display().to_string()), &SecretResolver::new(dir))
+    configured(&SecretRef::File(path.display().to_string()), &SecretResolver::new(&Base::trusted(dir)))
 }
 
 fn make(dir: &Path, path: &Path) -> io::Result<()> {

@@ -1,9 +1,8 @@
 //! Reads `credentials:` of a binding.
 
-use std::path::Path;
 use std::str::FromStr;
 
-use mcpg_sdk::SecretRef;
+use mcpg_sdk::{Base, SecretRef};
 
 use crate::binding::credentials::{ClientAuth, Credentials, Grant};
 use crate::binding::{Endpoint, Host, read::tls, url};
@@ -20,7 +19,7 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub(crate) fn read(
     mut read: w::Credentials,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<Credentials> {
     let token_url = token_url(&read.token_url, &place.child("token_url"), report);
@@ -33,7 +32,7 @@ pub(crate) fn read(
     let allow_addresses = cidr::read(read.allow_addresses.take(), &place.child("allow_addresses"), report);
     let token_url = token_url?;
     let at = tls::At { of: place, url: "token_url" };
-    let tls = tls::read(read.tls.take(), &token_url, &at, base_dir, report);
+    let tls = tls::read(read.tls.take(), &token_url, &at, base, report);
     Some(Credentials {
         grant,
         token_url,

@@ -1,6 +1,6 @@
 //! Reads a `tls:` block that says how a server's certificate is judged.
 
-use std::path::Path;
+use mcpg_sdk::Base;
 
 use crate::binding::read::pin::{self, Pinned};
 use crate::binding::{ClientIdentity, Endpoint, Host, TlsVersion, UpstreamTls};
@@ -11,19 +11,19 @@ use crate::{KeySource, wire};
 use wire::binding as w;
 
 /// Where the block stands.
-pub(in crate::binding) struct At<'a> {
+pub(crate) struct At<'a> {
     /// The map that has it.
-    pub(in crate::binding) of: &'a Place<'a>,
+    pub(crate) of: &'a Place<'a>,
     /// The key of the URL that it is for, in the same map.
-    pub(in crate::binding) url: &'static str,
+    pub(crate) url: &'static str,
 }
 
 /// Reads the block beside a URL; the defaults if there is none and the URL is `https`.
-pub(in crate::binding) fn read(
+pub(crate) fn read(
     read: Option<w::Tls>,
     url: &Endpoint,
     at: &At<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<UpstreamTls> {
     let place = at.of.child("tls");
@@ -35,7 +35,7 @@ pub(in crate::binding) fn read(
         return None;
     }
     let read = read.unwrap_or_default();
-    let client = client(&read, &place, base_dir, report);
+    let client = client(&read, &place, base, report);
     let server_name = match (read.server_name, &url.host) {
         (Some(name), _) if !is_dns_name(&name) => {
             report.error(&place.child("server_name"), format!("{} is not a DNS name", quote(&name)));
@@ -55,7 +55,7 @@ pub(in crate::binding) fn read(
         report.error(&place.child("ca"), "expected the path of a PEM file");
     }
     Some(UpstreamTls {
-        ca: read.ca.map(|ca| base_dir.join(ca)),
+        ca: read.ca.map(|ca| report.file(base, &ca, &place.child("ca"))),
         server_name,
         min_version: match read.min_version {
             w::TlsVersion::Tls12 => TlsVersion::Tls12,
@@ -72,12 +72,7 @@ pub(in crate::binding) fn read(
     })
 }
 
-fn client(
-    read: &w::Tls,
-    place: &Place<'_>,
-    base_dir: &Path,
-    report: &mut Report<'_>,
-) -> Option<ClientIdentity> {
+fn client(read: &w::Tls, place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<ClientIdentity> {
     let (certificate, key) = match (&read.client_certificate, &read.client_key) {
         (None, None) => return None,
         (Some(certificate), Some(key)) => (certificate, key),
@@ -99,8 +94,11 @@ fn client(
     if certificate.is_empty() || certificate.contains("-----BEGIN") {
         report.error(&place.child("client_certificate"), "expected the path of a PEM file");
     }
-    match KeySource::parse(key, base_dir) {
-        Ok(key) => Some(ClientIdentity { certificate: base_dir.join(certificate), key }),
+    match KeySource::parse(key, base) {
+        Ok(key) => {
+            let certificate = report.file(base, certificate, &place.child("client_certificate"));
+            Some(ClientIdentity { certificate, key })
+        }
         Err(error) => {
             let help = "write the path of the key's file, or a reference such as `$secret://env/NAME`";
             report.error_with_help(&place.child("client_key"), error.to_string(), help);

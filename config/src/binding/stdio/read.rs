@@ -1,7 +1,9 @@
 //! Reads the keys of a binding with `command`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+use mcpg_sdk::Base;
 
 use crate::Text;
 use crate::binding::stdio::{ProcessLimits, Restart, Sharing, StdioTransport};
@@ -22,19 +24,27 @@ const CREDENTIALS: &[&str] = &["_TOKEN", "_API_KEY", "_SECRET", "_SECRET_KEY", "
 pub(crate) fn read(
     read: &mut w::Binding,
     place: &Place<'_>,
-    base_dir: &Path,
+    base: &Base,
     report: &mut Report<'_>,
 ) -> Option<StdioTransport> {
+    if base.is_bounded() {
+        let message = "a revision that a control plane pushes starts no process: `command` is for the gateway's own file";
+        report.error_with_help(
+            &place.key("command"),
+            message,
+            "run the server beside the gateway and name its `url`",
+        );
+    }
     let (program, args) = command(read.command.take()?, read.args.take(), place, report)?;
     let env = env(&read.env.take().unwrap_or_default(), &place.child("env"), report);
     let inherit_env = read.inherit_env.take().unwrap_or_default();
     inherited(&inherit_env, &env, &place.child("inherit_env"), report);
     Some(StdioTransport {
-        program: if program.contains('/') { base_dir.join(program) } else { PathBuf::from(program) },
+        program: if program.contains('/') { base.dir().join(program) } else { PathBuf::from(program) },
         args,
         env,
         inherit_env,
-        cwd: cwd(read.cwd.as_deref(), place, base_dir, report),
+        cwd: cwd(read.cwd.as_deref(), place, base, report),
         sharing: sharing(read, place, report),
         restart: restart(&read.restart.take().unwrap_or_default(), &place.child("restart"), report),
         limits: limits(&read.limits.take().unwrap_or_default()),
@@ -134,11 +144,11 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn cwd(read: Option<&str>, place: &Place<'_>, base_dir: &Path, report: &mut Report<'_>) -> PathBuf {
+fn cwd(read: Option<&str>, place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> PathBuf {
     if read.is_some_and(|path| path.is_empty() || path.contains('\0')) {
         report.error(&place.child("cwd"), "expected the path of a folder");
     }
-    read.map_or_else(|| base_dir.to_owned(), |path| base_dir.join(path))
+    read.map_or_else(|| base.dir().to_owned(), |path| base.dir().join(path))
 }
 
 fn sharing(read: &w::Binding, place: &Place<'_>, report: &mut Report<'_>) -> Sharing {

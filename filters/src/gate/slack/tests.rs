@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use http::HeaderName;
-use mcpg_sdk::{AuthMethod, Scope};
+use mcpg_sdk::{AuthMethod, Base, Scope};
 use serde_json::{Value, json};
 
 use super::*;
@@ -25,9 +25,9 @@ fn build(settings: Value) -> Result<SlackApproval, SettingsError> {
     let folder = tempfile::tempdir().unwrap();
     secret_file(folder.path(), "token", "xoxb-1-2-abc");
     secret_file(folder.path(), "signing", SECRET);
-    let (secrets, scope) = (SecretResolver::new(folder.path()), Scope::default());
+    let (secrets, scope) = (SecretResolver::new(&Base::trusted(folder.path())), Scope::default());
     let context = BuildContext {
-        base_dir: folder.path(),
+        base: &Base::trusted(folder.path()),
         secrets: &secrets,
         bindings: &["files"],
         scope: &scope,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use mcpg_sdk::Scope;
+use mcpg_sdk::{Base, Scope};
 
 use super::*;
 use crate::secret::SecretResolver;
@@ -13,9 +13,9 @@ fn build(settings: &Value, secret: &str) -> Result<WebhookApproval, SettingsErro
     let path = folder.path().join("secret");
     std::fs::write(&path, secret).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let (secrets, scope) = (SecretResolver::new(folder.path()), Scope::default());
+    let (secrets, scope) = (SecretResolver::new(&Base::trusted(folder.path())), Scope::default());
     let context = BuildContext {
-        base_dir: folder.path(),
+        base: &Base::trusted(folder.path()),
         secrets: &secrets,
         bindings: &["files"],
         scope: &scope,

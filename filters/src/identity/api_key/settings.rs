@@ -138,7 +138,8 @@ impl ApiKeys {
         }
         if let Some(path) = &settings.keys_file {
             let at = |message| SettingsError::at("/keys_file", message);
-            for (number, record) in records(&context.base_dir.join(path)).map_err(at)? {
+            let file = context.base.file(path).map_err(|error| at(error.to_string()))?;
+            for (number, record) in records(&file).map_err(at)? {
                 table
                     .add_record(record)
                     .map_err(|message| at(format!("line {number} of `{path}`: {message}")))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcpg_sdk::{AuthMethod, Secret, Settings};
+use mcpg_sdk::{AuthMethod, Base, Secret, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,10 +29,10 @@ impl Folder {
     }
 
     fn build(&self, settings: Value) -> Result<ApiKeys, (String, String)> {
-        let secrets = SecretResolver::new(self.0.path());
+        let secrets = SecretResolver::new(&Base::trusted(self.0.path()));
         let (scope, shared) = (mcpg_sdk::Scope::default(), Arc::default());
         let context = BuildContext {
-            base_dir: self.0.path(),
+            base: &Base::trusted(self.0.path()),
             secrets: &secrets,
             bindings: &[],
             scope: &scope,

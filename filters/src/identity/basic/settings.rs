@@ -97,7 +97,8 @@ impl Basic {
         let mut users = HashMap::new();
         if let Some(path) = &settings.users_file {
             let at = |message| SettingsError::at("/users_file", message);
-            read(&context.base_dir.join(path), &mut users).map_err(at)?;
+            let file = context.base.file(path).map_err(|error| at(error.to_string()))?;
+            read(&file, &mut users).map_err(at)?;
         }
         for (index, record) in settings.users.into_iter().enumerate() {
             let at = |message| SettingsError::at(format!("/users/{index}"), message);

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use mcpg_sdk::{AuthMethod, Scope, Settings};
+use mcpg_sdk::{AuthMethod, Base, Scope, Settings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -42,10 +42,10 @@ impl Folder {
     }
 
     fn build(&self, settings: Value) -> Result<Basic, (String, String)> {
-        let secrets = SecretResolver::new(self.dir.path());
+        let secrets = SecretResolver::new(&Base::trusted(self.dir.path()));
         let scope = Scope::default();
         let context = BuildContext {
-            base_dir: self.dir.path(),
+            base: &Base::trusted(self.dir.path()),
             secrets: &secrets,
             bindings: &[],
             scope: &scope,

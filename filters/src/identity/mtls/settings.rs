@@ -104,9 +104,12 @@ impl Mtls {
             return Err(SettingsError::at("/ca", message));
         }
         let mapping = Mapping::new(&settings, by_word)?;
-        let below = |path: &String| context.base_dir.join(path);
-        let denied = settings.revoked_file.as_ref().map(below);
-        let paths: Vec<_> = settings.ca.as_ref().map(below).into_iter().chain(denied.clone()).collect();
+        let below = |path: &Option<String>, pointer| {
+            let file = path.as_ref().map(|path| context.base.file(path)).transpose();
+            file.map_err(|error| SettingsError::at(pointer, error.to_string()))
+        };
+        let denied = below(&settings.revoked_file, "/revoked_file")?;
+        let paths: Vec<_> = below(&settings.ca, "/ca")?.into_iter().chain(denied.clone()).collect();
         let place = if settings.ca.is_some() { "/ca" } else { "/revoked_file" };
         let interval = Duration::from_millis(settings.reload_ms);
         let trust = Watched::read(paths, interval, move |parts| Trust::read(parts, denied.as_ref()))

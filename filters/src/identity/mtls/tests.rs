@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use mcpg_sdk::{Scope, Settings, SettingsError};
+use mcpg_sdk::{Base, Scope, Settings, SettingsError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -27,10 +27,10 @@ struct Scene {
 }
 
 fn build(folder: &Path, settings: Value) -> Result<Mtls, SettingsError> {
-    let secrets = SecretResolver::new(folder);
+    let secrets = SecretResolver::new(&Base::trusted(folder));
     let (scope, shared) = (Scope::default(), Arc::default());
     let context = BuildContext {
-        base_dir: folder,
+        base: &Base::trusted(folder),
         secrets: &secrets,
         bindings: &[],
         scope: &scope,

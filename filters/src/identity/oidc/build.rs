@@ -196,7 +196,7 @@ fn keys(
     let mut way = blake3::Hasher::new();
     let mut roots = Roots::System;
     if let Some(path) = &settings.tls.ca {
-        let pem = file::read(&context.base_dir.join(path), CA_BYTES_MAX)
+        let pem = file::read_named(context.base, path, CA_BYTES_MAX)
             .map_err(|error| at.error("/tls/ca", format!("cannot read `{path}`: {error}")))?;
         way.update(&pem);
         roots = Roots::Pem(pem);

@@ -1,6 +1,7 @@
 //! Every provider in one chain, against whatever a stranger may present: nothing panics, and nobody is let in but by a
 //! credential that was issued.
 
+use mcpg_sdk::Base;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -120,10 +121,16 @@ impl Scene {
 }
 
 fn build(folder: &Path, shared: &Arc<Shared>, id: &str, settings: serde_json::Value) -> IdentityProvider {
-    let (secrets, scope) = (SecretResolver::new(folder), mcpg_sdk::Scope::default());
+    let (secrets, scope) = (SecretResolver::new(&Base::trusted(folder)), mcpg_sdk::Scope::default());
     let now = forged_now();
-    let context =
-        BuildContext { base_dir: folder, secrets: &secrets, bindings: &[], scope: &scope, shared, now };
+    let context = BuildContext {
+        base: &Base::trusted(folder),
+        secrets: &secrets,
+        bindings: &[],
+        scope: &scope,
+        shared,
+        now,
+    };
     match registry::build(id, &Settings(settings), &context) {
         Ok(Filter::Identity(provider)) => provider,
         Ok(_) => panic!("{id} is no identity provider"),

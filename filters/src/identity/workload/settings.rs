@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpg_sdk::{Settings, SettingsError};
+use mcpg_sdk::{Base, Settings, SettingsError};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -96,8 +96,8 @@ impl Workload {
         }
         let from_api = settings.trust_domains.iter().filter(|domain| domain.bundle.is_none());
         let names: Vec<_> = from_api.map(|domain| domain.name.as_str()).collect();
-        let api = workload_api(&settings, &names)?;
-        let domains = domains(&settings, api.as_ref(), context.base_dir)?;
+        let api = workload_api(&settings, &names, context.base)?;
+        let domains = domains(&settings, api.as_ref(), context.base)?;
         let tokens = settings.jwt.map(token_rules).transpose()?;
         let allowed = allowed(&settings.allowed_ids, &domains)?;
         if settings.attributes.contains_key("trust_domain") {
@@ -114,12 +114,18 @@ impl Workload {
 fn workload_api(
     settings: &WorkloadSettings,
     names: &[&str],
+    base: &Base,
 ) -> Result<Option<Arc<WorkloadApi>>, SettingsError> {
     let at = |message: &str| SettingsError::at("/workload_api", message);
     let Some(address) = &settings.workload_api else { return Ok(None) };
     let path = address.strip_prefix("unix://").or(address.strip_prefix("unix:")).map(Path::new);
     let path = path.filter(|path| path.is_absolute());
     let path = path.ok_or_else(|| at("write the socket's absolute path: `unix:///run/spire/agent.sock`"))?;
+    if base.is_bounded() {
+        return Err(at(
+            "a socket of this machine is for the gateway's own file to name: give each trust domain its `bundle`",
+        ));
+    }
     if names.is_empty() {
         return Err(at("every trust domain has a `bundle` of its own: leave this out, or one of those"));
     }
@@ -130,7 +136,7 @@ fn workload_api(
 fn domains(
     settings: &WorkloadSettings,
     api: Option<&Arc<WorkloadApi>>,
-    base: &Path,
+    base: &Base,
 ) -> Result<Vec<Domain>, SettingsError> {
     let mut domains: Vec<Domain> = Vec::new();
     for (index, domain) in settings.trust_domains.iter().enumerate() {
@@ -144,7 +150,8 @@ fn domains(
         }
         domains.push(match (&domain.bundle, api) {
             (Some(path), _) => {
-                let file = watched(base.join(path), Duration::from_millis(settings.reload_ms));
+                let path = base.file(path).map_err(|error| at("bundle", error.to_string()))?;
+                let file = watched(path, Duration::from_millis(settings.reload_ms));
                 Domain::from_file(&domain.name, file.map_err(|message| at("bundle", message))?)
             }
             (None, Some(api)) => Domain::from_api(&domain.name, Arc::clone(api)),

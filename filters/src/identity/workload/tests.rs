@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use boring::nid::Nid;
 use boring::x509::extension::KeyUsage;
 use http::HeaderMap;
-use mcpg_sdk::{Scope, Settings, SettingsError};
+use mcpg_sdk::{Base, Scope, Settings, SettingsError};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -35,10 +35,10 @@ struct Scene {
 }
 
 fn build(folder: &Path, settings: Value) -> Result<Workload, SettingsError> {
-    let secrets = SecretResolver::new(folder);
+    let secrets = SecretResolver::new(&Base::trusted(folder));
     let (scope, shared) = (Scope::default(), Arc::default());
     let context = BuildContext {
-        base_dir: folder,
+        base: &Base::trusted(folder),
         secrets: &secrets,
         bindings: &[],
         scope: &scope,

@@ -12,8 +12,8 @@ use tar::{Archive, Entry, EntryType};
 
 use super::path::{EntryPath, normal};
 use super::{
-    BYTES_MAX, Bundle, BundleError, BundleRequest, FILES_MAX, FileProblem, PACKED_BYTES_MAX, too_many_bytes,
-    too_many_files,
+    BYTES_MAX, Bundle, BundleError, BundleRequest, FILES_MAX, FileProblem, PACKED_BYTES_MAX, outside,
+    too_many_bytes, too_many_files,
 };
 
 /// Headers, padding and long names beside the files' own bytes.
@@ -24,7 +24,7 @@ const PROBLEMS_MAX: usize = 20;
 
 /// Reads an archive from a file.
 pub(super) fn read_file(request: &BundleRequest<'_>) -> Result<Bundle, BundleError> {
-    let path = request.base.join(request.written);
+    let path = request.base.file(request.written).map_err(|error| outside(request, &error))?;
     let shown = path.display().to_string();
     let fail = |source| BundleError::Read { path: shown.clone(), source };
     if !fs::metadata(&path).map_err(fail)?.is_file() {

@@ -8,13 +8,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{
-    BYTES_MAX, Bundle, BundleError, BundleRequest, DEPTH_MAX, FILES_MAX, FileProblem, too_many_bytes,
-    too_many_files,
+    BYTES_MAX, Bundle, BundleError, BundleRequest, DEPTH_MAX, FILES_MAX, FileProblem, outside,
+    too_many_bytes, too_many_files,
 };
 
 /// Reads a folder.
 pub(super) fn read(request: &BundleRequest<'_>) -> Result<Bundle, BundleError> {
-    let root = request.base.join(request.written);
+    let root = request.base.file(request.written).map_err(|error| outside(request, &error))?;
     let shown = root.display().to_string();
     let root = fs::canonicalize(&root).map_err(|source| BundleError::Read { path: shown.clone(), source })?;
     if !root.is_dir() {

@@ -1,9 +1,8 @@
 //! How a registry is reached: the setting `registry` of the policy engines.
 
-use std::path::Path;
 use std::time::Duration;
 
-use mcpg_sdk::{Secret, SecretRef, Settings, SettingsError};
+use mcpg_sdk::{Base, Secret, SecretRef, Settings, SettingsError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -87,7 +86,7 @@ impl BundleOrder {
     /// When the settings name a registry, and that or how to reach it is wrong.
     pub fn of(
         settings: &Settings,
-        base_dir: &Path,
+        base: &Base,
         secrets: &SecretResolver,
     ) -> Result<Option<Self>, SettingsError> {
         let written = settings.0.get("bundle").and_then(|bundle| bundle.as_str());
@@ -105,7 +104,7 @@ impl BundleOrder {
             return Err(at("/registry/timeout_ms", "100 to 60000 (1 minute)".to_owned()));
         }
         Ok(Some(Self {
-            target: target(&reference, &registry, base_dir)?,
+            target: target(&reference, &registry, base)?,
             login: login(&registry, secrets)?,
             refresh: Duration::from_millis(registry.refresh_ms),
             timeout: Duration::from_millis(registry.timeout_ms),
@@ -118,7 +117,7 @@ impl BundleOrder {
 fn target(
     reference: &BundleReference,
     settings: &RegistrySettings,
-    base_dir: &Path,
+    base: &Base,
 ) -> Result<Target, SettingsError> {
     let scheme = if settings.plain_http { "http" } else { "https" };
     let url: HttpUrl = format!("{scheme}://{}/", reference.registry)
@@ -127,7 +126,7 @@ fn target(
     let roots = match &settings.tls.ca {
         None => Roots::System,
         Some(path) => {
-            let pem = file::read(&base_dir.join(path), CA_BYTES_MAX).map_err(|error| {
+            let pem = file::read_named(base, path, CA_BYTES_MAX).map_err(|error| {
                 SettingsError::at("/registry/tls/ca", format!("cannot read `{path}`: {error}"))
             })?;
             Roots::Pem(pem)

@@ -13,19 +13,28 @@ use super::*;
 mod registry;
 mod token;
 
+use std::path::Path;
+
 fn wants(path: &str) -> bool {
     path.ends_with(".cedar")
 }
 
 fn load_in(base: &Path, written: &str) -> Result<Bundle, BundleError> {
     let fetched = FetchedBundles::default();
-    Bundle::load(&BundleRequest { base, written, wants: &wants, file_bytes_max: 100, fetched: &fetched })
+    Bundle::load(&BundleRequest {
+        base: &Base::trusted(base),
+        written,
+        wants: &wants,
+        file_bytes_max: 100,
+        fetched: &fetched,
+    })
 }
 
 fn unpack(packed: &[u8]) -> Result<Bundle, BundleError> {
     let fetched = FetchedBundles::default();
-    let (base, written) = (Path::new("."), "a.tar.gz");
-    let request = BundleRequest { base, written, wants: &wants, file_bytes_max: 100, fetched: &fetched };
+    let (base, written) = (Base::trusted("."), "a.tar.gz");
+    let request =
+        BundleRequest { base: &base, written, wants: &wants, file_bytes_max: 100, fetched: &fetched };
     archive::read(&request, packed)
 }
 

@@ -34,7 +34,7 @@ fn load_with(model: &str, policy: &str, more: &Value) -> Result<CasbinEngine, St
     let mut settings = json!({"bundle": "."});
     settings.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
     let settings: CasbinSettings = serde_json::from_value(settings).unwrap();
-    CasbinEngine::load(&settings, folder.path(), &FetchedBundles::default())
+    CasbinEngine::load(&settings, &Base::trusted(folder.path()), &FetchedBundles::default())
         .map_err(|error| error.to_string())
 }
 

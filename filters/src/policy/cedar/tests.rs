@@ -40,7 +40,11 @@ fn bindings() -> Vec<String> {
 fn load_at(base: &Path, settings: &CedarSettings) -> Result<CedarEngine, CedarError> {
     CedarEngine::load(
         settings,
-        &BundleContext { base, bindings: &bindings(), fetched: &FetchedBundles::default() },
+        &BundleContext {
+            base: &Base::trusted(base),
+            bindings: &bindings(),
+            fetched: &FetchedBundles::default(),
+        },
     )
 }
 

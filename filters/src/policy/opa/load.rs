@@ -1,9 +1,9 @@
 //! From the files of a bundle to policies that can be evaluated: parse, look through, check.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::time::Duration;
 
+use mcpg_sdk::Base;
 use mcpg_sdk::policy::{ByAction, Kind, ReadSet, Reads};
 use regorus::Engine;
 use regorus::Value;
@@ -25,7 +25,7 @@ const PREPARATION_MAX: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy)]
 pub struct OpaContext<'a> {
     /// The configuration's folder.
-    pub base: &'a Path,
+    pub base: &'a Base,
     /// What has been fetched from registries.
     pub fetched: &'a FetchedBundles,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mcpg_sdk::policy::{ApprovalRead, Names};
-use mcpg_sdk::{AuthMethod, Call, Caller, Decision, Scope, Target};
+use mcpg_sdk::{AuthMethod, Base, Call, Caller, Decision, Scope, Target};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 fn load_with(files: &[(&str, &str)], more: Value) -> Result<OpaEngine, String> {
     let folder = folder(files);
     let fetched = FetchedBundles::default();
-    OpaEngine::load(&settings(more), &OpaContext { base: folder.path(), fetched: &fetched })
+    OpaEngine::load(&settings(more), &OpaContext { base: &Base::trusted(folder.path()), fetched: &fetched })
         .map_err(|error| error.to_string())
 }
 

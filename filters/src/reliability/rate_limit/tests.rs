@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use mcpg_sdk::{AuthMethod, Scope};
+use mcpg_sdk::{AuthMethod, Base, Scope};
 use serde_json::{Value, json};
 
 use super::*;
@@ -12,10 +12,10 @@ use crate::secret::SecretResolver;
 const SECOND: u64 = 1_000_000_000;
 
 fn build(settings: Value) -> Result<RateLimit, SettingsError> {
-    let secrets = SecretResolver::new(".");
+    let secrets = SecretResolver::new(&Base::trusted("."));
     let (scope, shared) = (Scope::default(), Arc::default());
     let context = BuildContext {
-        base_dir: Path::new("."),
+        base: &Base::trusted(Path::new(".")),
         secrets: &secrets,
         bindings: &["files", "files.v2"],
         scope: &scope,

@@ -40,10 +40,10 @@ impl Builder {
     }
 
     async fn fetch_of_scope(&self, config: &Config) -> Vec<String> {
-        let secrets = SecretResolver::new(config.base_dir());
+        let secrets = SecretResolver::new(config.base());
         let (mut orders, mut places, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for (index, plugin) in config.plugins.load.iter().enumerate() {
-            match BundleOrder::of(&plugin.settings, config.base_dir(), &secrets) {
+            match BundleOrder::of(&plugin.settings, config.base(), &secrets) {
                 Ok(None) => {}
                 Ok(Some(order)) => {
                     orders.push(order);

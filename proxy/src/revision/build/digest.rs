@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mcpg_config::Config;
 use mcpg_filters::policy::bundle::{BundleForm, BundleStore};
-use mcpg_sdk::Scope;
+use mcpg_sdk::{Base, Scope};
 
 /// The keys of filters' settings that name a file or a folder.
 const FILE_KEYS: &[&str] = &["bundle", "ca", "keys_file", "users_file"];
@@ -70,7 +70,7 @@ pub fn source_paths(config: &Config) -> Vec<PathBuf> {
 fn scope_paths(config: &Config) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = config.files();
     for plugin in &config.plugins.load {
-        collect_paths(&plugin.settings.0, config.base_dir(), &mut paths);
+        collect_paths(&plugin.settings.0, config.base(), &mut paths);
     }
     paths
 }
@@ -81,24 +81,27 @@ fn hash_sources(hasher: &mut blake3::Hasher, config: &Config) {
     }
 }
 
-fn collect_paths(value: &serde_json::Value, base_dir: &Path, paths: &mut Vec<PathBuf>) {
+fn collect_paths(value: &serde_json::Value, base: &Base, paths: &mut Vec<PathBuf>) {
     match value {
         serde_json::Value::Object(members) => {
             for (key, value) in members {
                 match value.as_str() {
                     Some(elsewhere) if key == "bundle" && BundleForm::of(elsewhere).is_elsewhere() => {}
                     Some(path) if FILE_KEYS.contains(&key.as_str()) => {
-                        add_folders(&base_dir.join(path), FOLDERS_DEPTH_MAX, paths);
+                        if let Ok(path) = base.file(path) {
+                            add_folders(&path, FOLDERS_DEPTH_MAX, paths);
+                        }
                     }
-                    _ => collect_paths(value, base_dir, paths),
+                    _ => collect_paths(value, base, paths),
                 }
             }
         }
         serde_json::Value::Array(items) => {
-            items.iter().for_each(|item| collect_paths(item, base_dir, paths));
+            items.iter().for_each(|item| collect_paths(item, base, paths));
         }
         serde_json::Value::String(text) => {
-            paths.extend(text.strip_prefix("$secret://file/").map(|path| base_dir.join(path)));
+            let path = text.strip_prefix("$secret://file/").map(|path| base.secret_file(path));
+            paths.extend(path.and_then(Result::ok));
         }
         _ => {}
     }

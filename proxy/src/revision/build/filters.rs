@@ -38,8 +38,7 @@ pub(super) fn filters(
 ) -> Filters {
     let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
     let scope = &config.tenancy.scope;
-    let context =
-        BuildContext { base_dir: config.base_dir(), secrets, bindings: &bindings, scope, shared, now };
+    let context = BuildContext { base: config.base(), secrets, bindings: &bindings, scope, shared, now };
     let mut filters = Filters::default();
     for (index, plugin) in config.plugins.load.iter().enumerate() {
         if let Err(error) = filters.add(plugin, &context) {
@@ -65,8 +64,7 @@ pub(super) fn engines(
 ) -> Result<Vec<Labelled>, Vec<String>> {
     let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
     let scope = &config.tenancy.scope;
-    let context =
-        BuildContext { base_dir: config.base_dir(), secrets, bindings: &bindings, scope, shared, now };
+    let context = BuildContext { base: config.base(), secrets, bindings: &bindings, scope, shared, now };
     let (mut engines, mut problems) = (Vec::new(), Vec::new());
     for (index, plugin) in config.plugins.of_kind("policy") {
         match registry::build(plugin.id, &plugin.settings, &context) {

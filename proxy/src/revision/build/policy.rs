@@ -41,7 +41,7 @@ impl Builder {
     /// # Errors
     /// Everything that is wrong with them.
     pub fn engines(&self, config: &Config, now: SystemTime) -> Result<Engines, BuildError> {
-        let secrets = SecretResolver::new(config.base_dir());
+        let secrets = SecretResolver::new(config.base());
         let built =
             engines(config, &secrets, &self.filters, now).map_err(|problems| BuildError { problems })?;
         let alone = |engine: &Arc<_>| {

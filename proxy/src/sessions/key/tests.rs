@@ -1,6 +1,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use mcpg_sdk::Base;
+
 use super::*;
 use crate::sessions::{OpenError, Purpose};
 
@@ -46,7 +48,7 @@ fn what_is_no_key_is_refused() {
 }
 
 fn load_own(dir: &Path) -> Result<Sealer, KeyError> {
-    load(&[], &SecretResolver::new(dir), Some(dir), None)
+    load(&[], &SecretResolver::new(&Base::trusted(dir)), Some(dir), None)
 }
 
 #[test]
@@ -102,7 +104,7 @@ fn a_folder_that_cannot_be_made_is_an_error() {
 
 #[test]
 fn without_a_folder_the_key_is_nobody_elses() {
-    let load = || load(&[], &SecretResolver::new("."), None, None).unwrap();
+    let load = || load(&[], &SecretResolver::new(&Base::trusted(".")), None, None).unwrap();
     let sealed = load().seal(Purpose::Session, b"value").unwrap();
     assert_eq!(load().open(Purpose::Session, sealed.as_bytes()), Err(OpenError::UnknownKey));
 }
@@ -117,7 +119,12 @@ fn configured_keys_make_no_file_and_are_never_repeated_in_errors() {
     let ring = |names: &[&str]| {
         let references: Vec<SecretRef> =
             names.iter().map(|name| format!("$secret://file/{name}").parse().unwrap()).collect();
-        load(&references, &SecretResolver::new(base.path()), Some(&base.path().join("state")), None)
+        load(
+            &references,
+            &SecretResolver::new(&Base::trusted(base.path())),
+            Some(&base.path().join("state")),
+            None,
+        )
     };
     let old = ring(&["one"]).unwrap().seal(Purpose::Session, b"value").unwrap();
     assert!(ring(&["two", "one"]).unwrap().open(Purpose::Session, old.as_bytes()).is_ok());

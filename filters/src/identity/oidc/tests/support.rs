@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use mcpg_sdk::{Scope, Settings, SettingsError};
+use mcpg_sdk::{Base, Scope, Settings, SettingsError};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -58,9 +58,10 @@ pub(in crate::identity) fn build_in(
     settings: &Value,
     shared: &Arc<Shared>,
 ) -> Result<Oidc, SettingsError> {
-    let (secrets, scope) = (SecretResolver::new(folder), "acme-corp/platform/prod".parse::<Scope>().unwrap());
+    let (secrets, scope) =
+        (SecretResolver::new(&Base::trusted(folder)), "acme-corp/platform/prod".parse::<Scope>().unwrap());
     let context = BuildContext {
-        base_dir: folder,
+        base: &Base::trusted(folder),
         secrets: &secrets,
         bindings: &[],
         scope: &scope,

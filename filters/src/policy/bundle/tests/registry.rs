@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use mcpg_sdk::{Scope, Settings};
+use mcpg_sdk::{Base, Scope, Settings};
 use serde_json::json;
 
 use super::*;
@@ -159,9 +159,9 @@ impl Gateway {
 
     async fn fetch_with(&self, written: &str, registry: serde_json::Value) -> Result<String, String> {
         let settings = Settings(json!({"bundle": written, "registry": registry}));
-        let secrets = SecretResolver::new(self.folder.path());
-        let order =
-            BundleOrder::of(&settings, self.folder.path(), &secrets).map_err(|error| error.message)?;
+        let secrets = SecretResolver::new(&Base::trusted(self.folder.path()));
+        let order = BundleOrder::of(&settings, &Base::trusted(self.folder.path()), &secrets)
+            .map_err(|error| error.message)?;
         let (http, scope) = (HttpClient::default(), Scope::default());
         let orders = order.into_iter().collect();
         let errors = self.store.fetch(&http, &scope, orders, Some(self.folder.path())).await;
@@ -177,8 +177,9 @@ impl Gateway {
 
     fn policy(&self, written: &str) -> Result<String, String> {
         let fetched = self.store.of(&Scope::default());
-        let base = self.folder.path();
-        let request = BundleRequest { base, written, wants: &wants, file_bytes_max: 100, fetched: &fetched };
+        let base = Base::trusted(self.folder.path());
+        let request =
+            BundleRequest { base: &base, written, wants: &wants, file_bytes_max: 100, fetched: &fetched };
         let bundle = Bundle::load(&request).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(bundle.files["a.cedar"].clone()).unwrap())
     }

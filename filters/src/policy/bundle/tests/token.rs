@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mcpg_sdk::{Scope, Settings};
+use mcpg_sdk::{Base, Scope, Settings};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,8 +53,9 @@ async fn fetch(written: &str, registry: serde_json::Value) -> Result<(), String>
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("password"), "hunter2").unwrap();
     let settings = Settings(json!({"bundle": written, "registry": registry}));
-    let secrets = SecretResolver::new(folder.path());
-    let order = BundleOrder::of(&settings, folder.path(), &secrets).map_err(|error| error.message)?;
+    let secrets = SecretResolver::new(&Base::trusted(folder.path()));
+    let order =
+        BundleOrder::of(&settings, &Base::trusted(folder.path()), &secrets).map_err(|error| error.message)?;
     let (store, http) = (BundleStore::default(), HttpClient::default());
     let errors = store.fetch(&http, &Scope::default(), order.into_iter().collect(), None).await;
     errors.into_iter().next().map_or(Ok(()), |(_, error)| Err(error.to_string()))

@@ -239,7 +239,10 @@ fn settings_are_checked() {
     fs::create_dir(folder.path().join("empty")).unwrap();
     with("empty", "holds no `.cedar` file");
     let bindings = ["a.b".to_owned()];
-    let context =
-        BundleContext { base: folder.path(), bindings: &bindings, fetched: &FetchedBundles::default() };
+    let context = BundleContext {
+        base: &Base::trusted(folder.path()),
+        bindings: &bindings,
+        fetched: &FetchedBundles::default(),
+    };
     assert!(CedarEngine::load(&settings(), &context).unwrap_err().to_string().contains("the binding `a.b`"));
 }

@@ -1,5 +1,6 @@
 //! An OPA elsewhere: a fake, which answers what a test wants and shows what it was asked.
 
+use mcpg_sdk::Base;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -16,10 +17,10 @@ fn build(folder: &Path, port: u16, more: &Value) -> Result<OpaEngine, String> {
     remote.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let settings = json!({"mode": "remote", "remote": remote, "limits": {"evaluation_ms_max": 2_000}});
     let settings: OpaSettings = serde_json::from_value(settings).map_err(|error| error.to_string())?;
-    let secrets = SecretResolver::new(folder);
+    let secrets = SecretResolver::new(&Base::trusted(folder));
     let (scope, shared) = (Scope::default(), Arc::<Shared>::default());
     let context = BuildContext {
-        base_dir: folder,
+        base: &Base::trusted(folder),
         secrets: &secrets,
         bindings: &["crm"],
         scope: &scope,

@@ -1,0 +1,124 @@
+//! Reads `control_plane:`.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcpg_sdk::{Base, Bounds, SecretRef};
+
+use crate::binding::{Endpoint, Host, read::tls, url};
+use crate::cidr;
+use crate::control_plane::ControlPlane;
+use crate::place::{Place, Report};
+use crate::quote::quote;
+use crate::wire::OneOrMany;
+use crate::wire::control_plane as w;
+
+const LABEL_CHARS_MAX: usize = 63;
+
+/// Reads the section; none if there is none.
+pub(crate) fn read(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<Option<ControlPlane>> {
+    if place.node.is_none() {
+        return Some(None);
+    }
+    let mut read = report.read::<w::ControlPlane>(place)?;
+    let url = address(&read.url, &place.child("url"), report);
+    let enroll_tokens = tokens(read.enroll_token.take(), &place.child("enroll_token"), report);
+    let allow_addresses = cidr::read(read.allow_addresses.take(), &place.child("allow_addresses"), report);
+    let networks = cidr::read(read.networks.take(), &place.child("networks"), report);
+    if let Some(name) = read.name.as_deref().filter(|name| !is_name(name)) {
+        let help = "1 to 63 of `a-z`, `0-9`, `-` and `.`, such as `gw-prod-1`";
+        report.error_with_help(
+            &place.child("name"),
+            format!("{} is no name of a gateway", quote(name)),
+            help,
+        );
+    }
+    labels(&read.labels, &place.child("labels"), report);
+    let bounds = bounds(&read.secrets, &place.child("secrets"), base, report);
+    let url = url?;
+    let at = tls::At { of: place, url: "url" };
+    let tls = tls::read(read.tls.take(), &url, &at, base, report);
+    Some(Some(ControlPlane {
+        tls,
+        url,
+        allow_addresses,
+        enroll_tokens,
+        name: read.name,
+        labels: read.labels,
+        heartbeat: Duration::from_millis(read.heartbeat_ms),
+        bounds: Arc::new(bounds),
+        networks,
+    }))
+}
+
+fn address(text: &str, place: &Place<'_>, report: &mut Report<'_>) -> Option<Endpoint> {
+    let endpoint = url::parse(text).map_err(|error| report.error(place, error.to_string())).ok()?;
+    let is_local = match &endpoint.host {
+        Host::Ip(address) => address.is_loopback(),
+        Host::Name(name) => name == "localhost",
+    };
+    if !endpoint.secure && !is_local {
+        let help = "write `https://`; `http://` is for this machine only";
+        report.error_with_help(place, "a control plane is spoken to over TLS", help);
+    }
+    if endpoint.path_and_query != "/" {
+        report.error_with_help(
+            place,
+            "the control plane's address has no path",
+            "write `https://HOST[:PORT]`",
+        );
+    }
+    Some(endpoint)
+}
+
+fn tokens(read: Option<OneOrMany>, place: &Place<'_>, report: &mut Report<'_>) -> Vec<SecretRef> {
+    let texts = read.map(OneOrMany::into_vec).unwrap_or_default();
+    let mut tokens: Vec<SecretRef> = Vec::with_capacity(texts.len());
+    for (text, place) in texts.iter().zip(place.one_or_many()) {
+        if !text.starts_with("$secret:") {
+            let help = "write a reference, such as `$secret://env/MCPG_ENROLL_TOKEN`";
+            report.error_with_help(&place, "an enrollment token must not be in the configuration", help);
+            continue;
+        }
+        match SecretRef::from_str(text) {
+            Ok(token) if tokens.contains(&token) => report.error(&place, "this token is listed twice"),
+            Ok(token) => tokens.push(token),
+            Err(error) => report.error(&place, error.to_string()),
+        }
+    }
+    tokens
+}
+
+fn labels(labels: &BTreeMap<String, String>, place: &Place<'_>, report: &mut Report<'_>) {
+    for (key, value) in labels {
+        let fits =
+            |text: &str| (1..=LABEL_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_label_byte);
+        if !fits(key) || !fits(value) {
+            let help = "keys and values are 1 to 63 of `A-Z`, `a-z`, `0-9`, `-`, `_`, `.` and `/`";
+            report.error_with_help(&place.key(key), "this label does not have the form of one", help);
+        }
+    }
+}
+
+fn is_label_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_./".contains(&byte)
+}
+
+fn is_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=63).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn bounds(read: &w::Secrets, place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Bounds {
+    if read.env_prefix.as_deref().is_some_and(|prefix| prefix.len() < 2) {
+        let help = "write what only their variables begin with, such as `ACME_`";
+        report.error_with_help(&place.child("env_prefix"), "this would be nearly every variable", help);
+    }
+    if read.dir.as_deref() == Some("") {
+        report.error(&place.child("dir"), "the path is empty");
+    }
+    let secret_dir = read.dir.as_ref().map(|dir| base.dir().join(dir));
+    Bounds { env_prefix: read.env_prefix.clone(), secret_dir }
+}
