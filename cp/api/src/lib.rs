@@ -18,6 +18,7 @@ mod resource;
 mod role;
 mod slug;
 mod spec;
+mod statement;
 mod target;
 mod text;
 mod tree;
@@ -49,6 +50,10 @@ pub use spec::{
     FileName, FileNameError, GatewayConfigSpec, PluginEntry, PluginId, PluginIdError, PluginSetSpec,
     PolicyEngine, PolicySpec, PutSecretReference, RevocationListSpec, RevokedArtifact, SecretReference,
     SecretUri, SecretUriError, TrustedKey,
+};
+pub use statement::{
+    ASSERTION_SECONDS_MAX, AssertionClaims, DIGEST_PREFIX, ScopeDocument, enrollment_statement,
+    revision_statement,
 };
 pub use target::{Level, Target, TargetError};
 pub use tree::{
