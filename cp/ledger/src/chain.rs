@@ -4,7 +4,7 @@
 //! keyed hash is a public constant here: it separates the domains, so that no hash made for one purpose is
 //! one of another.
 
-use crate::encode::{self, ROW_BYTES_MAX, RowError};
+use crate::encode::{self, FORWARDED, FORWARDING_BYTES_MAX, ROW_BYTES_MAX, RowError};
 use crate::row::RowRef;
 
 /// A BLAKE3 hash.
@@ -15,6 +15,9 @@ pub type ChainId = [u8; 16];
 
 const GENESIS: &Hash = b"mcpg audit v1: genesis of chain ";
 const ROW: &Hash = b"mcpg audit v1: hash of one row  ";
+
+/// The most that a record's row has: a row of any size fits into a chain that it is forwarded to.
+const RECORD_ROW_BYTES_MAX: usize = ROW_BYTES_MAX + FORWARDING_BYTES_MAX;
 
 /// A place in the chain: the last row so far and its hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +65,9 @@ impl Head {
         let row_start = out.len();
         row(out);
         let bytes = out.len() - row_start;
-        let Some(len) = u32::try_from(bytes).ok().filter(|_| bytes <= ROW_BYTES_MAX) else {
+        let is_forwarded = out.get(row_start + 1) == Some(&FORWARDED);
+        let limit = if is_forwarded { RECORD_ROW_BYTES_MAX } else { ROW_BYTES_MAX };
+        let Some(len) = u32::try_from(bytes).ok().filter(|_| bytes <= limit) else {
             out.truncate(start);
             return Err(RowError::TooLong { bytes });
         };
@@ -78,13 +83,18 @@ impl Head {
         Ok(Self { seq, hash })
     }
 
-    /// The head after a row that is already in the log; none if the row does not follow.
-    pub(crate) fn follow(&self, record: &Record<'_>) -> Option<Self> {
+    /// The head after a row whose bytes are known, without writing it anywhere.
+    pub fn after(&self, row: &[u8]) -> Self {
         let seq = self.seq.wrapping_add(1);
         let mut hasher = blake3::Hasher::new_keyed(ROW);
-        hasher.update(&self.hash).update(&seq.to_le_bytes()).update(record.row);
-        let hash = *hasher.finalize().as_bytes();
-        (record.seq == seq && record.hash == hash).then_some(Self { seq, hash })
+        hasher.update(&self.hash).update(&seq.to_le_bytes()).update(row);
+        Self { seq, hash: *hasher.finalize().as_bytes() }
+    }
+
+    /// The head after a row that is already in the log; none if the row does not follow.
+    pub(crate) fn follow(&self, record: &Record<'_>) -> Option<Self> {
+        let after = self.after(record.row);
+        (record.seq == after.seq && record.hash == after.hash).then_some(after)
     }
 }
 
@@ -110,7 +120,8 @@ impl<'a> Record<'a> {
         let (len, rest) = bytes.split_first_chunk::<4>()?;
         let (hash, rest) = rest.split_first_chunk::<32>()?;
         let (seq, rest) = rest.split_first_chunk::<8>()?;
-        let row_len = usize::try_from(u32::from_le_bytes(*len)).ok().filter(|len| *len <= ROW_BYTES_MAX)?;
+        let row_len =
+            usize::try_from(u32::from_le_bytes(*len)).ok().filter(|len| *len <= RECORD_ROW_BYTES_MAX)?;
         let row = rest.get(..row_len)?;
         Some(Self { seq: u64::from_le_bytes(*seq), hash: *hash, row, len: 44 + row_len })
     }

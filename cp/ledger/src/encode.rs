@@ -7,12 +7,15 @@
 use std::net::IpAddr;
 
 use crate::row::{
-    ApprovalEvent, ApprovalRef, Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RowRef,
-    TargetRef, Texts, Verdict,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, LifecycleEvent, LifecycleRef,
+    OperatorRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict,
 };
 
 /// No row is larger than this: a limit for the writer, and for a reader of damaged length fields.
 pub const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// What a forwarded row may take beside the row in it.
+pub(crate) const FORWARDING_BYTES_MAX: usize = 1024;
 
 /// The version of the row encoding.
 const VERSION: u8 = 1;
@@ -27,6 +30,8 @@ const LIFECYCLE: u8 = 3;
 const GAP: u8 = 4;
 pub(crate) const CHECKPOINT: u8 = 5;
 const APPROVAL: u8 = 7;
+const OPERATOR: u8 = 8;
+pub(crate) const FORWARDED: u8 = 9;
 
 /// Why a row cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +52,8 @@ pub(crate) fn encode(row: &RowRef<'_>, out: &mut Vec<u8>) {
         RowRef::Outcome(row) => outcome(row, out),
         RowRef::Lifecycle(row) => lifecycle(row, out),
         RowRef::Approval(row) => approval(row, out),
+        RowRef::Operator(row) => operator(row, out),
+        RowRef::Forwarded(row) => forwarded(row, out),
         RowRef::Gap { time, dropped } => {
             begin(GAP, *time, out);
             number(*dropped, out);
@@ -204,6 +211,33 @@ fn approval(row: &ApprovalRef<'_>, out: &mut Vec<u8>) {
         }
     }
     out.extend_from_slice(&row.bound);
+}
+
+fn operator(row: &OperatorRef<'_>, out: &mut Vec<u8>) {
+    begin(OPERATOR, row.time, out);
+    out.extend_from_slice(&row.request_id);
+    text(row.organization, out);
+    text(row.subject, out);
+    text(row.auth_method, out);
+    match row.source {
+        None => out.push(0),
+        Some(source) => {
+            out.push(1);
+            address(source, out);
+        }
+    }
+    text(row.action, out);
+    text(row.target, out);
+    text(row.details, out);
+}
+
+fn forwarded(row: &ForwardedRef<'_>, out: &mut Vec<u8>) {
+    begin(FORWARDED, row.time, out);
+    text(row.gateway, out);
+    out.extend_from_slice(&row.log);
+    number(row.seq, out);
+    out.extend_from_slice(&row.previous);
+    bytes(row.row, out);
 }
 
 fn lifecycle(row: &LifecycleRef<'_>, out: &mut Vec<u8>) {

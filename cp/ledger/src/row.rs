@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{Hash, UnixNanos};
+use crate::{ChainId, Hash, UnixNanos};
 
 /// Ties a decision to its outcome.
 pub type RequestId = [u8; 16];
@@ -19,6 +19,10 @@ pub enum RowRef<'a> {
     Lifecycle(LifecycleRef<'a>),
     /// Somebody was asked to approve a call, or it ended.
     Approval(&'a ApprovalRef<'a>),
+    /// Somebody changed something in the control plane.
+    Operator(&'a OperatorRef<'a>),
+    /// A gateway's row, taken over into the control plane's chain of the organization.
+    Forwarded(&'a ForwardedRef<'a>),
     /// Rows were dropped by the `async` mode because its queue was full.
     Gap {
         /// When the gap was closed.
@@ -227,6 +231,46 @@ pub enum ApprovalEvent {
     Failed,
 }
 
+/// A change in the control plane: who did what to which node.
+#[derive(Debug, Clone, Copy)]
+pub struct OperatorRef<'a> {
+    /// When.
+    pub time: UnixNanos,
+    /// The request of the API; zeros where there was none.
+    pub request_id: RequestId,
+    /// The organization's slug. Must be the organization of the chain.
+    pub organization: &'a str,
+    /// Who did it.
+    pub subject: &'a str,
+    /// How they proved who they are.
+    pub auth_method: &'a str,
+    /// Where the request came from, if it came from anywhere.
+    pub source: Option<IpAddr>,
+    /// What was done: `workspace.create`.
+    pub action: &'a str,
+    /// To what: `workspace/acme-corp/platform-team`.
+    pub target: &'a str,
+    /// What else there is to say, as JSON; no secrets.
+    pub details: &'a str,
+}
+
+/// A row of a gateway's log as a row of another chain. The inner bytes stay as the gateway wrote and hashed them.
+#[derive(Debug, Clone, Copy)]
+pub struct ForwardedRef<'a> {
+    /// When it was taken over.
+    pub time: UnixNanos,
+    /// The gateway instance.
+    pub gateway: &'a str,
+    /// The chain of its log.
+    pub log: ChainId,
+    /// The row's number there.
+    pub seq: u64,
+    /// The hash of the row before it there. With it the row's own hash can be computed.
+    pub previous: Hash,
+    /// The row.
+    pub row: &'a [u8],
+}
+
 /// A list of texts in whatever shape the owner holds it.
 #[derive(Debug, Clone, Copy)]
 pub enum Texts<'a> {
@@ -274,6 +318,8 @@ impl RowRef<'_> {
             Self::Outcome(outcome) => outcome.time,
             Self::Lifecycle(lifecycle) => lifecycle.time,
             Self::Approval(approval) => approval.time,
+            Self::Operator(operator) => operator.time,
+            Self::Forwarded(forwarded) => forwarded.time,
             Self::Gap { time, .. } => *time,
         }
     }

@@ -6,10 +6,10 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use proptest::{collection, option};
 
 use super::{Log, verify_with};
-use crate::verify::{Approval, Decision, Lifecycle, Outcome, Report, Row, RowBody};
+use crate::verify::{Approval, Decision, Forwarded, Lifecycle, Operator, Outcome, Report, Row, RowBody};
 use crate::{
-    ApprovalEvent, ApprovalRef, Completion, DecisionRef, LifecycleEvent, LifecycleRef, OutcomeRef, RowRef,
-    TargetRef, Texts, Verdict, scan,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, Head, LifecycleEvent, LifecycleRef,
+    OperatorRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict, scan,
 };
 
 proptest! {
@@ -92,14 +92,35 @@ fn wrong_at(report: &Report) -> Option<u64> {
 }
 
 fn row() -> impl Strategy<Value = Row> {
+    prop_oneof![4 => plain_row(), 1 => forwarded()]
+}
+
+/// A gateway's row within another chain.
+fn forwarded() -> impl Strategy<Value = Row> {
+    (any::<u64>(), text(), any::<[u8; 16]>(), any::<u64>(), any::<[u8; 32]>(), plain_row()).prop_filter_map(
+        "operators do not act in gateways",
+        |(time, gateway, log, seq, previous, row)| {
+            let mut bytes = Vec::new();
+            encode(&row, &mut bytes);
+            let hash = Head { seq: seq.wrapping_sub(1), hash: previous }.after(&bytes).hash;
+            let inner = !matches!(row.body, RowBody::Operator(_));
+            let body = RowBody::Forwarded(Box::new(Forwarded { gateway, log, seq, previous, hash, row }));
+            inner.then_some(Row { time, body })
+        },
+    )
+}
+
+/// Boxed: the strategies of all kinds in one value are large.
+fn plain_row() -> proptest::strategy::BoxedStrategy<Row> {
     let body = prop_oneof![
-        decision().prop_map(|decision| RowBody::Decision(Box::new(decision))),
+        operator().prop_map(|operator| RowBody::Operator(Box::new(operator))).boxed(),
+        decision().prop_map(|decision| RowBody::Decision(Box::new(decision))).boxed(),
         outcome().prop_map(RowBody::Outcome),
         lifecycle().prop_map(RowBody::Lifecycle),
         any::<u64>().prop_map(|dropped| RowBody::Gap { dropped }),
         approval().prop_map(|approval| RowBody::Approval(Box::new(approval))),
     ];
-    (any::<u64>(), body).prop_map(|(time, body)| Row { time, body })
+    (any::<u64>(), body).prop_map(|(time, body)| Row { time, body }).boxed()
 }
 
 fn text() -> impl Strategy<Value = String> {
@@ -178,6 +199,14 @@ fn approval() -> impl Strategy<Value = Approval> {
     )
 }
 
+fn operator() -> impl Strategy<Value = Operator> {
+    let texts = [text(), text(), text(), text(), text(), text()];
+    (any::<[u8; 16]>(), texts, option::of(any::<IpAddr>())).prop_map(|(request_id, texts, source)| {
+        let [organization, subject, auth_method, action, target, details] = texts;
+        Operator { request_id, organization, subject, auth_method, source, action, target, details }
+    })
+}
+
 const EVENTS: [(&str, ApprovalEvent); 6] = [
     ("asked", ApprovalEvent::Asked),
     ("approved", ApprovalEvent::Approved),
@@ -239,6 +268,31 @@ fn encode(row: &Row, out: &mut Vec<u8>) {
             RowRef::Lifecycle(LifecycleRef { time, event: event_ref(event) }).encode(out);
         }
         RowBody::Gap { dropped } => RowRef::Gap { time, dropped: *dropped }.encode(out),
+        RowBody::Operator(operator) => RowRef::Operator(&OperatorRef {
+            time,
+            request_id: operator.request_id,
+            organization: &operator.organization,
+            subject: &operator.subject,
+            auth_method: &operator.auth_method,
+            source: operator.source,
+            action: &operator.action,
+            target: &operator.target,
+            details: &operator.details,
+        })
+        .encode(out),
+        RowBody::Forwarded(forwarded) => {
+            let mut inner = Vec::new();
+            encode(&forwarded.row, &mut inner);
+            RowRef::Forwarded(&ForwardedRef {
+                time,
+                gateway: &forwarded.gateway,
+                log: forwarded.log,
+                seq: forwarded.seq,
+                previous: forwarded.previous,
+                row: &inner,
+            })
+            .encode(out);
+        }
         RowBody::Checkpoint(_) => unreachable!("not generated"),
     }
 }

@@ -5,7 +5,8 @@ use ed25519_dalek::{Signature, VerifyingKey};
 pub(super) type Hash = [u8; 32];
 
 pub(super) const MAGIC: [u8; 8] = [b'M', b'C', b'P', b'G', b'A', b'U', b'D', 1];
-pub(super) const ROW_LIMIT: usize = 1_048_576;
+/// A row, and what a forwarded one has around it.
+pub(super) const ROW_LIMIT: usize = 1_048_576 + 1024;
 pub(super) const HEADER_LIMIT: usize = 4096;
 pub(super) const FRAME: usize = 4 + 32 + 8;
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::format::{Cursor, Hash};
+use super::format::{Cursor, Hash, row_hash};
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum RowBody {
     Lifecycle(Lifecycle),
     /// Something happened to an approval.
     Approval(Box<Approval>),
+    /// Somebody changed something in the control plane.
+    Operator(Box<Operator>),
+    /// A gateway's row, taken over.
+    Forwarded(Box<Forwarded>),
     /// Rows were dropped here.
     Gap {
         /// How many.
@@ -96,6 +100,40 @@ pub struct Approval {
     pub bound: Hash,
 }
 
+/// A change in the control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of `OperatorRef`, documented there and in docs/AUDIT.md"
+)]
+pub struct Operator {
+    pub request_id: [u8; 16],
+    pub organization: String,
+    pub subject: String,
+    pub auth_method: String,
+    pub source: Option<IpAddr>,
+    pub action: String,
+    pub target: String,
+    pub details: String,
+}
+
+/// A gateway's row within the chain of its organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The gateway instance.
+    pub gateway: String,
+    /// The chain of its log.
+    pub log: [u8; 16],
+    /// The row's number there.
+    pub seq: u64,
+    /// The hash of the row before it there.
+    pub previous: Hash,
+    /// Its own hash there.
+    pub hash: Hash,
+    /// What it says. Never itself a forwarded row.
+    pub row: Row,
+}
+
 /// What happened to the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
@@ -162,6 +200,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
         4 => RowBody::Gap { dropped: input.u64()? },
         5 => RowBody::Checkpoint(checkpoint(&mut input)?),
         7 => RowBody::Approval(Box::new(approval(&mut input)?)),
+        8 => RowBody::Operator(Box::new(operator(&mut input)?)),
+        9 => RowBody::Forwarded(Box::new(forwarded(&mut input)?)),
         _ => return None,
     };
     input.is_empty().then_some(Row { time, body })
@@ -176,11 +216,7 @@ fn decision(input: &mut Cursor<'_>) -> Option<Decision> {
         environment: input.text()?,
         subject: input.text()?,
         auth_method: input.text()?,
-        source: match input.u8()? {
-            4 => IpAddr::V4(Ipv4Addr::from(input.array::<4>()?)),
-            6 => IpAddr::V6(Ipv6Addr::from(input.array::<16>()?)),
-            _ => return None,
-        },
+        source: address(input)?,
         binding: input.text()?,
         method: input.text()?,
         target_kind: ["binding", "tool", "resource", "prompt"].get(usize::from(input.u8()?))?,
@@ -203,6 +239,40 @@ fn decision(input: &mut Cursor<'_>) -> Option<Decision> {
         input: None,
         shadow: Vec::new(),
     })
+}
+
+fn address(input: &mut Cursor<'_>) -> Option<IpAddr> {
+    match input.u8()? {
+        4 => input.array::<4>().map(|octets| IpAddr::V4(Ipv4Addr::from(octets))),
+        6 => input.array::<16>().map(|octets| IpAddr::V6(Ipv6Addr::from(octets))),
+        _ => None,
+    }
+}
+
+fn operator(input: &mut Cursor<'_>) -> Option<Operator> {
+    Some(Operator {
+        request_id: input.array()?,
+        organization: input.text()?,
+        subject: input.text()?,
+        auth_method: input.text()?,
+        source: if input.flag()? { Some(address(input)?) } else { None },
+        action: input.text()?,
+        target: input.text()?,
+        details: input.text()?,
+    })
+}
+
+fn forwarded(input: &mut Cursor<'_>) -> Option<Forwarded> {
+    let (gateway, log) = (input.text()?, input.array()?);
+    let (seq, previous) = (input.u64()?, input.array()?);
+    let length = input.length()?;
+    let bytes = input.slice(length)?;
+    // One level: the kind is told apart before the inner row is read.
+    if matches!(bytes.get(1), Some(8 | 9)) {
+        return None;
+    }
+    let row = decode(bytes)?;
+    Some(Forwarded { gateway, log, seq, previous, hash: row_hash(&previous, seq, bytes), row })
 }
 
 fn outcome(input: &mut Cursor<'_>) -> Option<Outcome> {
