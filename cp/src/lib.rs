@@ -4,3 +4,4 @@
 //! before it touches the store.
 
 pub mod authorization;
+pub mod store;

@@ -29,6 +29,7 @@ pub mod mcp;
 mod metrics;
 pub mod packages;
 mod ports;
+pub mod postgres;
 mod process;
 pub mod scenes;
 pub mod slack;

@@ -1,0 +1,160 @@
+//! Telling every replica that an environment has a new revision or a new stage of a rollout.
+//!
+//! A change is a hint: who waits for one reads its own environment, through its own handle, and finds out what there is. So a lost
+//! hint costs time and nothing else: [`Hint::Look`] comes at intervals, and whenever the connection that listens was lost.
+//! What goes through PostgreSQL's NOTIFY, which row-level security does not cover, are ids and a number.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::PgListener;
+use tokio::sync::broadcast;
+
+use super::sql::{Sql, values};
+use super::{Backend, EnvironmentId, OrgId, Store, StoreError, Write};
+
+const CHANNEL: &str = "mcpg_changes";
+
+/// How many hints a slow subscriber may fall behind before it is told to look instead.
+const BACKLOG: usize = 1024;
+
+/// How often everybody looks without having been told.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// How long to wait before listening again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// An environment has something new.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Change {
+    /// The organization.
+    pub org: OrgId,
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// The number of its newest revision.
+    pub number: i64,
+}
+
+/// Why to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// This changed.
+    Changed(Change),
+    /// Anything can have changed.
+    Look,
+}
+
+/// Hints, as they come.
+#[derive(Debug)]
+pub struct Changes {
+    receiver: broadcast::Receiver<Hint>,
+}
+
+/// Who tells.
+#[derive(Debug, Clone)]
+pub(super) struct Teller {
+    sender: broadcast::Sender<Hint>,
+    /// PostgreSQL tells this replica as it tells the others.
+    by_itself: bool,
+}
+
+impl Store {
+    /// Hints from now on, about all organizations: for the part that serves gateways, which looks through scoped handles.
+    pub fn changes(&self) -> Changes {
+        Changes { receiver: self.inner.changes.sender.subscribe() }
+    }
+
+    /// Listens for other replicas and reminds subscribers to look, until it is dropped. To be run beside the server.
+    pub async fn follow_changes(&self) {
+        let sender = &self.inner.changes.sender;
+        match &self.inner.pools {
+            super::connection::Pools::Postgres(pool) => loop {
+                if let Err(error) = listen(pool, sender).await {
+                    tracing::warn!(%error, "changes of other replicas are not heard of for a moment");
+                }
+                let _ = sender.send(Hint::Look);
+                tokio::time::sleep(LISTEN_AGAIN).await;
+            },
+            super::connection::Pools::Sqlite { .. } => loop {
+                tokio::time::sleep(LOOK_EVERY).await;
+                let _ = sender.send(Hint::Look);
+            },
+        }
+    }
+}
+
+impl Changes {
+    /// The next hint; none once the store is gone.
+    pub async fn next(&mut self) -> Option<Hint> {
+        match self.receiver.recv().await {
+            Ok(hint) => Some(hint),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Hint::Look),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+impl Teller {
+    pub(super) fn new(backend: Backend) -> Self {
+        Self { sender: broadcast::channel(BACKLOG).0, by_itself: backend == Backend::Sqlite }
+    }
+
+    /// Tells about a change that is in force.
+    pub(super) fn tell(&self, change: Change) {
+        if self.by_itself {
+            // Nobody may be listening.
+            let _ = self.sender.send(Hint::Changed(change));
+        }
+    }
+}
+
+impl Write {
+    /// Has PostgreSQL tell about the changes once the transaction is committed.
+    pub(super) async fn notify(&mut self) -> Result<(), StoreError> {
+        // The environment's row proves that it is this organization's.
+        const NOTIFY: Sql = Sql::both(
+            "SELECT pg_notify($2, $1 || '/' || environment_id || '/' || revision) FROM environments \
+             WHERE org_id = $1 AND environment_id = $3",
+        );
+        if self.backend() == Backend::Sqlite {
+            return Ok(());
+        }
+        let changed: Vec<EnvironmentId> =
+            self.changes.iter().map(|change| change.environment.clone()).collect();
+        for environment in changed {
+            self.all(NOTIFY, values![CHANNEL, &environment]).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn listen(pool: &PgPool, sender: &broadcast::Sender<Hint>) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(CHANNEL).await?;
+    // What happened before this moment was not heard.
+    let _ = sender.send(Hint::Look);
+    loop {
+        let hint = match tokio::time::timeout(LOOK_EVERY, listener.try_recv()).await {
+            // The connection was lost.
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(notification))) => match parse(notification.payload()) {
+                Some(change) => Hint::Changed(change),
+                None => continue,
+            },
+            Ok(Err(error)) => return Err(error),
+            Err(_) => Hint::Look,
+        };
+        let _ = sender.send(hint);
+    }
+}
+
+/// Anybody who can connect can notify, so nothing but well-formed ids is passed on.
+fn parse(payload: &str) -> Option<Change> {
+    let mut parts = payload.split('/');
+    let change = Change {
+        org: parts.next()?.parse().ok()?,
+        environment: parts.next()?.parse().ok()?,
+        number: parts.next()?.parse().ok()?,
+    };
+    parts.next().is_none().then_some(change)
+}

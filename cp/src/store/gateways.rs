@@ -1,0 +1,161 @@
+//! Gateway instances: who they are by their public key, how they are.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::sql::{PlatformSql, Row, Sql, values};
+use super::{EnvironmentId, GatewayId, Listed, OrgId, Page, Read, StoreError, UnixMillis, Write};
+
+/// Names by which rollouts choose gateways.
+pub type Labels = BTreeMap<String, String>;
+
+macro_rules! columns {
+    () => {
+        "org_id, gateway_id, environment_id, name, public_key, labels, software, status, last_seen_at, \
+         applied_revision, enrolled_by, created_at, retired_at"
+    };
+}
+
+pub(super) const BY_ID: PlatformSql =
+    PlatformSql::both(concat!("SELECT ", columns!(), " FROM gateways WHERE gateway_id = $1"));
+const READ: Sql =
+    Sql::both(concat!("SELECT ", columns!(), " FROM gateways WHERE org_id = $1 AND gateway_id = $2"));
+const LIST: Sql = Sql::both(concat!(
+    "SELECT ",
+    columns!(),
+    " FROM gateways WHERE org_id = $1 AND environment_id = $2 AND gateway_id > $3 ORDER BY gateway_id LIMIT $4"
+));
+const RETIRE: Sql = Sql::both(
+    "UPDATE gateways SET retired_at = $3 WHERE org_id = $1 AND gateway_id = $2 AND retired_at IS NULL",
+);
+const BEAT: Sql = Sql::both(
+    "UPDATE gateways SET status = $3, software = $4, last_seen_at = $5, applied_revision = $6 \
+     WHERE org_id = $1 AND gateway_id = $2 AND retired_at IS NULL",
+);
+pub(super) const CREATE: Sql = Sql::both(
+    "INSERT INTO gateways (org_id, gateway_id, environment_id, name, public_key, labels, software, enrolled_by, \
+     created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+);
+
+/// A gateway instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// The organization that it serves.
+    pub org_id: OrgId,
+    /// Its id.
+    pub id: GatewayId,
+    /// The environment that it serves.
+    pub environment_id: EnvironmentId,
+    /// The name that it was enrolled by.
+    pub name: String,
+    /// Its Ed25519 public key.
+    pub public_key: [u8; 32],
+    /// Names by which rollouts choose it.
+    pub labels: Labels,
+    /// The version of its software.
+    pub software: String,
+    /// Its last heartbeat, as JSON.
+    pub status: Option<String>,
+    /// When that was.
+    pub last_seen_at: Option<UnixMillis>,
+    /// The revision that it runs on, as it said then.
+    pub applied_revision: Option<i64>,
+    /// The enrolment token that it came by.
+    pub enrolled_by: String,
+    /// When it was enrolled.
+    pub created_at: UnixMillis,
+    /// When it was retired: from then on it is refused.
+    pub retired_at: Option<UnixMillis>,
+}
+
+/// How a gateway is.
+#[derive(Debug, Clone)]
+pub struct Heartbeat {
+    /// What it says, as JSON.
+    pub status: String,
+    /// The version of its software.
+    pub software: String,
+    /// The revision that it runs on.
+    pub applied_revision: Option<i64>,
+}
+
+impl Gateway {
+    pub(super) fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            org_id: row.parsed("org_id")?,
+            id: row.parsed("gateway_id")?,
+            environment_id: row.parsed("environment_id")?,
+            name: row.text("name")?,
+            public_key: row.array("public_key")?,
+            labels: read_labels(row)?,
+            software: row.text("software")?,
+            status: row.text_opt("status")?,
+            last_seen_at: row.int_opt("last_seen_at")?,
+            applied_revision: row.int_opt("applied_revision")?,
+            enrolled_by: row.text("enrolled_by")?,
+            created_at: row.int("created_at")?,
+            retired_at: row.int_opt("retired_at")?,
+        })
+    }
+}
+
+/// The labels in the column `labels`.
+pub(super) fn read_labels(row: &Row) -> Result<Labels, StoreError> {
+    serde_json::from_str(&row.text("labels")?).map_err(|_| StoreError::Corrupt { what: "labels" })
+}
+
+/// Labels as they are stored.
+pub(super) fn labels_text(labels: &Labels) -> String {
+    json!(labels).to_string()
+}
+
+impl Read {
+    /// One gateway, retired or not.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn gateway(&mut self, id: &GatewayId) -> Result<Gateway, StoreError> {
+        Gateway::read(&self.one(READ, values![id]).await?)
+    }
+
+    /// The gateways of an environment, the oldest first, retired ones too.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn gateways(
+        &mut self,
+        environment: &EnvironmentId,
+        page: &Page,
+    ) -> Result<Listed<Gateway>, StoreError> {
+        let rows = self.all(LIST, values![environment, page.after_text(), page.fetch()]).await?;
+        let gateways = rows.iter().map(Gateway::read).collect::<Result<Vec<_>, _>>()?;
+        Ok(page.listed(gateways, |gateway| gateway.id.to_string()))
+    }
+}
+
+impl Write {
+    /// Retires a gateway: it is refused from then on, and its name is free. A second time changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn retire_gateway(&mut self, id: &GatewayId) -> Result<Gateway, StoreError> {
+        let gateway = self.gateway(id).await?;
+        let now = self.now;
+        if self.execute(RETIRE, values![id, now]).await? == 1 {
+            let target = self.environment_by_id(&gateway.environment_id).await?.target(&self.slug().await?);
+            self.note("gateway.retire", target, json!({ "gateway": id.as_str(), "name": gateway.name }));
+        }
+        self.gateway(id).await
+    }
+
+    /// Writes down how a gateway is. It is no operator's action, so the audit chain has no row of it.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where it is retired, or there is none.
+    pub async fn heartbeat(&mut self, id: &GatewayId, beat: &Heartbeat) -> Result<(), StoreError> {
+        let now = self.now;
+        let values = values![id, &beat.status, &beat.software, now, beat.applied_revision];
+        if self.execute(BEAT, values).await? == 1 { Ok(()) } else { Err(StoreError::NotFound) }
+    }
+}

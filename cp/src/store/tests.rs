@@ -1,0 +1,26 @@
+//! One behaviour suite, on SQLite and on PostgreSQL.
+//!
+//! A case is one function that takes a [`Bench`]: a store on an empty database, its clock, and two organizations. On SQLite every
+//! case is a test. On PostgreSQL one test starts a server and runs every case on a database of its own, connected as the role that
+//! a control plane has.
+
+mod bench;
+mod isolation;
+#[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
+mod tokens;
+mod tree;
+
+use bench::{Bench, cases};
+
+cases! {
+    tree: org_by_slug_and_subdomain, orgs_are_listed_in_pages, an_organization_changes_at_its_version,
+        workspaces_and_environments, what_is_in_use_stays, roles_are_granted_once_and_revoked,
+        what_operators_do_is_in_the_chain;
+    tokens: api_tokens_are_found_by_their_hash, platform_tokens_are_of_no_organization,
+        a_key_is_claimed_once, a_claim_that_was_left_behind, leases_change_hands,
+        a_sign_in_ends_once, enrolment_is_for_one;
+    isolation: nothing_of_another_organization, foreign_references_are_not_found,
+        a_dropped_transaction_changes_nothing, a_failed_transaction_goes_no_further;
+}
