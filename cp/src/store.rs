@@ -10,10 +10,12 @@
 //! Every change by an operator writes a row to the organization's audit chain in the same transaction. Time and randomness come
 //! from a [`Clock`].
 
+mod acknowledgements;
 mod api_tokens;
 mod audit;
 mod changes;
 mod connection;
+mod documents;
 mod enrollment;
 mod environments;
 mod error;
@@ -25,7 +27,11 @@ mod open;
 mod orgs;
 mod page;
 mod platform;
+mod revisions;
+mod revocation_lists;
 mod role_bindings;
+mod rollouts;
+mod secret_references;
 mod sign_ins;
 mod sql;
 mod transaction;
@@ -37,9 +43,11 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use acknowledgements::{Acknowledged, Acknowledgement, Outcome};
 pub use api_tokens::{ApiToken, NewApiToken, TokenKind};
 pub use audit::{AuditQuery, AuditRow};
 pub use changes::{Change, Changes, Hint};
+pub use documents::{Document, DocumentHead, NewDocument, Parent, Precondition, Put};
 pub use enrollment::{EnrollmentToken, NewEnrollmentToken, NewGateway};
 pub use environments::Environment;
 pub use error::{Applied, StoreError};
@@ -54,7 +62,11 @@ pub use open::{OpenError, Options};
 pub use orgs::{NewOrg, Org, OrgChange};
 pub use page::{Listed, Page};
 pub use platform::{Lease, NewPlatformToken, Platform, PlatformToken};
+pub use revisions::{NewRevision, Numbered, Revision, RevisionHead};
+pub use revocation_lists::RevocationList;
 pub use role_bindings::RoleBinding;
+pub use rollouts::{Rollout, RolloutState, Stage};
+pub use secret_references::SecretReference;
 pub use sign_ins::SignIn;
 pub use transaction::{Actor, Read, Write};
 pub use workspaces::Workspace;

@@ -9,6 +9,7 @@ mod isolation;
 #[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;
+mod publishing;
 mod tokens;
 mod tree;
 
@@ -21,6 +22,8 @@ cases! {
     tokens: api_tokens_are_found_by_their_hash, platform_tokens_are_of_no_organization,
         a_key_is_claimed_once, a_claim_that_was_left_behind, leases_change_hands,
         a_sign_in_ends_once, enrolment_is_for_one;
+    publishing: documents_have_versions, references_and_revocation_lists, revisions_are_numbered_without_holes,
+        rollouts_go_in_stages, acknowledgements_are_written_once, changes_are_told_when_they_are_in_force;
     isolation: nothing_of_another_organization, foreign_references_are_not_found,
         a_dropped_transaction_changes_nothing, a_failed_transaction_goes_no_further;
 }

@@ -18,6 +18,7 @@ macro_rules! select {
 }
 
 const READ: Sql = Sql::both(select!("slug = $2"));
+const BY_ID: Sql = Sql::both(select!("workspace_id = $2"));
 const LOCK: Sql = Sql::each(select!("slug = $2"), select!("slug = $2 FOR UPDATE"));
 const LIST: Sql = Sql::both(select!("slug > $2 ORDER BY slug LIMIT $3"));
 const CREATE: Sql = Sql::both(
@@ -69,6 +70,14 @@ impl Read {
     /// [`StoreError::NotFound`] where there is none.
     pub async fn workspace(&mut self, slug: &Slug) -> Result<Workspace, StoreError> {
         Workspace::read(&self.one(READ, values![slug]).await?)
+    }
+
+    /// One workspace, by its id.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn workspace_by_id(&mut self, id: &WorkspaceId) -> Result<Workspace, StoreError> {
+        Workspace::read(&self.one(BY_ID, values![id]).await?)
     }
 
     /// All workspaces, by slug.
