@@ -14,4 +14,7 @@ pub mod registry;
 pub mod reliability;
 pub mod secret;
 pub mod shared;
+mod threads;
 pub mod transform;
+
+pub use threads::ThreadsUse;

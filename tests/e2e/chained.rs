@@ -288,7 +288,12 @@ fn hostile_policies_keep_no_other_client_waiting() {
     let config = config.replace("evaluation_ms_max: 5000", "evaluation_ms_max: 2000");
     let setup = setup.file("mcpg.yaml", &config).file("rego/policy.rego", &rego);
     let gateway = setup.file("casbin/model.conf", &model).file("casbin/policy.csv", &rules).start();
-    let echo = || call(&gateway, "bob", "echo", json!({ "text": "x" })).status;
+    let mut texts = 0..;
+    // A text of its own each time: Cedar reads it, so none of the decisions is in the cache.
+    let mut echo = || {
+        let text = texts.next().map(|number: u32| number.to_string());
+        call(&gateway, "bob", "echo", json!({ "text": text })).status
+    };
     assert_eq!(echo(), 200);
     for (engine, tool) in [("policy.opa", "test_simple_text"), ("policy.casbin", "test_image_content")] {
         // More than there are threads for them.

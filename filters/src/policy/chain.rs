@@ -14,13 +14,15 @@ use std::sync::Arc;
 
 use mcpg_sdk::policy::{ByAction, EngineError, Kind, PolicyEngine, ReadSet};
 use mcpg_sdk::{Call, Caller, Decision, DenyReason, Obligation, Target};
-use tokio::sync::Semaphore;
 
 use super::cache::{CacheCounters, CacheLimits, DecisionCache};
 use super::input::{self, KeyBuffer};
 use super::threads::PolicyThreads;
 
 mod evaluate;
+mod turns;
+
+use turns::Turns;
 
 /// The engines of a scope, in order, with their decision cache.
 pub struct PolicyChain {
@@ -32,7 +34,7 @@ pub struct PolicyChain {
     /// Whether equal inputs have equal answers.
     is_pure: bool,
     threads: PolicyThreads,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// An engine that is asked and recorded, and decides nothing.
@@ -129,7 +131,7 @@ impl PolicyChain {
             shadows: Vec::new(),
             cache: DecisionCache::new(limits),
             every_obligation,
-            turns: Arc::new(Semaphore::new(threads.share())),
+            turns: Turns::new(threads.share()),
             threads,
         }
     }
@@ -143,7 +145,7 @@ impl PolicyChain {
     /// The chain on threads that it shares with others, of which it never holds all.
     #[must_use]
     pub fn on(self, threads: PolicyThreads) -> Self {
-        Self { turns: Arc::new(Semaphore::new(threads.share())), threads, ..self }
+        Self { turns: Turns::new(threads.share()), threads, ..self }
     }
 
     /// Decides one call. A decision that is in the cache is answered without a wait, and without an allocation.

@@ -110,8 +110,8 @@ impl Asker<'_> {
         let limit = engine.limit();
         let until = Instant::now() + limit;
         let late = move || EngineError::deadline(limit);
-        let turn = timeout(limit, Arc::clone(&self.chain.turns).acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(late()) };
+        let turn = timeout(limit, self.chain.turns.take(self.caller, self.call)).await;
+        let Ok(Some(turn)) = turn else { return Err(late()) };
         let reads = Arc::clone(engine.reads().of(self.call));
         let (engine, call) = (Arc::clone(engine), OwnedCall::copy(self.caller, self.call, &reads));
         let (answer, answered) = oneshot::channel();
@@ -128,7 +128,7 @@ impl Asker<'_> {
                 error => error,
             }));
         };
-        if self.chain.threads.submit(Box::new(job)).is_err() {
+        if self.chain.threads.submit(job).is_err() {
             return Err(late());
         }
         let left = until.saturating_duration_since(Instant::now()) + GRACE;
