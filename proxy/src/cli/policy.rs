@@ -6,6 +6,7 @@ mod explain;
 mod opinion;
 mod replay;
 mod rows;
+mod schema;
 mod test;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ pub(super) enum Policy {
     Explain(Box<explain::Explain>),
     /// Decide the recorded calls of the audit log again, and list what would change.
     Replay(replay::Replay),
+    /// Print the Cedar schema of a configuration, with the tools that its bindings have.
+    Schema(schema::Schema),
 }
 
 /// The form of an answer.
@@ -41,6 +44,7 @@ impl Policy {
             Self::Test(test) => test.run(),
             Self::Explain(explain) => explain.run(),
             Self::Replay(replay) => replay.run(),
+            Self::Schema(schema) => schema.run(),
         }
     }
 }

@@ -84,7 +84,8 @@ impl Tools {
 }
 
 impl Gateway {
-    fn config(&self) -> anyhow::Result<Config> {
+    /// The configuration of the scope.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
         let path = std::path::absolute(&self.config)?;
         let Loaded { config, .. } =
             read(&path, self.scope.as_ref()).map_err(|problems| anyhow!(problems.join("\n")))?;
@@ -166,7 +167,8 @@ fn check_digest(open: &[(ToolKey, Digest)], wanted: &str) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn rows(config: &Config) -> anyhow::Result<Vec<Row>> {
+/// Every tool that is known of a scope.
+pub(super) fn rows(config: &Config) -> anyhow::Result<Vec<Row>> {
     let rules = |id: &str| {
         let binding = config.bindings.iter().find(|binding| binding.id == id);
         binding.map_or_else(PinRules::default, |binding| {
