@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mcpg_ledger::verify::{Decision, Lifecycle, Record, RecordError, RowBody, records};
 use serde_json::{Value, json};
 
-use super::verify_dir::{ReadError, logs, segments};
+use super::verify_dir::{ReadError, lanes_below, segments};
 
 /// Why rows could not be shown to the end.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,8 @@ pub enum ShowError {
 /// # Errors
 /// When files cannot be read or end in the middle of a row. Rows before that were handed over.
 pub fn show_dir(dir: &Path, mut line: impl FnMut(&Value)) -> Result<(), ShowError> {
-    for lane in logs(dir)?.iter().flat_map(|log| &log.lanes) {
-        for (_, path) in segments(lane)? {
+    for lane in lanes_below(dir)? {
+        for (_, path) in segments(&lane)? {
             let bytes =
                 std::fs::read(&path).map_err(|source| ShowError::Segment { path: path.clone(), source })?;
             for record in records(&bytes) {

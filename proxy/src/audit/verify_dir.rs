@@ -175,15 +175,23 @@ fn exported(dir: &Path, trust: &Trust) -> Result<Exported, ReadError> {
 }
 
 /// The log of one organization.
-pub(super) struct Log {
+struct Log {
     /// Whose it must be, where its folder says so.
     organization: Option<String>,
     /// The directories that hold its segments.
-    pub(super) lanes: Vec<PathBuf>,
+    lanes: Vec<PathBuf>,
+}
+
+/// The directories with the segments of a log, those of other organizations below it included, in order.
+///
+/// # Errors
+/// When a directory cannot be read.
+pub fn lanes_below(dir: &Path) -> Result<Vec<PathBuf>, ReadError> {
+    Ok(logs(dir)?.into_iter().flat_map(|log| log.lanes).collect())
 }
 
 /// The log in a directory and those of other organizations below it, in order.
-pub(super) fn logs(dir: &Path) -> Result<Vec<Log>, ReadError> {
+fn logs(dir: &Path) -> Result<Vec<Log>, ReadError> {
     let mut logs = vec![Log { organization: named(dir), lanes: lanes(dir)? }];
     let others = dir.join(ORGANIZATIONS);
     if others.is_dir() {
@@ -223,8 +231,11 @@ fn lanes(dir: &Path) -> Result<Vec<PathBuf>, ReadError> {
     Ok(lanes.into_iter().map(|(_, path)| path).collect())
 }
 
-/// A lane's segments in the order of their numbers.
-pub(super) fn segments(dir: &Path) -> Result<Vec<(String, PathBuf)>, ReadError> {
+/// A lane's segments in the order of their numbers: their names and paths.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn segments(dir: &Path) -> Result<Vec<(String, PathBuf)>, ReadError> {
     let mut segments = Vec::new();
     for (name, path) in entries(dir)? {
         let number: Option<u64> = name.strip_suffix(".seg").and_then(|digits| digits.parse().ok());

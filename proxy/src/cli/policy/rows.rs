@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
+use mcpg::audit::verify_dir::{lanes_below, segments};
 use mcpg_ledger::SegmentHeader;
 use mcpg_ledger::verify::{Decision, RowBody, records};
 
@@ -53,11 +54,11 @@ pub(super) fn decisions(
     until: u64,
     mut take: impl FnMut(Row) -> bool,
 ) -> anyhow::Result<()> {
-    for lane in lanes(dir)? {
+    for lane in lanes_below(dir)? {
         let segments = segments(&lane)?;
-        for (index, path) in segments.iter().enumerate() {
+        for (index, (_, path)) in segments.iter().enumerate() {
             // A segment's rows are older than the next one's header.
-            let next = segments.get(index + 1).map(|next| begun(next)).transpose()?.flatten();
+            let next = segments.get(index + 1).map(|(_, next)| begun(next)).transpose()?.flatten();
             if next.is_some_and(|next| next < since) {
                 continue;
             }
@@ -87,43 +88,4 @@ fn begun(path: &Path) -> anyhow::Result<Option<u64>> {
         .read_to_end(&mut head)
         .with_context(shown)?;
     Ok(SegmentHeader::decode(&head).ok().map(|(header, _)| header.time))
-}
-
-/// The lanes of a folder, and of the organizations below it.
-fn lanes(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut folders = vec![dir.to_owned()];
-    let orgs = dir.join("orgs");
-    if orgs.is_dir() {
-        folders.extend(entries(&orgs)?);
-    }
-    let mut lanes = Vec::new();
-    for folder in &folders {
-        let named =
-            |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lane-"));
-        lanes.extend(entries(folder)?.into_iter().filter(named));
-    }
-    if lanes.is_empty() && !segments(dir)?.is_empty() {
-        lanes.push(dir.to_owned());
-    }
-    Ok(lanes)
-}
-
-/// A lane's segments in the order of their numbers.
-fn segments(lane: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let number =
-        |path: &PathBuf| -> Option<u64> { path.file_name()?.to_str()?.strip_suffix(".seg")?.parse().ok() };
-    let mut segments: Vec<(u64, PathBuf)> =
-        entries(lane)?.into_iter().filter_map(|path| Some((number(&path)?, path))).collect();
-    segments.sort();
-    Ok(segments.into_iter().map(|(_, path)| path).collect())
-}
-
-fn entries(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let shown = || format!("cannot read `{}`", dir.display());
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(dir).with_context(shown)? {
-        entries.push(entry.with_context(shown)?.path());
-    }
-    entries.sort();
-    Ok(entries)
 }
