@@ -184,6 +184,12 @@ impl Metrics {
         self.families.refusals.with(&self.labels, &[reason]).inc();
     }
 
+    /// Counts an attempt to load the policies of an engine.
+    pub fn policy_loaded(&self, engine: &str, succeeded: bool) {
+        let result = if succeeded { "ok" } else { "failed" };
+        self.families.policy_loads.with(&self.labels, &[engine, result]).inc();
+    }
+
     /// Counts what an engine in shadow mode thinks of a decision.
     pub fn shadowed(&self, engine: &str, permits: bool, differs: bool) {
         let decision = if permits { "permit" } else { "deny" };

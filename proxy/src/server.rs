@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, anyhow};
 use mcpg_config::{AuditMode as ConfiguredMode, Config, ListenAddress, LogFormat as ConfiguredFormat};
 use mcpg_filters::policy::CacheCounters;
+use mcpg_filters::shared::Shared;
 use mcpg_sdk::Scope;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
@@ -77,7 +78,7 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
         config.sessions.local_max,
     );
     note_generation(&gateway, &gateway.revisions.load());
-    observe(&gateway, &ledgers, &connections).context("metrics")?;
+    observe(&gateway, &ledgers, &connections, builder.filters()).context("metrics")?;
     let processes = Arc::clone(builder.processes());
     serve((&path, scope), &config, &sockets, &gateway, builder, connections)?;
     let left = processes.stop(PROCESSES_END_TIME_MAX);
@@ -215,9 +216,10 @@ fn observe(
     gateway: &Arc<Gateway>,
     ledgers: &Arc<Ledgers>,
     connections: &Arc<Connections>,
+    filters: &Arc<Shared>,
 ) -> Result<(), prometheus::Error> {
     let (ledgers, revisions) = (Arc::clone(ledgers), Arc::clone(&gateway.revisions));
-    let connections = Arc::clone(connections);
+    let (connections, filters) = (Arc::clone(connections), Arc::clone(filters));
     gateway.metrics.observe(move || {
         let (counters, open) = ledgers.totals();
         let (cache, scopes) = revisions.peek(|generation| (caches(generation), generation.scopes.len()));
@@ -244,8 +246,10 @@ fn observe(
             (SampleKind::AuditOpen, open as u64),
             (SampleKind::Scopes, scopes as u64),
         ]
+        .into_iter()
+        .chain(shared(&filters))
         .map(|(kind, value)| Sample::new(kind, value))
-        .to_vec()
+        .collect()
     })?;
     let revisions = Arc::clone(&gateway.revisions);
     gateway.metrics.observe_certificates(move || {
@@ -253,6 +257,28 @@ fn observe(
         let left = |expiry: &Expiry| (expiry.path.display().to_string(), expiry.seconds_left(now));
         revisions.peek(|revision| revision.tls.expiries().take(CERTIFICATES_SHOWN_MAX).map(left).collect())
     })
+}
+
+/// What the filters of all scopes share.
+fn shared(filters: &Shared) -> [(SampleKind, u64); 14] {
+    let (policy, passwords) = (filters.policy.usage(), filters.hashing.usage());
+    let bundles = filters.bundles.fetches();
+    [
+        (SampleKind::KeyFetches, filters.key_fetches.all()),
+        (SampleKind::KeyFetchFailures, filters.key_fetches.failed()),
+        (SampleKind::Introspections, filters.introspections.all()),
+        (SampleKind::IntrospectionFailures, filters.introspections.failed()),
+        (SampleKind::BundleFetches, bundles.all()),
+        (SampleKind::BundleFetchFailures, bundles.failed()),
+        (SampleKind::PolicyThreads, policy.threads_max as u64),
+        (SampleKind::PolicyThreadsBusy, policy.busy as u64),
+        (SampleKind::PolicyQueue, policy.waiting as u64),
+        (SampleKind::PolicyRefused, policy.refused),
+        (SampleKind::PasswordThreads, passwords.threads_max as u64),
+        (SampleKind::PasswordThreadsBusy, passwords.busy as u64),
+        (SampleKind::PasswordQueue, passwords.waiting as u64),
+        (SampleKind::PasswordRefused, passwords.refused),
+    ]
 }
 
 /// The decision caches of all scopes together.

@@ -46,6 +46,11 @@ fn every_engine_must_permit_and_obligations_unite() {
         gateway.admin_get("/revision").text().contains("is no intact tar archive").then_some(())
     });
     assert_eq!(call(&gateway, "add").0, 200);
+    let loads = |engine: &str, result: &str| {
+        gateway.metrics().sum("mcpg_policy_loads_total", &[("engine", engine), ("result", result)])
+    };
+    assert!(loads("policy.casbin", "ok") >= 2.0 && loads("policy.casbin", "failed") >= 1.0);
+    assert!(loads("policy.cedar", "ok") >= 2.0 && loads("policy.cedar", "failed") == 0.0);
 }
 
 #[test]

@@ -96,6 +96,7 @@ pub(super) struct Families {
     pub(super) requests: Scoped<IntCounterVec>,
     pub(super) durations: Scoped<HistogramVec>,
     pub(super) refusals: Scoped<IntCounterVec>,
+    pub(super) policy_loads: Scoped<IntCounterVec>,
     pub(super) policy_shadow: Scoped<IntCounterVec>,
     pub(super) upstream_errors: Scoped<IntCounterVec>,
     pub(super) tool_findings: Scoped<IntCounterVec>,
@@ -145,6 +146,11 @@ impl Families {
                 "mcpg_refusals_total",
                 "Requests refused before they were dispatched, by reason.",
                 &["reason"],
+            )?,
+            policy_loads: new.counters(
+                "mcpg_policy_loads_total",
+                "Attempts to load the policies of an engine, by engine and result.",
+                &["engine", "result"],
             )?,
             policy_shadow: new.counters(
                 "mcpg_policy_shadow_total",
@@ -301,11 +307,12 @@ impl Families {
         });
     }
 
-    fn scoped(&self) -> [&dyn Forget; 27] {
+    fn scoped(&self) -> [&dyn Forget; 28] {
         [
             &self.requests,
             &self.durations,
             &self.refusals,
+            &self.policy_loads,
             &self.policy_shadow,
             &self.upstream_errors,
             &self.tool_findings,

@@ -52,6 +52,34 @@ pub enum SampleKind {
     AuditOpen,
     /// Scopes that are served.
     Scopes,
+    /// Times that the keys of issuers were fetched.
+    KeyFetches,
+    /// Those of them that failed.
+    KeyFetchFailures,
+    /// Times that issuers were asked about a token.
+    Introspections,
+    /// Those of them that failed.
+    IntrospectionFailures,
+    /// Times that registries were asked for policies.
+    BundleFetches,
+    /// Those of them that failed.
+    BundleFetchFailures,
+    /// Threads for decisions that take long.
+    PolicyThreads,
+    /// Those of them that decide.
+    PolicyThreadsBusy,
+    /// Decisions that wait for a thread.
+    PolicyQueue,
+    /// Decisions for which the queue was full.
+    PolicyRefused,
+    /// Threads that hash passwords.
+    PasswordThreads,
+    /// Those of them that hash.
+    PasswordThreadsBusy,
+    /// Passwords that wait for a thread.
+    PasswordQueue,
+    /// Passwords for which the queue was full.
+    PasswordRefused,
 }
 
 impl Sample {
@@ -100,6 +128,46 @@ impl Sample {
             }
             SampleKind::Scopes => ("mcpg_scopes", "Scopes that are served."),
             SampleKind::AuditHealthy => ("mcpg_audit_healthy", "Whether calls can be recorded."),
+            SampleKind::KeyFetches => {
+                ("mcpg_oidc_key_fetches_total", "Times that the keys of OIDC issuers were fetched.")
+            }
+            SampleKind::KeyFetchFailures => (
+                "mcpg_oidc_key_fetch_failures_total",
+                "Times that the keys of an OIDC issuer could not be fetched.",
+            ),
+            SampleKind::Introspections => {
+                ("mcpg_oidc_introspections_total", "Times that an issuer was asked about a token.")
+            }
+            SampleKind::IntrospectionFailures => (
+                "mcpg_oidc_introspection_failures_total",
+                "Times that an issuer gave no answer about a token.",
+            ),
+            SampleKind::BundleFetches => (
+                "mcpg_policy_bundle_fetches_total",
+                "Times that a registry was asked for a bundle of policies.",
+            ),
+            SampleKind::BundleFetchFailures => (
+                "mcpg_policy_bundle_fetch_failures_total",
+                "Times that a registry gave no bundle of policies.",
+            ),
+            SampleKind::PolicyThreads => {
+                ("mcpg_policy_threads", "Threads that there may be for decisions that take long.")
+            }
+            SampleKind::PolicyThreadsBusy => ("mcpg_policy_threads_busy", "Threads that decide now."),
+            SampleKind::PolicyQueue => ("mcpg_policy_queue", "Decisions that wait for a thread."),
+            SampleKind::PolicyRefused => {
+                ("mcpg_policy_refused_total", "Decisions refused because too many waited for a thread.")
+            }
+            SampleKind::PasswordThreads => {
+                ("mcpg_password_threads", "Threads that there may be to hash passwords.")
+            }
+            SampleKind::PasswordThreadsBusy => {
+                ("mcpg_password_threads_busy", "Threads that hash a password now.")
+            }
+            SampleKind::PasswordQueue => ("mcpg_password_queue", "Passwords that wait for a thread."),
+            SampleKind::PasswordRefused => {
+                ("mcpg_password_refused_total", "Log-ins refused because too many waited for a thread.")
+            }
         }
     }
 

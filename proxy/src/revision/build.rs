@@ -84,6 +84,11 @@ impl Builder {
         &self.processes
     }
 
+    /// What its revisions share: what they have fetched, and their threads.
+    pub fn filters(&self) -> &Arc<Shared> {
+        &self.filters
+    }
+
     /// What its revisions pin.
     pub fn pins(&self) -> &Arc<ScopePins> {
         &self.pins
@@ -203,7 +208,7 @@ impl Builder {
         now: SystemTime,
     ) -> Result<Revision, BuildError> {
         let secrets = SecretResolver::new(config.base());
-        let mut filters = filters(config, &secrets, &self.filters, now);
+        let mut filters = filters(config, &secrets, &self.filters, &self.metrics, now);
         filters.inherit(previous);
         let identity = IdentityChain::new(std::mem::take(&mut filters.identity));
         let identity = identity.map_err(|error| filters.problems.push(error.to_string()));

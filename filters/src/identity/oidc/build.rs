@@ -214,11 +214,11 @@ fn keys(
         jwks_uri: jwks_uri.map(configured),
         discovery: discovery.map(configured),
     };
-    let http = context.shared.http.clone();
+    let (http, fetches) = (context.shared.http.clone(), Arc::clone(&context.shared.key_fetches));
     let keys = context
         .shared
         .issuers
-        .keys(*way.finalize().as_bytes(), || KeySource::new(origin, http, settings.jwks));
+        .keys(*way.finalize().as_bytes(), || KeySource::new(origin, http, settings.jwks, fetches));
     Ok((keys, target))
 }
 
@@ -255,7 +255,11 @@ fn introspection(
         .map_err(|error| at.error("/introspection/client_secret", error.to_string()))?;
     let client = Client { id: settings.client_id.clone(), secret, auth: settings.client_auth };
     Ok(Introspection {
-        introspector: Introspector::new(client, context.shared.http.clone()),
+        introspector: Introspector::new(
+            client,
+            context.shared.http.clone(),
+            Arc::clone(&context.shared.introspections),
+        ),
         endpoint,
         allow_missing_audience: settings.allow_missing_audience,
     })

@@ -22,6 +22,7 @@ use super::cache::TokenKey;
 use super::settings::ClientAuth;
 use crate::identity::jwt::{Claims, JwtError, json};
 use crate::net::{Bounds, FetchError, HttpClient, Request, Target};
+use crate::shared::Fetches;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
@@ -38,6 +39,7 @@ pub(super) struct Client {
 pub(super) struct Introspector {
     client: Arc<Client>,
     http: HttpClient,
+    fetches: Arc<Fetches>,
     pending: Arc<Mutex<HashMap<TokenKey, watch::Receiver<Option<Answer>>>>>,
 }
 
@@ -54,8 +56,8 @@ pub(super) enum Answer {
 
 impl Introspector {
     /// Asks as a client.
-    pub(super) fn new(client: Client, http: HttpClient) -> Self {
-        Self { client: Arc::new(client), http, pending: Arc::default() }
+    pub(super) fn new(client: Client, http: HttpClient, fetches: Arc<Fetches>) -> Self {
+        Self { client: Arc::new(client), http, fetches, pending: Arc::default() }
     }
 
     /// Asks, or waits for the answer that somebody else waits for.
@@ -91,9 +93,11 @@ impl Introspector {
         drop(pending);
         let request = self.client.request(token);
         let (http, all) = (self.http.clone(), Arc::clone(&self.pending));
+        let fetches = Arc::clone(&self.fetches);
         // The answer is for everyone who waits, so it does not end with the first of them.
         tokio::spawn(async move {
             let answer = fetch(&http, &endpoint, request).await;
+            fetches.note(!matches!(answer, Answer::Failed(_)));
             all.lock().remove(&key);
             answered.send_replace(Some(answer));
         });

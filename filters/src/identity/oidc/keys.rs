@@ -21,6 +21,7 @@ use super::metadata::{self, Metadata, MetadataError};
 use super::settings::JwksSettings;
 use crate::identity::jwt::{JWKS_BYTES_MAX, Jwks, JwksError, KeyUse};
 use crate::net::{Bounds, FetchError, HttpClient, HttpUrl, Request, Target};
+use crate::shared::Fetches;
 
 /// For everything: the metadata, wherever it is, and the keys.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,6 +33,7 @@ pub(super) struct KeySource {
     origin: Origin,
     http: HttpClient,
     settings: JwksSettings,
+    fetches: Arc<Fetches>,
     known: ArcSwapOption<Known>,
     fetching: Mutex<Fetching>,
     started: AtomicBool,
@@ -68,11 +70,17 @@ struct Fetching {
 
 impl KeySource {
     /// Without any keys yet.
-    pub(super) fn new(origin: Origin, http: HttpClient, settings: JwksSettings) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        http: HttpClient,
+        settings: JwksSettings,
+        fetches: Arc<Fetches>,
+    ) -> Self {
         Self {
             origin,
             http,
             settings,
+            fetches,
             known: ArcSwapOption::empty(),
             fetching: Mutex::default(),
             started: AtomicBool::new(false),
@@ -192,6 +200,7 @@ impl KeySource {
     }
 
     fn settle(&self, fetched: Result<(Jwks, Option<Metadata>), KeysError>, now: Instant) {
+        self.fetches.note(fetched.is_ok());
         let mut fetching = self.fetching.lock();
         fetching.running = None;
         match fetched {

@@ -19,6 +19,7 @@ use super::reference::ContentDigest;
 use super::registry::{RegistryError, Repository};
 use super::settings::BundleOrder;
 use crate::net::HttpClient;
+use crate::shared::Fetches;
 
 /// A tag that was looked at so recently is not looked at again for a reload.
 const FRESH: Duration = Duration::from_secs(2);
@@ -27,6 +28,7 @@ const FRESH: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 pub struct BundleStore {
     scopes: Mutex<HashMap<Scope, Shelf>>,
+    fetches: Fetches,
 }
 
 /// What one scope has.
@@ -84,7 +86,7 @@ impl BundleStore {
         }
         let shelf =
             Shelf { orders: orders.into(), disk: state_dir.map(Disk::below), fetched: self.of(scope) };
-        let (fetched, errors) = shelf.fetch(http, |_| FRESH).await;
+        let (fetched, errors) = shelf.fetch(http, &self.fetches, |_| FRESH).await;
         self.put(scope, shelf, fetched);
         errors
     }
@@ -102,7 +104,7 @@ impl BundleStore {
         };
         let mut changed = false;
         for (scope, shelf) in due {
-            let (fetched, errors) = shelf.fetch(http, |order| order.refresh).await;
+            let (fetched, errors) = shelf.fetch(http, &self.fetches, |order| order.refresh).await;
             for (_, error) in errors {
                 tracing::warn!(%scope, %error, "bundle not looked at");
             }
@@ -110,6 +112,11 @@ impl BundleStore {
             self.put(&scope, shelf, fetched);
         }
         changed
+    }
+
+    /// How often registries were asked.
+    pub fn fetches(&self) -> &Fetches {
+        &self.fetches
     }
 
     /// When [`BundleStore::poll`] has something to do again.
@@ -160,12 +167,13 @@ impl Shelf {
     async fn fetch(
         &self,
         http: &HttpClient,
+        fetches: &Fetches,
         fresh: impl Fn(&BundleOrder) -> Duration,
     ) -> (FetchedBundles, Vec<(usize, BundleFetchError)>) {
         let (mut fetched, mut errors) = (FetchedBundles::default(), Vec::new());
         for (at, order) in self.orders.iter().enumerate() {
             let known = self.fetched.0.get(&order.written);
-            match self.one(http, order, known, fresh(order)).await {
+            match self.one(http, fetches, order, known, fresh(order)).await {
                 Ok(packed) => _ = fetched.0.insert(order.written.clone(), packed),
                 Err(reason) => errors.push((at, BundleFetchError { bundle: order.written.clone(), reason })),
             }
@@ -176,6 +184,7 @@ impl Shelf {
     async fn one(
         &self,
         http: &HttpClient,
+        fetches: &Fetches,
         order: &BundleOrder,
         known: Option<&Packed>,
         fresh: Duration,
@@ -190,7 +199,9 @@ impl Shelf {
         if let Some(packed) = order.reference.digest.and_then(|digest| self.stored(order, digest)) {
             return Ok(packed);
         }
-        let error = match self.asked(http, order, known).await {
+        let asked = self.asked(http, order, known).await;
+        fetches.note(asked.is_ok());
+        let error = match asked {
             Ok(packed) => return Ok(packed),
             Err(error) => error,
         };

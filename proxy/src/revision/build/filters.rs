@@ -15,6 +15,7 @@ use mcpg_filters::transform::redact::Redactor;
 use mcpg_sdk::policy::PolicyEngine;
 use mcpg_sdk::{Obligation, SettingsError};
 
+use crate::metrics::Metrics;
 use crate::revision::Revision;
 
 /// The filters of a scope, sorted by stage.
@@ -34,6 +35,7 @@ pub(super) fn filters(
     config: &Config,
     secrets: &SecretResolver,
     shared: &Arc<Shared>,
+    metrics: &Metrics,
     now: SystemTime,
 ) -> Filters {
     let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
@@ -41,7 +43,11 @@ pub(super) fn filters(
     let context = BuildContext { base: config.base(), secrets, bindings: &bindings, scope, shared, now };
     let mut filters = Filters::default();
     for (index, plugin) in config.plugins.load.iter().enumerate() {
-        if let Err(error) = filters.add(plugin, &context) {
+        let added = filters.add(plugin, &context);
+        if plugin.kind() == "policy" {
+            metrics.policy_loaded(plugin.label(), added.is_ok());
+        }
+        if let Err(error) = added {
             filters.problems.push(config.locate(index, &error).to_string());
         }
     }

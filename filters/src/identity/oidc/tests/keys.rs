@@ -11,6 +11,7 @@ use crate::identity::jwt::Algorithm;
 use crate::identity::jwt::testing::SigningKey;
 use crate::identity::oidc::Oidc;
 use crate::identity::oidc::keys::KeySource;
+use crate::shared::Shared;
 
 fn key(id: &str) -> SigningKey {
     SigningKey::new(Algorithm::Ed25519, id)
@@ -64,11 +65,15 @@ async fn a_flood_of_invented_keys_costs_the_issuer_one_fetch() {
 #[tokio::test]
 async fn known_keys_outlast_an_outage_for_a_while() {
     let issuer = Issuer::start(&[key("k1")]).await;
-    let oidc = issuer.provider(json!({"jwks": {"stale_ms": 600_000}}));
+    let shared = Arc::<Shared>::default();
+    let counted = || (shared.key_fetches.all(), shared.key_fetches.failed());
+    let oidc = issuer.shared_provider(json!({"jwks": {"stale_ms": 600_000}}), &shared);
     check(&oidc, &issuer.token(&json!({})), Ok("user:alice")).await;
+    assert_eq!(counted(), (1, 0));
     issuer.answers("/jwks", 500, "");
     source(&oidc).cooled_down();
     assert!(source(&oidc).renew().await, "it was tried");
+    assert_eq!(counted(), (2, 1));
     check(&oidc, &issuer.token(&json!({"sub": "bob"})), Ok("user:bob")).await;
     let begun = Instant::now();
     assert!(source(&oidc).known(begun + Duration::from_secs(590)).is_some());

@@ -1,11 +1,13 @@
 //! Tokens that only their issuer can read.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::support::{AUDIENCE, Issuer, bearer, build_in, now, ok};
 use crate::identity::oidc::Oidc;
+use crate::shared::Shared;
 
 const NOW: u64 = 1_790_000_000;
 
@@ -23,12 +25,16 @@ async fn issuer() -> (Issuer, tempfile::TempDir) {
 }
 
 fn provider(issuer: &Issuer, folder: &tempfile::TempDir, more: &Value) -> Oidc {
+    provider_in(issuer, folder, more, &Arc::default())
+}
+
+fn provider_in(issuer: &Issuer, folder: &tempfile::TempDir, more: &Value, shared: &Arc<Shared>) -> Oidc {
     let mut introspection = json!({"client_id": "gateway", "client_secret": "$secret://file/secret"});
     more.as_object().unwrap().iter().for_each(|(name, value)| introspection[name] = value.clone());
     let settings = json!({"issuers": [{
         "issuer": issuer.url, "audiences": [AUDIENCE], "required_scopes": ["mcp"], "introspection": introspection,
     }]});
-    build_in(folder.path(), &settings, &std::sync::Arc::default()).unwrap()
+    build_in(folder.path(), &settings, shared).unwrap()
 }
 
 async fn check(oidc: &Oidc, token: &str, expected: Result<&str, &str>, case: &str) {
@@ -78,7 +84,8 @@ async fn the_issuer_says_what_a_token_is_worth() {
 #[tokio::test]
 async fn an_answer_is_remembered_for_as_long_as_it_holds() {
     let (issuer, folder) = issuer().await;
-    let oidc = provider(&issuer, &folder, &json!({"client_auth": "post"}));
+    let shared = Arc::<Shared>::default();
+    let oidc = provider_in(&issuer, &folder, &json!({"client_auth": "post"}), &shared);
     let answer = json!({"active": true, "sub": "alice", "aud": AUDIENCE, "scope": "mcp", "exp": NOW + 40});
     issuer.answers("/introspect", 200, &answer.to_string());
     check(&oidc, "opaque", Ok("user:alice"), "asked").await;
@@ -88,6 +95,10 @@ async fn an_answer_is_remembered_for_as_long_as_it_holds() {
     let later = now() + Duration::from_secs(41);
     assert_eq!(ok(&oidc.resolve(&bearer("opaque"), later).await), Err("inactive"), "asked again");
     assert_eq!(issuer.fetches("/introspect"), 3);
+    assert_eq!((shared.introspections.all(), shared.introspections.failed()), (3, 0));
+    issuer.answers("/introspect", 500, "");
+    check(&oidc, "more", Err("introspection"), "no answer").await;
+    assert_eq!((shared.introspections.all(), shared.introspections.failed()), (4, 1));
     assert!(issuer.bodies("/introspect")[0].ends_with("&client_id=gateway&client_secret=s3cret"));
 }
 

@@ -252,6 +252,7 @@ async fn a_restart_does_not_need_the_registry() {
     let gateway = gateway.restarted();
     assert!(gateway.fetch(&tag).await.unwrap_err().contains("cannot connect"));
     assert!(gateway.fetch(&pinned).await.unwrap_err().contains("cannot connect"));
+    assert_eq!((gateway.store.fetches().all(), gateway.store.fetches().failed()), (2, 2));
 }
 
 #[tokio::test]
