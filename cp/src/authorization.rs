@@ -108,6 +108,17 @@ pub fn authorize(
     Ok(())
 }
 
+/// Decides whether `member` may know of `node`: a role in effect on it, above it or below it.
+///
+/// # Errors
+/// [`Refusal::NotFound`] where there is none.
+pub fn see(grants: &[Grant], tier: Tier, member: &Member, node: &Target) -> Result<(), Refusal> {
+    let touches =
+        |grant: &&Grant| grant.member == *member && (grant.on.contains(node) || node.contains(&grant.on));
+    let found = grants.iter().filter(touches).any(|grant| admit(grant, tier).is_ok());
+    if found { Ok(()) } else { Err(Refusal::NotFound) }
+}
+
 /// Decides whether a grant may exist in an organization of this tier.
 ///
 /// # Errors

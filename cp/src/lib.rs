@@ -1,7 +1,11 @@
 //! The control plane: tenants, roles, plugin sets, revisions.
 //!
-//! Who may do what is decided here by one pure function, [`authorization::authorize`]; every handler of the API asks it
+//! Who may do what is decided here by one pure function, [`authorization::authorize`]; every handler of the API is behind it
 //! before it touches the store.
 
+pub mod api;
 pub mod authorization;
+pub mod license;
+pub mod serve;
+pub mod sign_in;
 pub mod store;

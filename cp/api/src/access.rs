@@ -40,8 +40,8 @@ pub struct RoleOn {
 pub struct MemberRoles {
     /// Who.
     pub member: Member,
-    /// Their role bindings.
-    pub role_bindings: Vec<RoleBinding>,
+    /// Their roles, in effect or not.
+    pub roles: Vec<RoleOn>,
 }
 
 /// A role of a member on a node.

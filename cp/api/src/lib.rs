@@ -58,7 +58,7 @@ pub use statement::{
 pub use target::{Level, Target, TargetError};
 pub use tree::{
     CreateEnvironment, CreateOrganization, CreateWorkspace, Domain, DomainError, Environment, Organization,
-    Rename, SingleSignOn, Subdomain, SubdomainError, UpdateOrganization, Workspace,
+    Rename, SetSubdomain, SingleSignOn, Subdomain, SubdomainError, UpdateOrganization, Workspace,
 };
 pub use versioned::{
     Change, Diff, DiffQuery, PutQuery, PutVersion, Version, VersionSummary, Versioned, VersionedSummary,

@@ -108,6 +108,8 @@ codes! {
     UriTooLong 414 "uri-too-long" "the request's target is too long";
     /// The body's media type is not understood.
     MediaType 415 "media-type" "the media type is not supported";
+    /// The host of the request is none of the service's.
+    Misdirected 421 "misdirected" "this host is not served here";
     /// The content can be read and cannot be accepted.
     Invalid 422 "invalid" "the content cannot be accepted";
     /// The idempotency key was used for another request.

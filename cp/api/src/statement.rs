@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_statement_has_its_documented_bytes() {
-        let expected = b"\x14\0\0\0mcpg.dev/v1/revision\x04\0\0\0acme\x04\0\0\0team\x04\0\0\0prod\x01\0\0\07\x09\0\0\0blake3:00\x18\0\0\01970-01-01T00:00:00.001Z";
+        let expected = b"\x14\0\0\0mcpg.dev/v1/revision\x04\0\0\0acme\x04\0\0\0team\x04\0\0\0prod\x01\0\0\x007\x09\0\0\0blake3:00\x18\0\0\x001970-01-01T00:00:00.001Z";
         assert_eq!(revision("acme/team/prod", 7, "blake3:00", 1), expected);
     }
 }

@@ -26,8 +26,9 @@ pub struct Organization {
     pub single_sign_on: Option<SingleSignOn>,
     /// When it was made.
     pub created_at: Timestamp,
-    /// By whom.
-    pub created_by: Actor,
+    /// By whom; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Actor>,
     /// When it was last changed.
     pub updated_at: Timestamp,
 }
@@ -46,15 +47,21 @@ pub struct CreateOrganization {
     pub subdomain: Option<Subdomain>,
 }
 
-/// All that can be changed of an organization: what is absent is taken away.
+/// Gives an organization a subdomain. It is a name among all organizations, so an administrator of the service gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetSubdomain {
+    /// The label below the service's domain that leads to it; absent takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subdomain: Option<Subdomain>,
+}
+
+/// All that an organization's administrator can change of it: what is absent is taken away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateOrganization {
     /// The name that people read.
     pub display_name: DisplayName,
-    /// The label below the service's domain that leads to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subdomain: Option<Subdomain>,
     /// How its members sign in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub single_sign_on: Option<SingleSignOn>,
@@ -88,8 +95,9 @@ pub struct Workspace {
     pub display_name: DisplayName,
     /// When it was made.
     pub created_at: Timestamp,
-    /// By whom.
-    pub created_by: Actor,
+    /// By whom; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Actor>,
 }
 
 /// A new workspace.
@@ -116,8 +124,9 @@ pub struct Environment {
     pub display_name: DisplayName,
     /// When it was made.
     pub created_at: Timestamp,
-    /// By whom.
-    pub created_by: Actor,
+    /// By whom; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_by: Option<Actor>,
 }
 
 /// A new environment.

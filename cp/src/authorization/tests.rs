@@ -141,3 +141,21 @@ fn the_highest_of_several_roles_counts() {
         Err(Refusal::Role { has: Role::Viewer, needs: Role::Operator })
     );
 }
+
+#[test]
+fn what_leads_to_a_role_can_be_seen_and_what_is_beside_it_cannot() {
+    let check = |tier: Tier, member: &str, node: &str, expected: bool| {
+        let seen = see(&grants(), tier, &member.parse().unwrap(), &node.parse().unwrap());
+        assert_eq!(seen.is_ok(), expected, "{member} and {node} at {tier}");
+    };
+    for node in [ORG, TEAM, PROD] {
+        check(Tier::Enterprise, "carol@acme.com", node, true);
+        check(Tier::Enterprise, "bob@acme.com", node, true);
+        check(Tier::Enterprise, "mallory@evil.com", node, false);
+        check(Tier::Team, "carol@acme.com", node, false);
+        check(Tier::Community, "alice@acme.com", node, true);
+    }
+    check(Tier::Enterprise, "carol@acme.com", "env/acme-corp/platform-team/staging", false);
+    check(Tier::Enterprise, "bob@acme.com", "workspace/acme-corp/finance-team", false);
+    check(Tier::Enterprise, "alice@acme.com", "org/other-corp", false);
+}

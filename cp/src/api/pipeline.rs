@@ -1,0 +1,394 @@
+//! The life of a request, from top to bottom: limits, tenant, caller, authorization, content, repetition, handler.
+//!
+//! INVARIANTS:
+//! - Nothing of a tenant is read for a caller who has no place in it, and the same is done for an organization that exists as for one that does
+//!   not: both are resolved, and both end in the same 404.
+//! - A handler runs only behind [`authorize`]; its access is that of its row in the table.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header, request};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use mcpg_cp_api::{
+    EnvironmentPath, Grant, Member, OrganizationPath, ProblemCode, Role, Slug, Target, WorkspacePath,
+};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::authenticate::{Authenticated, authenticate};
+use super::call::{self, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
+use super::endpoint::{Access, Endpoint, Run};
+use super::idempotency;
+use super::refused::Refused;
+use super::reply::Reply;
+use super::request_id::RequestId;
+use super::service::Service;
+use super::tenant_name::TenantName;
+use crate::authorization;
+use crate::license::InForce;
+use crate::store::{Applied, Claim, ClaimId, Org, Platform, Store, StoreError};
+
+/// What serves requests.
+#[derive(Debug)]
+pub struct Pipeline {
+    service: Arc<Service>,
+    store: Store,
+    permits: Semaphore,
+}
+
+impl Pipeline {
+    /// A pipeline over a store.
+    pub fn new(service: Arc<Service>, store: Store) -> Self {
+        let permits = Semaphore::new(service.settings.requests_max);
+        Self { service, store, permits }
+    }
+
+    /// Whether the store answers.
+    pub async fn is_ready(&self) -> bool {
+        self.store.ready().await.is_ok()
+    }
+
+    /// Answers a request for a path of the table, given the endpoints at it.
+    pub async fn answer(
+        &self,
+        endpoints: &[&'static Endpoint],
+        parameters: Vec<(String, String)>,
+        request: Request<Body>,
+    ) -> Response<Body> {
+        let begun = Instant::now();
+        let now = self.service.clock.now();
+        let id = RequestId::new(now, self.service.clock.random());
+        let method = request.method().clone();
+        let wanted = if method == Method::HEAD { Method::GET } else { method.clone() };
+        let found = endpoints.iter().find(|endpoint| endpoint.method == wanted).copied();
+        let operation = found.map_or("none", |endpoint| endpoint.operation);
+        self.service.metrics.begun();
+        let outcome = match found {
+            Some(endpoint) => self.serve(endpoint, parameters, request, id, now).await,
+            None => Err(not_here(endpoints)),
+        };
+        let reply = outcome.unwrap_or_else(|refused| {
+            log(&refused, operation, &id);
+            refused.into_reply(&id)
+        });
+        self.service.metrics.answered(operation, reply.status.as_u16(), begun.elapsed());
+        tracing::info!(operation, %method, status = reply.status.as_u16(), request_id = %id, "answered");
+        finished(reply, &id)
+    }
+
+    async fn serve(
+        &self,
+        endpoint: &'static Endpoint,
+        parameters: Vec<(String, String)>,
+        request: Request<Body>,
+        id: RequestId,
+        now: i64,
+    ) -> Result<Reply, Refused> {
+        let _permit = self.permits.try_acquire().map_err(|_| busy())?;
+        let answered = timeout(self.service.settings.answer_timeout, async {
+            let (parts, body) = request.into_parts();
+            let source = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
+            let platform = self.store.platform();
+            let path = slugs(endpoint, &parameters);
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            let name =
+                TenantName::of(&parts.headers, authority(&parts), &path, &self.service.settings.hosts)?;
+            let input = |body: Bytes, parts: request::Parts| Input {
+                headers: parts.headers,
+                query: parts.uri.query().map(str::to_owned),
+                body,
+                request: id,
+                now,
+                parameters,
+                source,
+            };
+            if let Run::Open(run) = &endpoint.run {
+                let body = self.content(endpoint, &parts, body).await?;
+                let service = Arc::clone(&self.service);
+                return run(OpenCall { input: input(body, parts), service, platform }).await;
+            }
+            // Resolved first, so that its time is spent whether or not the caller may know.
+            let org = resolve(&platform, &name).await?;
+            let known = authenticate(&parts.headers, &self.service, &platform, now).await?;
+            let tenant = self.enter(org, &name, &known, now).await?;
+            let target = target(&path);
+            authorize(endpoint, &known.caller, tenant.as_ref(), target.as_ref())?;
+            let key = idempotency::key(&parts.headers)?;
+            let body = self.content(endpoint, &parts, body).await?;
+            let uri = parts.uri.clone();
+            let input = input(body, parts);
+            self.note_use(&known, tenant.as_ref(), &input).await;
+            let (service, caller) = (Arc::clone(&self.service), known.caller);
+            match (&endpoint.run, tenant, target) {
+                (Run::Open(_), ..) => Err(Refused::not_found()),
+                (Run::Caller(run), tenant, _) => {
+                    run(CallerCall { input, service, platform, caller, tenant }).await
+                }
+                (Run::Tenant(run), Some(tenant), Some(target)) => {
+                    let shown_once = endpoint.shown_once;
+                    let mut call =
+                        TenantCall { input, service, caller, tenant, target, claim: None, shown_once };
+                    let Some(key) = key.filter(|_| endpoint.takes_idempotency_key()) else {
+                        return run(call).await;
+                    };
+                    let digest =
+                        idempotency::digest(&endpoint.method, uri.path(), uri.query(), &call.input.body);
+                    let claim = match claim(&call, &key, &digest).await? {
+                        Claimed::New(claim) => claim,
+                        Claimed::Again(reply) => return Ok(reply),
+                    };
+                    call.claim = Some(claim.clone());
+                    let (scope, actor) = (call.tenant.scope.clone(), call::actor(&call.caller, &call.input));
+                    let outcome = run(call).await;
+                    // Where nobody knows whether it was applied, the key stays taken.
+                    if outcome.as_ref().is_err_and(|refused| !refused.may_be_applied) {
+                        let mut write = scope.begin(actor).await?;
+                        write.release_key(&claim).await?;
+                        write.commit().await?;
+                    }
+                    outcome
+                }
+                (Run::Tenant(_), ..) => Err(Refused::not_found()),
+            }
+        });
+        answered
+            .await
+            .unwrap_or_else(|_| Err(Refused::new(ProblemCode::Unavailable, "the request took too long")))
+    }
+
+    /// The organization as the caller has it, if they have a place in it.
+    async fn enter(
+        &self,
+        org: Option<Org>,
+        name: &TenantName,
+        known: &Authenticated,
+        now: i64,
+    ) -> Result<Option<Tenant>, Refused> {
+        let named = name.slug.is_some() || name.subdomain.is_some();
+        let org = match (org, &known.org) {
+            (Some(org), None) => org,
+            (Some(org), Some(own)) if org.id == *own => org,
+            // Named, and not there or not theirs.
+            (_, _) if named => return Err(Refused::not_found()),
+            (None, None) => return Ok(None),
+            (_, Some(own)) => self.store.scope(own.clone()).read().await?.org().await?,
+        };
+        let scope = self.store.scope(org.id.clone());
+        let slug = org.slug.clone();
+        let (member, grants) = match &known.caller.kind {
+            CallerKind::Platform => {
+                let member = member("platform@mcpg")?;
+                let on = Target::Organization(OrganizationPath { organization: slug.clone() });
+                (member.clone(), vec![Grant { member, role: Role::Admin, on }])
+            }
+            CallerKind::Program(grant) => (grant.member.clone(), vec![grant.clone()]),
+            CallerKind::Member(member) => (member.clone(), scope.read().await?.grants_of(member).await?),
+        };
+        let license = InForce::of(org.licence.as_deref(), slug.as_str(), &self.service.license_keys, now);
+        Ok(Some(Tenant { org, slug, license, scope, member, grants }))
+    }
+
+    async fn content(
+        &self,
+        endpoint: &Endpoint,
+        parts: &request::Parts,
+        body: Body,
+    ) -> Result<Bytes, Refused> {
+        let most = if endpoint.body.is_some() { endpoint.body_bytes_max } else { 0 };
+        let too_large = || match most {
+            0 => Refused::new(ProblemCode::Malformed, "this takes no body"),
+            most => Refused::new(ProblemCode::TooLarge, format!("the body may have {most} bytes")),
+        };
+        let declared = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|declared| declared > most) {
+            return Err(too_large());
+        }
+        let read = timeout(self.service.settings.body_timeout, Limited::new(body, most).collect()).await;
+        match read.map_err(|_| Refused::bare(ProblemCode::Timeout))? {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(too_large()),
+            Err(_) => Err(Refused::new(ProblemCode::Malformed, "the body did not come whole")),
+        }
+    }
+
+    /// Notes that a token is used. Nobody's request fails for it.
+    async fn note_use(&self, known: &Authenticated, tenant: Option<&Tenant>, input: &Input) {
+        let (Some(token), Some(tenant)) = (&known.stale, tenant) else { return };
+        let noted = async {
+            let mut write = tenant.scope.begin(call::actor(&known.caller, input)).await?;
+            write.touch_api_token(&token.id).await?;
+            write.commit().await
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the use of a token was not noted");
+        }
+    }
+}
+
+/// Decides whether a caller may use an endpoint on a node.
+fn authorize(
+    endpoint: &Endpoint,
+    caller: &Caller,
+    tenant: Option<&Tenant>,
+    target: Option<&Target>,
+) -> Result<(), Refused> {
+    match (endpoint.access, tenant, target) {
+        (Access::Open | Access::Caller, ..) => Ok(()),
+        (Access::Platform, ..) if caller.is_platform() => Ok(()),
+        (Access::Platform, ..) => {
+            Err(Refused::new(ProblemCode::Forbidden, "only administrators of the service may do this"))
+        }
+        (Access::Within, Some(tenant), Some(target)) => {
+            Ok(authorization::see(&tenant.grants, tenant.tier(), &tenant.member, target)?)
+        }
+        (Access::On(permission), Some(tenant), Some(target)) => {
+            Ok(authorization::authorize(&tenant.grants, tenant.tier(), &tenant.member, permission, target)?)
+        }
+        (Access::Within | Access::On(_), ..) => Err(Refused::not_found()),
+    }
+}
+
+async fn resolve(platform: &Platform, name: &TenantName) -> Result<Option<Org>, Refused> {
+    let found = |result: Result<Org, StoreError>| match result {
+        Ok(org) => Ok(Some(org)),
+        Err(StoreError::NotFound) => Ok(None),
+        Err(error) => Err(Refused::from(error)),
+    };
+    let by_slug = match &name.slug {
+        Some(slug) => found(platform.org_by_slug(slug).await)?,
+        None => None,
+    };
+    let Some(subdomain) = &name.subdomain else { return Ok(by_slug) };
+    let by_subdomain = found(platform.org_by_subdomain(subdomain.as_str()).await)?;
+    // What is said twice must be the same.
+    Ok(match (&name.slug, by_slug, by_subdomain) {
+        (None, _, by_subdomain) => by_subdomain,
+        (Some(_), Some(one), Some(other)) if one.id == other.id => Some(one),
+        _ => None,
+    })
+}
+
+enum Claimed {
+    New(ClaimId),
+    Again(Reply),
+}
+
+async fn claim(call: &TenantCall, key: &str, digest: &str) -> Result<Claimed, Refused> {
+    let mut write = call.begin().await?;
+    let claim = write.claim_key(&idempotency::owner(&call.caller), key, digest).await?;
+    write.commit().await?;
+    match claim {
+        Claim::New(claim) => Ok(Claimed::New(claim)),
+        Claim::Done { status, body } => idempotency::again(status, &body).map(Claimed::Again),
+        Claim::Running => Err(Refused::bare(ProblemCode::InProgress)),
+        Claim::Mismatch => Err(Refused::bare(ProblemCode::KeyReused)),
+    }
+}
+
+/// The slugs of a path, from the organization down.
+fn slugs(endpoint: &Endpoint, parameters: &[(String, String)]) -> Vec<String> {
+    let level = |name: &&str| matches!(*name, "org" | "workspace" | "environment");
+    let value =
+        |name: &str| parameters.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
+    endpoint.parameters().filter(level).filter_map(value).collect()
+}
+
+/// The node that slugs name. What is no slug names nothing.
+fn target(path: &[&str]) -> Option<Target> {
+    let slugs: Option<Vec<Slug>> = path.iter().map(|slug| slug.parse().ok()).collect();
+    let mut slugs = slugs?.into_iter();
+    let organization = slugs.next()?;
+    Some(match (slugs.next(), slugs.next()) {
+        (None, _) => Target::Organization(OrganizationPath { organization }),
+        (Some(workspace), None) => Target::Workspace(WorkspacePath { organization, workspace }),
+        (Some(workspace), Some(environment)) => {
+            Target::Environment(EnvironmentPath { organization, workspace, environment })
+        }
+    })
+}
+
+fn member(text: &str) -> Result<Member, Refused> {
+    text.parse().map_err(|error| Refused::internal(format!("a member: {error}")))
+}
+
+fn authority(parts: &request::Parts) -> Option<&str> {
+    parts.uri.authority().map(http::uri::Authority::as_str)
+}
+
+fn busy() -> Refused {
+    Refused::new(ProblemCode::Unavailable, "too many requests at once").with_header(header::RETRY_AFTER, "1")
+}
+
+fn not_here(endpoints: &[&'static Endpoint]) -> Refused {
+    if endpoints.is_empty() {
+        return Refused::not_found();
+    }
+    let mut methods: Vec<&str> = endpoints.iter().map(|endpoint| endpoint.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    Refused::bare(ProblemCode::Method).with_header(header::ALLOW, &methods.join(", "))
+}
+
+fn log(refused: &Refused, operation: &str, id: &RequestId) {
+    let code = refused.code.as_str();
+    let cause = refused.cause.as_deref().unwrap_or_default();
+    if refused.code.status() >= 500 {
+        tracing::error!(operation, code, cause, request_id = %id, "a request failed");
+    } else {
+        tracing::debug!(operation, code, cause, request_id = %id, "a request was refused");
+    }
+}
+
+/// What every answer has.
+fn finished(reply: Reply, id: &RequestId) -> Response<Body> {
+    let mut response = reply.into_response();
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert("x-request-id", value);
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+impl From<StoreError> for Refused {
+    /// The one table from the store's words to the API's.
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::NotFound => Self::not_found(),
+            StoreError::Exists => Self::bare(ProblemCode::Exists),
+            StoreError::InUse => Self::bare(ProblemCode::InUse),
+            StoreError::VersionMismatch { .. } => Self::bare(ProblemCode::Precondition),
+            StoreError::Invalid { what } => {
+                Self::new(ProblemCode::Invalid, format!("{what} cannot be stored"))
+            }
+            StoreError::Contention => busy(),
+            StoreError::Unavailable { applied, .. } => Self {
+                may_be_applied: matches!(applied, Applied::Unknown),
+                cause: Some(chain(&error)),
+                ..Self::bare(ProblemCode::Unavailable)
+            }
+            .with_header(header::RETRY_AFTER, "1"),
+            _ => Self::internal(chain(&error)),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,345 @@
+//! The one table of endpoints. The router, the OpenAPI document and the matrix of who may do what are made of it.
+
+use std::sync::LazyLock;
+
+use http::Method;
+use mcpg_cp_api as wire;
+use mcpg_cp_api::ProblemCode as P;
+
+use super::endpoint::{Conditions, Endpoint};
+use super::handlers::{access, fleet, licenses, service, tree};
+use crate::authorization::Permission;
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PUT: Method = Method::PUT;
+const DELETE: Method = Method::DELETE;
+
+/// Every endpoint, in the order of the document.
+pub fn endpoints() -> &'static [Endpoint] {
+    static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
+        [of_the_service(), of_organizations(), of_workspaces(), of_environments()]
+            .into_iter()
+            .flatten()
+            .collect()
+    });
+    &TABLE
+}
+
+fn of_the_service() -> Vec<Endpoint> {
+    vec![
+        Endpoint::open((GET, "/v1/openapi.json", "readOpenApi", "Reads this document."), service::openapi)
+            .gives_plain(200, "application/json"),
+        Endpoint::open(
+            (GET, "/problems/{code}", "readProblem", "Says what a kind of problem is."),
+            service::problem,
+        )
+        .gives::<wire::Problem>(200),
+        Endpoint::platform(
+            (GET, "/metrics", "readMetrics", "Reads what the service counts."),
+            service::metrics,
+        )
+        .gives_plain(200, "text/plain"),
+        Endpoint::caller((GET, "/v1/whoami", "whoami", "Says who the caller is."), access::whoami)
+            .gives::<wire::WhoAmI>(200),
+        Endpoint::caller(
+            (GET, "/v1/orgs", "listOrganizations", "Lists the organizations that the caller may see."),
+            tree::list_organizations,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::Organization>>(200),
+        Endpoint::platform(
+            (POST, "/v1/orgs", "createOrganization", "Makes an organization."),
+            tree::create_organization,
+        )
+        .body::<wire::CreateOrganization>()
+        .gives::<wire::Organization>(201)
+        .problems(&[P::Exists]),
+        Endpoint::platform(
+            (
+                PUT,
+                "/v1/orgs/{org}/subdomain",
+                "setSubdomain",
+                "Gives an organization a subdomain, or takes it away.",
+            ),
+            tree::set_subdomain,
+        )
+        .body::<wire::SetSubdomain>()
+        .gives::<wire::Organization>(200)
+        .conditions(Conditions::Change)
+        .problems(&[P::Exists]),
+    ]
+}
+
+fn of_organizations() -> Vec<Endpoint> {
+    use Permission::{ManageIdentity, ManageLicences, ManageRoles, ManageTree};
+    vec![
+        Endpoint::within(
+            (GET, "/v1/orgs/{org}", "readOrganization", "Reads an organization."),
+            tree::read_organization,
+        )
+        .gives::<wire::Organization>(200)
+        .conditions(Conditions::Read),
+        Endpoint::on(
+            ManageIdentity,
+            (
+                PUT,
+                "/v1/orgs/{org}",
+                "updateOrganization",
+                "Changes an organization's name and how its members sign in.",
+            ),
+            tree::update_organization,
+        )
+        .body::<wire::UpdateOrganization>()
+        .gives::<wire::Organization>(200)
+        .conditions(Conditions::Change),
+        Endpoint::on(
+            ManageLicences,
+            (GET, "/v1/orgs/{org}/license", "readLicense", "Reads the licence that is in force."),
+            licenses::read_license,
+        )
+        .gives::<wire::License>(200)
+        .conditions(Conditions::Read),
+        Endpoint::on(
+            ManageLicences,
+            (PUT, "/v1/orgs/{org}/license", "installLicense", "Installs a licence."),
+            licenses::install_license,
+        )
+        .body::<wire::InstallLicense>()
+        .gives::<wire::License>(200)
+        .conditions(Conditions::Change),
+        Endpoint::on(
+            ManageLicences,
+            (
+                DELETE,
+                "/v1/orgs/{org}/license",
+                "removeLicense",
+                "Removes the licence: what is left is Community.",
+            ),
+            licenses::remove_license,
+        )
+        .gives::<wire::License>(200)
+        .conditions(Conditions::Change),
+        Endpoint::on(
+            ManageRoles,
+            (GET, "/v1/orgs/{org}/members", "listMembers", "Lists everybody who has a role."),
+            access::list_members,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::MemberRoles>>(200),
+        Endpoint::on(
+            ManageRoles,
+            (GET, "/v1/orgs/{org}/members/{member}", "readMember", "Reads the roles of a member."),
+            access::read_member,
+        )
+        .gives::<wire::MemberRoles>(200),
+        Endpoint::on(
+            ManageRoles,
+            (GET, "/v1/orgs/{org}/role-bindings", "listRoleBindings", "Lists the role bindings."),
+            access::list_role_bindings,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::RoleBinding>>(200),
+        Endpoint::on(
+            ManageRoles,
+            (POST, "/v1/orgs/{org}/role-bindings", "createRoleBinding", "Gives a member a role on a node."),
+            access::create_role_binding,
+        )
+        .body::<wire::Grant>()
+        .gives::<wire::RoleBinding>(201)
+        .gives::<wire::RoleBinding>(200)
+        .problems(&[P::Tier]),
+        Endpoint::on(
+            ManageRoles,
+            (GET, "/v1/orgs/{org}/role-bindings/{id}", "readRoleBinding", "Reads a role binding."),
+            access::read_role_binding,
+        )
+        .gives::<wire::RoleBinding>(200),
+        Endpoint::on(
+            ManageRoles,
+            (DELETE, "/v1/orgs/{org}/role-bindings/{id}", "deleteRoleBinding", "Takes a role away."),
+            access::delete_role_binding,
+        )
+        .gives_plain(204, ""),
+        Endpoint::on(
+            ManageRoles,
+            (GET, "/v1/orgs/{org}/api-tokens", "listApiTokens", "Lists the API tokens that can be used."),
+            access::list_api_tokens,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::ApiToken>>(200),
+        Endpoint::on(
+            ManageRoles,
+            (POST, "/v1/orgs/{org}/api-tokens", "createApiToken", "Makes an API token, which is shown once."),
+            access::create_api_token,
+        )
+        .body::<wire::CreateApiToken>()
+        .gives::<wire::NewApiToken>(201)
+        .shown_once()
+        .problems(&[P::Tier, P::ShownOnce]),
+        Endpoint::on(
+            ManageRoles,
+            (GET, "/v1/orgs/{org}/api-tokens/{id}", "readApiToken", "Reads what is known of an API token."),
+            access::read_api_token,
+        )
+        .gives::<wire::ApiToken>(200),
+        Endpoint::on(
+            ManageRoles,
+            (DELETE, "/v1/orgs/{org}/api-tokens/{id}", "deleteApiToken", "Revokes an API token."),
+            access::delete_api_token,
+        )
+        .gives_plain(204, ""),
+        Endpoint::within(
+            (
+                GET,
+                "/v1/orgs/{org}/workspaces",
+                "listWorkspaces",
+                "Lists the workspaces that the caller may see.",
+            ),
+            tree::list_workspaces,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::Workspace>>(200),
+        Endpoint::on(
+            ManageTree,
+            (POST, "/v1/orgs/{org}/workspaces", "createWorkspace", "Makes a workspace."),
+            tree::create_workspace,
+        )
+        .body::<wire::CreateWorkspace>()
+        .gives::<wire::Workspace>(201)
+        .problems(&[P::Exists]),
+    ]
+}
+
+fn of_workspaces() -> Vec<Endpoint> {
+    use Permission::ManageTree;
+    const WORKSPACE: &str = "/v1/orgs/{org}/workspaces/{workspace}";
+    const ENVIRONMENTS: &str = "/v1/orgs/{org}/workspaces/{workspace}/environments";
+    vec![
+        Endpoint::within((GET, WORKSPACE, "readWorkspace", "Reads a workspace."), tree::read_workspace)
+            .gives::<wire::Workspace>(200)
+            .conditions(Conditions::Read),
+        Endpoint::on(
+            ManageTree,
+            (PUT, WORKSPACE, "updateWorkspace", "Renames a workspace."),
+            tree::update_workspace,
+        )
+        .body::<wire::Rename>()
+        .gives::<wire::Workspace>(200)
+        .conditions(Conditions::Change),
+        Endpoint::on(
+            ManageTree,
+            (DELETE, WORKSPACE, "deleteWorkspace", "Deletes a workspace that has no environments."),
+            tree::delete_workspace,
+        )
+        .gives_plain(204, "")
+        .conditions(Conditions::Change)
+        .problems(&[P::InUse]),
+        Endpoint::within(
+            (GET, ENVIRONMENTS, "listEnvironments", "Lists the environments that the caller may see."),
+            tree::list_environments,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::Environment>>(200),
+        Endpoint::on(
+            ManageTree,
+            (POST, ENVIRONMENTS, "createEnvironment", "Makes an environment."),
+            tree::create_environment,
+        )
+        .body::<wire::CreateEnvironment>()
+        .gives::<wire::Environment>(201)
+        .problems(&[P::Exists]),
+    ]
+}
+
+/// An environment, with more of a path behind it.
+macro_rules! environment {
+    ($($rest:literal)?) => {
+        concat!("/v1/orgs/{org}/workspaces/{workspace}/environments/{environment}", $($rest)?)
+    };
+}
+
+fn of_environments() -> Vec<Endpoint> {
+    use Permission::{ManageGateways, ManageTree, ReadInstances};
+    vec![
+        Endpoint::on(
+            ReadInstances,
+            (GET, environment!(), "readEnvironment", "Reads an environment."),
+            tree::read_environment,
+        )
+        .gives::<wire::Environment>(200)
+        .conditions(Conditions::Read),
+        Endpoint::on(
+            ManageTree,
+            (PUT, environment!(), "updateEnvironment", "Renames an environment."),
+            tree::update_environment,
+        )
+        .body::<wire::Rename>()
+        .gives::<wire::Environment>(200)
+        .conditions(Conditions::Change),
+        Endpoint::on(
+            ManageTree,
+            (DELETE, environment!(), "deleteEnvironment", "Deletes an environment that has no gateways."),
+            tree::delete_environment,
+        )
+        .gives_plain(204, "")
+        .conditions(Conditions::Change)
+        .problems(&[P::InUse]),
+        Endpoint::on(
+            ManageGateways,
+            (GET, environment!("/enrollment-tokens"), "listEnrollmentTokens", "Lists the enrollment tokens."),
+            fleet::list_enrollment_tokens,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::EnrollmentToken>>(200),
+        Endpoint::on(
+            ManageGateways,
+            (
+                POST,
+                environment!("/enrollment-tokens"),
+                "createEnrollmentToken",
+                "Makes a token with which one gateway enrols, once. It is shown once.",
+            ),
+            fleet::create_enrollment_token,
+        )
+        .body::<wire::CreateEnrollmentToken>()
+        .gives::<wire::NewEnrollmentToken>(201)
+        .shown_once()
+        .problems(&[P::ShownOnce]),
+        Endpoint::on(
+            ManageGateways,
+            (
+                DELETE,
+                environment!("/enrollment-tokens/{id}"),
+                "deleteEnrollmentToken",
+                "Revokes an enrollment token.",
+            ),
+            fleet::delete_enrollment_token,
+        )
+        .gives_plain(204, ""),
+        Endpoint::on(
+            ReadInstances,
+            (GET, environment!("/gateways"), "listGateways", "Lists the gateways and how they are."),
+            fleet::list_gateways,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::Gateway>>(200),
+        Endpoint::on(
+            ReadInstances,
+            (GET, environment!("/gateways/{id}"), "readGateway", "Reads a gateway and how it is."),
+            fleet::read_gateway,
+        )
+        .gives::<wire::Gateway>(200),
+        Endpoint::on(
+            ManageGateways,
+            (
+                DELETE,
+                environment!("/gateways/{id}"),
+                "retireGateway",
+                "Retires a gateway: from then on it is refused.",
+            ),
+            fleet::retire_gateway,
+        )
+        .gives_plain(204, ""),
+    ]
+}

@@ -1,0 +1,136 @@
+//! The running service: start, listen, drain, stop.
+//!
+//! The order of a start: the database proves itself, the state folder's secrets are there, the first organization is, and only then is
+//! the address bound and the service ready. On SIGTERM it stops accepting, finishes what is under way, and closes the store.
+
+mod connection;
+mod first;
+mod tls;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use mcpg_filters::net::{AllowAddresses, HttpClient};
+use mcpg_license::LicenseKeys;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+pub use first::FirstStart;
+pub use tls::TlsFiles;
+
+use crate::api::metrics::Metrics;
+use crate::api::pipeline::Pipeline;
+use crate::api::router;
+use crate::api::service::{Service, Settings};
+use crate::api::tenant_name::Hosts;
+use crate::sign_in::key_file;
+use crate::store::{Clock as _, Options, Store, SystemClock};
+
+/// How the service is set up.
+#[derive(Debug)]
+pub struct Setup {
+    /// The database.
+    pub db: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The folder of the service's secrets.
+    pub state: PathBuf,
+    /// Certificate and key.
+    pub tls: Option<TlsFiles>,
+    /// Whether HTTP without TLS is served on addresses that are not of this machine.
+    pub insecure_http: bool,
+    /// The keys whose licences are believed.
+    pub license_keys: Option<PathBuf>,
+    /// The domain below which organizations have subdomains.
+    pub domain: Option<String>,
+    /// Further names of the service.
+    pub hosts: Vec<String>,
+    /// Internal addresses where identity providers may be.
+    pub allow_addresses: Vec<String>,
+    /// How long requests may take when the service stops.
+    pub drain: Duration,
+    /// The most connections to PostgreSQL.
+    pub db_connections_max: u32,
+}
+
+/// Runs the service until SIGTERM or SIGINT. `announce` is told of a first start.
+///
+/// # Errors
+/// Why it cannot start, or did not stop in good order.
+pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Result<()> {
+    if setup.tls.is_none() && !setup.insecure_http && !setup.listen.ip().is_loopback() {
+        bail!(
+            "`{}` is not of this machine: give `--tls-cert` and `--tls-key`, or `--insecure-http` where something in front speaks TLS",
+            setup.listen
+        );
+    }
+    let tls = setup.tls.as_ref().map(tls::acceptor).transpose()?;
+    let clock = Arc::new(SystemClock);
+    let mut options = Options::new(setup.db.clone());
+    options.clock = clock.clone();
+    options.connections_max = setup.db_connections_max;
+    let store = Store::open(&options).await.context("cannot open the database")?;
+    let random = [clock.random(), clock.random()].concat().try_into().unwrap_or([0; 32]);
+    let service = Arc::new(Service {
+        clock,
+        token_key: key_file::token_key(&setup.state, random)?,
+        license_keys: license_keys(setup.license_keys.as_ref())?,
+        settings: settings(&setup)?,
+        metrics: Metrics::new()?,
+        http: HttpClient::default(),
+    });
+    if let Some(first) = first::start(&service, &store, &setup.state).await? {
+        announce(&first);
+    }
+    let listener = TcpListener::bind(setup.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on `{}`", setup.listen))?;
+    let address = listener.local_addr().context("the listener has no address")?;
+    let router = router(Arc::new(Pipeline::new(service, store.clone())));
+    let follower = tokio::spawn({
+        let store = store.clone();
+        async move { store.follow_changes().await }
+    });
+    let stop = stopped()?;
+    tracing::info!(%address, tls = tls.is_some(), backend = ?store.backend(), "the control plane listens");
+    // Nobody may be listening, and then nobody is told.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let drained = connection::serve(listener, tls, router, stop, setup.drain).await;
+    follower.abort();
+    store.close().await;
+    if !drained {
+        bail!("requests were still under way after {} s and were cut off", setup.drain.as_secs());
+    }
+    tracing::info!("the control plane has stopped");
+    Ok(())
+}
+
+fn settings(setup: &Setup) -> anyhow::Result<Settings> {
+    let lower = |name: &String| name.to_ascii_lowercase();
+    let hosts =
+        Hosts { domain: setup.domain.as_ref().map(lower), names: setup.hosts.iter().map(lower).collect() };
+    let text = serde_json::to_value(&setup.allow_addresses).context("addresses")?;
+    let allow_addresses: AllowAddresses = serde_json::from_value(text).context("`--allow-address`")?;
+    Ok(Settings { hosts, allow_addresses, ..Settings::default() })
+}
+
+fn license_keys(path: Option<&PathBuf>) -> anyhow::Result<LicenseKeys> {
+    let Some(path) = path else { return Ok(LicenseKeys::none()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    LicenseKeys::from_pem(&text).with_context(|| format!("`{}`", path.display()))
+}
+
+/// Ends when the service is to stop.
+fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    })
+}

@@ -1,0 +1,26 @@
+//! The API as its clients meet it, on SQLite and on PostgreSQL.
+//!
+//! A case is one function that takes a [`World`]: a router over an empty database with two organizations and callers of every role. On
+//! SQLite every case is a test. On PostgreSQL one test starts a server and runs every case on a database of its own, connected as the
+//! role that a control plane has.
+
+mod behaviour;
+mod golden;
+mod matrix;
+#[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
+#[path = "../../../tests/support/postgres.rs"]
+mod postgres;
+mod tenants;
+mod world;
+
+use world::cases;
+
+cases! {
+    behaviour: the_articles_tree_is_made_and_read, what_is_wrong_is_said_with_its_place,
+        a_change_wants_the_tag_that_was_read, a_repetition_gets_the_same_answer, lists_come_in_pages,
+        api_tokens_are_shown_once_and_end, roles_need_their_tier, a_licence_is_for_its_organization,
+        gateways_enrol_with_a_token_of_the_environment, plain_http_is_kept;
+    tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,
+        a_member_loses_a_role_at_once, nothing_of_another_organization_is_listed;
+    matrix: the_matrix_of_who_may_do_what;
+}
