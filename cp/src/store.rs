@@ -35,6 +35,7 @@ mod secret_references;
 mod sign_ins;
 mod sql;
 mod transaction;
+mod usage;
 mod workspaces;
 
 #[cfg(test)]
@@ -45,7 +46,7 @@ use std::time::Duration;
 
 pub use acknowledgements::{Acknowledged, Acknowledgement, Outcome};
 pub use api_tokens::{ApiToken, NewApiToken, TokenKind};
-pub use audit::{AuditQuery, AuditRow};
+pub use audit::{AuditChain, AuditQuery, AuditRow, Forward, Forwarded, SignedHead};
 pub use changes::{Change, Changes, Hint};
 pub use documents::{Document, DocumentHead, NewDocument, Parent, Precondition, Put};
 pub use enrollment::{EnrollmentToken, NewEnrollmentToken, NewGateway};
@@ -69,6 +70,7 @@ pub use rollouts::{Rollout, RolloutState, Stage};
 pub use secret_references::SecretReference;
 pub use sign_ins::SignIn;
 pub use transaction::{Actor, Read, Write};
+pub use usage::{HOUR_MS, UsageCounts, UsageKey, UsageQuery};
 pub use workspaces::Workspace;
 
 use connection::Pools;

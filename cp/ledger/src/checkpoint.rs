@@ -66,6 +66,11 @@ impl Checkpoint {
         hash_of(&self.row)
     }
 
+    /// The canonical bytes of its row.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.row
+    }
+
     /// Appends the checkpoint to the chain as a row. Its claim must be about `head`.
     ///
     /// # Errors

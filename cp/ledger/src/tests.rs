@@ -1,6 +1,7 @@
 //! A log built by the writing half, for the verifier to judge.
 
 mod format;
+mod forwarded;
 mod properties;
 mod recovery;
 mod tamper;

@@ -3,9 +3,13 @@
 //! INVARIANT: a row is appended only by who holds the lock on the chain's head (`FOR UPDATE`, or SQLite's one writer), in the
 //! transaction whose work it is about. So there are no forks and no holes, and no change without its row.
 
+mod checkpoints;
+mod forward;
 mod operator;
 mod query;
 
+pub use checkpoints::{AuditChain, SignedHead};
+pub use forward::{Forward, Forwarded};
 pub(super) use operator::Pending;
 pub use query::{AuditQuery, AuditRow};
 
@@ -90,18 +94,9 @@ impl Write {
         let mut placed = Vec::with_capacity(rows.len());
         for row in rows {
             locked.head = locked.head.after(&row.row);
-            placed.push((locked.head, row));
+            placed.push(row_values(locked.head, row)?);
         }
-        let changed = match self.backend() {
-            super::Backend::Sqlite => {
-                let mut changed = 0;
-                for (head, row) in placed {
-                    changed += self.execute(APPEND, row_values(head, row)?).await?;
-                }
-                changed
-            }
-            super::Backend::Postgres => self.execute(APPEND, column_values(placed)?).await?,
-        };
+        let changed = self.execute_each(APPEND, placed).await?;
         let moved = self.execute(MOVE_HEAD, values![number(locked.head.seq)?, &locked.head.hash]).await?;
         if changed == 0 || moved != 1 {
             return Err(StoreError::NotFound);
@@ -124,38 +119,6 @@ fn row_values(head: Head, row: NewRow) -> Result<Vec<Value>, StoreError> {
         row.verdict,
         row.row,
     ])
-}
-
-fn column_values(rows: Vec<(Head, NewRow)>) -> Result<Vec<Value>, StoreError> {
-    let count = rows.len();
-    let mut numbers = [Vec::with_capacity(count), Vec::with_capacity(count)];
-    let mut texts: [Vec<Option<String>>; 7] = Default::default();
-    let mut blobs = [Vec::with_capacity(count), Vec::with_capacity(count)];
-    for (head, row) in rows {
-        for (column, value) in numbers.iter_mut().zip([number(head.seq)?, row.time]) {
-            column.push(Some(value));
-        }
-        let values = [
-            Some(row.kind.to_owned()),
-            row.workspace,
-            row.environment,
-            row.gateway,
-            row.subject,
-            row.target,
-            row.verdict,
-        ];
-        for (column, value) in texts.iter_mut().zip(values) {
-            column.push(value);
-        }
-        for (column, value) in blobs.iter_mut().zip([head.hash.to_vec(), row.row]) {
-            column.push(value);
-        }
-    }
-    let ([seqs, times], [hashes, bytes]) = (numbers, blobs);
-    let mut values = vec![Value::Ints(seqs), Value::Blobs(hashes), Value::Ints(times)];
-    values.extend(texts.into_iter().map(Value::Texts));
-    values.push(Value::Blobs(bytes));
-    Ok(values)
 }
 
 pub(super) fn number(seq: u64) -> Result<i64, StoreError> {

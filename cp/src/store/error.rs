@@ -23,6 +23,18 @@ pub enum StoreError {
         /// The version that it has.
         current: i64,
     },
+    /// Rows of a log that do not follow those that are there.
+    #[error("row {expected} is the next one that is wanted")]
+    OutOfOrder {
+        /// The next row.
+        expected: u64,
+    },
+    /// Rows of a log that are others than those that are there by the same numbers.
+    #[error("row {seq} is not the one that was taken over before")]
+    Forked {
+        /// The last row that was taken over.
+        seq: u64,
+    },
     /// The value cannot be stored.
     #[error("{what} cannot be stored")]
     Invalid {

@@ -4,7 +4,8 @@
 //! service then runs as another, which is granted what it needs: rows that only ever grow cannot be changed by it.
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::SqlitePoolOptions;
 use sqlx::{
     AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection, Row as _,
     SqlSafeStr as _, SqlStr,
@@ -47,10 +48,10 @@ pub async fn migrate(url: &str, app_role: Option<&str>) -> Result<Migrated, Migr
     match Target::parse(url)? {
         Target::Sqlite(options) => {
             open::prepare_file(&options)?;
-            let mut connection = options.connect().await?;
-            let from = version(Backend::Sqlite, &mut connection).await?;
-            run_sqlite(&mut connection).await?;
-            connection.close().await?;
+            let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await?;
+            let from = version(Backend::Sqlite, &mut *pool.acquire().await?).await?;
+            run_sqlite(&pool).await?;
+            pool.close().await;
             Ok(Migrated { from, to: newest(Backend::Sqlite) })
         }
         Target::Postgres(options) => migrate_postgres(&options, app_role).await,
@@ -100,27 +101,29 @@ pub(super) fn checksums(backend: Backend) -> Vec<(i64, Vec<u8>)> {
     migrator(backend).iter().map(|migration| (migration.version, migration.checksum.to_vec())).collect()
 }
 
-pub(super) async fn run_sqlite(
-    connection: &mut sqlx::SqliteConnection,
-) -> Result<(), sqlx::migrate::MigrateError> {
-    migrator(Backend::Sqlite).run(connection).await
+/// Takes a pool: of a borrowed connection the compiler does not see that the future can change threads.
+pub(super) async fn run_sqlite(pool: &sqlx::SqlitePool) -> Result<(), sqlx::migrate::MigrateError> {
+    migrator(Backend::Sqlite).run(pool).await
 }
 
 async fn migrate_postgres(
     options: &PgConnectOptions,
     app_role: Option<&str>,
 ) -> Result<Migrated, MigrateError> {
-    let mut connection = options.clone().disable_statement_logging().connect().await?;
+    let pool = PgPoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(options.clone().disable_statement_logging()).await?;
+    let mut connection = pool.acquire().await?;
     open::check_server(&mut connection).await?;
     if let Some(role) = app_role {
         check_app_role(&mut connection, role).await?;
     }
-    let from = version(Backend::Postgres, &mut connection).await?;
-    migrator(Backend::Postgres).run(&mut connection).await?;
+    let from = version(Backend::Postgres, &mut *connection).await?;
+    drop(connection);
+    migrator(Backend::Postgres).run(&pool).await?;
     if let Some(role) = app_role {
-        grant(&mut connection, role).await?;
+        grant(&mut *pool.acquire().await?, role).await?;
     }
-    connection.close().await?;
+    pool.close().await;
     Ok(Migrated { from, to: newest(Backend::Postgres) })
 }
 

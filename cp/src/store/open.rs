@@ -216,7 +216,7 @@ async fn open_sqlite(options: SqliteConnectOptions, wait_max: Duration) -> Resul
             .test_before_acquire(false)
     };
     let writer = pool(1).connect_with(options.clone()).await?;
-    migrate::run_sqlite(&mut *writer.acquire().await?).await?;
+    migrate::run_sqlite(&writer).await?;
     let readers = pool(SQLITE_READERS).connect_lazy_with(options.read_only(true));
     Ok(Pools::Sqlite { readers, writer })
 }

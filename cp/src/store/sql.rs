@@ -110,7 +110,7 @@ pub(super) enum Value {
     /// Numbers, on PostgreSQL only.
     Ints(Vec<Option<i64>>),
     /// Byte strings, on PostgreSQL only.
-    Blobs(Vec<Vec<u8>>),
+    Blobs(Vec<Option<Vec<u8>>>),
 }
 
 impl Value {
@@ -124,6 +124,30 @@ impl Value {
         };
         if bad { Err(StoreError::Invalid { what: "a text with NUL" }) } else { Ok(()) }
     }
+}
+
+/// Turns rows of parameters into columns of them, for PostgreSQL's `UNNEST`. All rows are alike.
+pub(super) fn columns(rows: Vec<Vec<Value>>) -> Result<Vec<Value>, StoreError> {
+    let count = rows.len();
+    let mut columns: Vec<Value> = Vec::new();
+    for (index, row) in rows.into_iter().enumerate() {
+        for (place, value) in row.into_iter().enumerate() {
+            if index == 0 {
+                columns.push(match value {
+                    Value::Text(_) => Value::Texts(Vec::with_capacity(count)),
+                    Value::Int(_) => Value::Ints(Vec::with_capacity(count)),
+                    _ => Value::Blobs(Vec::with_capacity(count)),
+                });
+            }
+            match (columns.get_mut(place), value) {
+                (Some(Value::Texts(texts)), Value::Text(text)) => texts.push(text),
+                (Some(Value::Ints(numbers)), Value::Int(number)) => numbers.push(number),
+                (Some(Value::Blobs(blobs)), Value::Bytes(bytes)) => blobs.push(bytes),
+                _ => return Err(StoreError::Invalid { what: "rows that are not alike" }),
+            }
+        }
+    }
+    Ok(columns)
 }
 
 /// `values![a, b]`: parameters from whatever converts.

@@ -4,6 +4,7 @@
 //! case is a test. On PostgreSQL one test starts a server and runs every case on a database of its own, connected as the role that
 //! a control plane has.
 
+mod audit;
 mod bench;
 mod isolation;
 #[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
@@ -24,6 +25,8 @@ cases! {
         a_sign_in_ends_once, enrolment_is_for_one;
     publishing: documents_have_versions, references_and_revocation_lists, revisions_are_numbered_without_holes,
         rollouts_go_in_stages, acknowledgements_are_written_once, changes_are_told_when_they_are_in_force;
+    audit: fifty_writers_make_one_chain, logs_are_taken_over_once, a_foreign_log_is_not_taken_over,
+        what_retention_leaves_verifies, usage_adds_up;
     isolation: nothing_of_another_organization, foreign_references_are_not_found,
         a_dropped_transaction_changes_nothing, a_failed_transaction_goes_no_further;
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::audit::Pending;
 use super::changes::Change;
 use super::connection::{Mode, Sight, Transaction};
-use super::sql::{Row, Sql, Value};
+use super::sql::{Row, Sql, Value, columns};
 use super::{Backend, Inner, OrgId, Scoped, StoreError, UnixMillis};
 
 /// Who changes something.
@@ -131,6 +131,22 @@ impl Write {
     /// Runs a changing statement with the organization as `$1`; how many rows it changed.
     pub(super) async fn execute(&mut self, sql: Sql, values: Vec<Value>) -> Result<u64, StoreError> {
         self.read.execute(sql, values).await
+    }
+
+    /// Runs an inserting statement for each row: one by one on SQLite, with a list for each column on PostgreSQL, whose text
+    /// reads them with `UNNEST`.
+    pub(super) async fn execute_each(&mut self, sql: Sql, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        if self.backend() == Backend::Postgres {
+            return self.execute(sql, columns(rows)?).await;
+        }
+        let mut changed = 0;
+        for row in rows {
+            changed += self.execute(sql, row).await?;
+        }
+        Ok(changed)
     }
 
     /// Deletes; a row that others refer to is in use.

@@ -16,6 +16,7 @@ pub(super) struct Bench {
     pub(super) clock: Arc<TestClock>,
     pub(super) acme: Org,
     pub(super) evil: Org,
+    url: String,
     /// Keeps the file of SQLite.
     _folder: Option<tempfile::TempDir>,
 }
@@ -57,19 +58,24 @@ impl Bench {
         let url = format!("sqlite://{}", folder.path().join("cp.db").display());
         let clock = TestClock::new();
         let store = Store::open(&options(&url, &clock)).await.unwrap();
-        Self::new(store, clock, Some(folder)).await
+        Self::new(store, clock, url, Some(folder)).await
     }
 
     pub(super) async fn postgres(database: &Database) -> Self {
         let clock = TestClock::new();
         let store = Store::open(&options(&database.app_url, &clock)).await.unwrap();
-        Self::new(store, clock, None).await
+        Self::new(store, clock, database.app_url.clone(), None).await
     }
 
-    async fn new(store: Store, clock: Arc<TestClock>, folder: Option<tempfile::TempDir>) -> Self {
+    async fn new(
+        store: Store,
+        clock: Arc<TestClock>,
+        url: String,
+        folder: Option<tempfile::TempDir>,
+    ) -> Self {
         let acme = new_org(&store, "acme").await;
         let evil = new_org(&store, "evil").await;
-        Self { store, clock, acme, evil, _folder: folder }
+        Self { store, clock, acme, evil, url, _folder: folder }
     }
 
     pub(super) fn acme(&self) -> Scoped {
@@ -78,6 +84,11 @@ impl Bench {
 
     pub(super) fn evil(&self) -> Scoped {
         self.store.scope(self.evil.id.clone())
+    }
+
+    /// Another store on the same database, as another process has it.
+    pub(super) async fn replica(&self) -> Store {
+        Store::open(&options(&self.url, &TestClock::new())).await.unwrap()
     }
 
     /// A transaction on the first organization.

@@ -1,0 +1,185 @@
+//! How much was used: counted by the hour, per environment, tool and caller.
+//!
+//! Counts are added in the transaction that takes over the rows they are counted from ([`Write::forward`]), so that a stretch
+//! that comes twice counts once.
+
+use std::collections::BTreeMap;
+
+use super::sql::{Row, Sql, values};
+use super::{Read, StoreError, UnixMillis, Write};
+
+/// An hour, in milliseconds.
+pub const HOUR_MS: i64 = 3_600_000;
+
+const ADD: Sql = Sql::each(
+    "INSERT INTO usage_hours (org_id, hour, workspace, environment, tool, caller, calls, denied, failed, bytes, \
+     duration_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+     ON CONFLICT (org_id, hour, workspace, environment, tool, caller) DO UPDATE SET \
+     calls = usage_hours.calls + excluded.calls, denied = usage_hours.denied + excluded.denied, \
+     failed = usage_hours.failed + excluded.failed, bytes = usage_hours.bytes + excluded.bytes, \
+     duration_us = usage_hours.duration_us + excluded.duration_us",
+    "INSERT INTO usage_hours (org_id, hour, workspace, environment, tool, caller, calls, denied, failed, bytes, \
+     duration_us) SELECT $1, u.* FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], \
+     $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[]) AS u \
+     ON CONFLICT (org_id, hour, workspace, environment, tool, caller) DO UPDATE SET \
+     calls = usage_hours.calls + excluded.calls, denied = usage_hours.denied + excluded.denied, \
+     failed = usage_hours.failed + excluded.failed, bytes = usage_hours.bytes + excluded.bytes, \
+     duration_us = usage_hours.duration_us + excluded.duration_us",
+);
+/// What is not to be told apart is one: empty, or the hour 0.
+const SUM: Sql = Sql::both(
+    "SELECT CASE WHEN $6 = 1 THEN hour ELSE 0 END AS hour, CASE WHEN $7 = 1 THEN workspace ELSE '' END AS workspace, \
+     CASE WHEN $7 = 1 THEN environment ELSE '' END AS environment, CASE WHEN $8 = 1 THEN tool ELSE '' END AS tool, \
+     CASE WHEN $9 = 1 THEN caller ELSE '' END AS caller, CAST(sum(calls) AS BIGINT) AS calls, \
+     CAST(sum(denied) AS BIGINT) AS denied, CAST(sum(failed) AS BIGINT) AS failed, \
+     CAST(sum(bytes) AS BIGINT) AS bytes, CAST(sum(duration_us) AS BIGINT) AS duration_us \
+     FROM usage_hours WHERE org_id = $1 AND hour >= $2 AND hour < $3 AND ($4 IS NULL OR workspace = $4) \
+     AND ($5 IS NULL OR environment = $5) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT $10",
+);
+const SWEEP: Sql = Sql::both("DELETE FROM usage_hours WHERE org_id = $1 AND hour < $2");
+
+/// What is counted together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct UsageKey {
+    /// The hour's beginning.
+    pub hour: UnixMillis,
+    /// The workspace's slug.
+    pub workspace: String,
+    /// The environment's slug.
+    pub environment: String,
+    /// The tool.
+    pub tool: String,
+    /// The caller.
+    pub caller: String,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageCounts {
+    /// Calls that were decided on.
+    pub calls: i64,
+    /// Those of them that were denied.
+    pub denied: i64,
+    /// Those of them that failed.
+    pub failed: i64,
+    /// Bytes of responses.
+    pub bytes: i64,
+    /// The time that calls took.
+    pub duration_us: i64,
+}
+
+/// What to add up.
+#[derive(Debug, Clone, Default)]
+pub struct UsageQuery {
+    /// From this hour on.
+    pub from: UnixMillis,
+    /// Before this one.
+    pub until: UnixMillis,
+    /// Of this workspace.
+    pub workspace: Option<String>,
+    /// Of environments of this name.
+    pub environment: Option<String>,
+    /// Tell hours apart.
+    pub by_hour: bool,
+    /// Tell environments apart.
+    pub by_environment: bool,
+    /// Tell tools apart.
+    pub by_tool: bool,
+    /// Tell callers apart.
+    pub by_caller: bool,
+    /// The most lines of the answer.
+    pub limit: u32,
+}
+
+impl UsageCounts {
+    fn add(&mut self, other: Self) {
+        let pairs = [
+            (&mut self.calls, other.calls),
+            (&mut self.denied, other.denied),
+            (&mut self.failed, other.failed),
+            (&mut self.bytes, other.bytes),
+            (&mut self.duration_us, other.duration_us),
+        ];
+        for (sum, more) in pairs {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+impl Read {
+    /// Sums of what was used, in the order of what is told apart.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn usage(&mut self, query: &UsageQuery) -> Result<Vec<(UsageKey, UsageCounts)>, StoreError> {
+        let flag = i64::from;
+        let values = values![
+            query.from,
+            query.until,
+            query.workspace.as_deref(),
+            query.environment.as_deref(),
+            flag(query.by_hour),
+            flag(query.by_environment),
+            flag(query.by_tool),
+            flag(query.by_caller),
+            i64::from(query.limit.clamp(1, 100_000)),
+        ];
+        self.all(SUM, values).await?.iter().map(read).collect()
+    }
+}
+
+impl Write {
+    /// Adds to the counts.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn add_usage(&mut self, used: &[(UsageKey, UsageCounts)]) -> Result<(), StoreError> {
+        // Each key once, and in one order for all who add: they wait for each other and never in a circle.
+        let mut sums: BTreeMap<&UsageKey, UsageCounts> = BTreeMap::new();
+        for (key, counts) in used {
+            sums.entry(key).or_default().add(*counts);
+        }
+        let rows = sums.into_iter().map(|(key, counts)| {
+            values![
+                key.hour,
+                &key.workspace,
+                &key.environment,
+                &key.tool,
+                &key.caller,
+                counts.calls,
+                counts.denied,
+                counts.failed,
+                counts.bytes,
+                counts.duration_us,
+            ]
+        });
+        let rows = rows.collect();
+        self.execute_each(ADD, rows).await.map(|_| ())
+    }
+
+    /// Removes the counts of hours before a time; how many.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn remove_usage(&mut self, before: UnixMillis) -> Result<u64, StoreError> {
+        self.execute(SWEEP, values![before]).await
+    }
+}
+
+fn read(row: &Row) -> Result<(UsageKey, UsageCounts), StoreError> {
+    let key = UsageKey {
+        hour: row.int("hour")?,
+        workspace: row.text("workspace")?,
+        environment: row.text("environment")?,
+        tool: row.text("tool")?,
+        caller: row.text("caller")?,
+    };
+    let counts = UsageCounts {
+        calls: row.int("calls")?,
+        denied: row.int("denied")?,
+        failed: row.int("failed")?,
+        bytes: row.int("bytes")?,
+        duration_us: row.int("duration_us")?,
+    };
+    Ok((key, counts))
+}
