@@ -23,7 +23,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 pub use class::AddressClass;
-pub use client::{Bounds, Cleartext, HttpClient, Target};
+pub use client::{Bounds, Cleartext, HttpClient, Stream, Target};
 pub use dial::connect_unix;
 pub use error::{FetchError, FetchProblem, Phase};
 pub use lookup::{Addresses, Lookup, SystemLookup};

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpg_sdk::{Base, Bounds, SecretRef};
+use mcpg_sdk::{Base, Bounds, Scope, SecretRef};
 
 use crate::binding::{Endpoint, Host, read::tls, url};
 use crate::cidr;
@@ -15,7 +15,7 @@ use crate::quote::quote;
 use crate::wire::OneOrMany;
 use crate::wire::control_plane as w;
 
-const LABEL_CHARS_MAX: usize = 63;
+const LABEL_BYTES_MAX: usize = 63;
 
 /// Reads the section; none if there is none.
 pub(crate) fn read(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Option<Option<ControlPlane>> {
@@ -28,7 +28,7 @@ pub(crate) fn read(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> O
     let allow_addresses = cidr::read(read.allow_addresses.take(), &place.child("allow_addresses"), report);
     let networks = cidr::read(read.networks.take(), &place.child("networks"), report);
     if let Some(name) = read.name.as_deref().filter(|name| !is_name(name)) {
-        let help = "1 to 63 of `a-z`, `0-9`, `-` and `.`, such as `gw-prod-1`";
+        let help = "2 to 40 of `a-z`, `0-9` and `-`, such as `gw-prod-1`";
         report.error_with_help(
             &place.child("name"),
             format!("{} is no name of a gateway", quote(name)),
@@ -92,23 +92,25 @@ fn tokens(read: Option<OneOrMany>, place: &Place<'_>, report: &mut Report<'_>) -
 }
 
 fn labels(labels: &BTreeMap<String, String>, place: &Place<'_>, report: &mut Report<'_>) {
+    let fits = |text: &str| (1..=LABEL_BYTES_MAX).contains(&text.len());
+    let is_key = |key: &str| fits(key) && key.bytes().all(is_label_byte);
+    let is_value = |value: &str| fits(value) && !value.chars().any(char::is_control);
     for (key, value) in labels {
-        let fits =
-            |text: &str| (1..=LABEL_CHARS_MAX).contains(&text.len()) && text.bytes().all(is_label_byte);
-        if !fits(key) || !fits(value) {
-            let help = "keys and values are 1 to 63 of `A-Z`, `a-z`, `0-9`, `-`, `_`, `.` and `/`";
+        if !is_key(key) || !is_value(value) {
+            let help =
+                "a key is 1 to 63 of `a-z`, `0-9`, `-`, `_` and `.`; a value has 1 to 63 bytes on one line";
             report.error_with_help(&place.key(key), "this label does not have the form of one", help);
         }
     }
 }
 
 fn is_label_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-_./".contains(&byte)
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_.".contains(&byte)
 }
 
+/// A slug, as the names of organizations are.
 fn is_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    (1..=63).contains(&name.len()) && name.bytes().all(allowed)
+    Scope::new(name, name, name).is_ok()
 }
 
 fn bounds(read: &w::Secrets, place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> Bounds {

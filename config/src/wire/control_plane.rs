@@ -22,11 +22,11 @@ pub(crate) struct ControlPlane {
     /// `$secret://` references to enrollment tokens, one for each environment that the gateway is to serve. Each is used once; after that
     /// it may be gone.
     pub(crate) enroll_token: Option<OneOrMany>,
-    /// What the gateway is called there: 1 to 63 of `a-z`, `0-9`, `-` and `.`. Default: the machine's host name.
+    /// What the gateway is called there: 2 to 40 of `a-z`, `0-9` and `-`. Default: the machine's host name.
     pub(crate) name: Option<String>,
-    /// What revisions can be staged by: up to 32, such as `region: eu`.
+    /// What revisions can be staged by: up to 20, such as `region: eu`.
     #[serde(default)]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 20))]
     pub(crate) labels: BTreeMap<String, String>,
     /// How often the gateway says how it is, in milliseconds.
     #[serde(default = "heartbeat_ms")]

@@ -7,6 +7,7 @@
 
 mod exchange;
 mod redirect;
+mod stream;
 
 use std::fmt;
 use std::future::Future;
@@ -14,9 +15,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use self::exchange::Answer;
+pub use self::stream::Stream;
 use super::{
     AddressClass, AddressPolicy, AllowAddresses, ClientTls, FetchError, FetchProblem, HttpUrl, Lookup, Phase,
     Request, Response, SystemLookup, dial, resolve_with,
@@ -143,6 +146,43 @@ impl HttpClient {
         }
     }
 
+    /// Sends a request and reads the head of the answer; the body is read as it comes. No redirect is followed, and `bounds` hold up to
+    /// the head.
+    ///
+    /// # Errors
+    /// When there is no head within the bounds, or the target may not be asked.
+    pub async fn open(
+        &self,
+        target: &Target,
+        request: &Request,
+        bounds: &Bounds,
+    ) -> Result<Stream, FetchError> {
+        let deadline = stream::head_deadline(bounds);
+        let opened = async {
+            let tcp = self.connect(target, bounds, deadline).await?;
+            if !target.url.is_secure() {
+                return stream::open(tcp, &target.url, request, deadline).await;
+            }
+            let tls =
+                deadline.limit(Phase::Handshake, target.tls.handshake(tcp, target.url.host())).await??;
+            stream::open(tls, &target.url, request, deadline).await
+        };
+        opened.await.map_err(|problem| FetchError::at(&target.url, problem))
+    }
+
+    async fn connect(
+        &self,
+        target: &Target,
+        bounds: &Bounds,
+        deadline: Deadline,
+    ) -> Result<TcpStream, FetchProblem> {
+        let (host, port) = (target.url.host().to_string(), target.url.port());
+        let found = resolve_with(&*self.lookup, &host, port, &target.policy);
+        let addresses = deadline.limit(Phase::Lookup, found).await??;
+        check_cleartext(target, &addresses)?;
+        deadline.limit(Phase::Connect, dial::connect(&addresses, bounds.connect)).await?
+    }
+
     async fn ask(
         &self,
         target: &Target,
@@ -150,11 +190,7 @@ impl HttpClient {
         bounds: &Bounds,
         deadline: Deadline,
     ) -> Result<Answer, FetchProblem> {
-        let (host, port) = (target.url.host().to_string(), target.url.port());
-        let found = resolve_with(&*self.lookup, &host, port, &target.policy);
-        let addresses = deadline.limit(Phase::Lookup, found).await??;
-        check_cleartext(target, &addresses)?;
-        let tcp = deadline.limit(Phase::Connect, dial::connect(&addresses, bounds.connect)).await??;
+        let tcp = self.connect(target, bounds, deadline).await?;
         if !target.url.is_secure() {
             return exchange::exchange(tcp, &target.url, request, bounds, deadline).await;
         }

@@ -17,8 +17,8 @@ use super::{Bounds, Deadline};
 use crate::net::{FetchProblem, HttpUrl, Phase, Request, Response};
 
 /// Bytes and lines of an answer's head.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-const HEADERS_MAX: usize = 100;
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+pub(super) const HEADERS_MAX: usize = 100;
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("mcpg/", env!("CARGO_PKG_VERSION")));
 
 /// What came back.
@@ -48,7 +48,7 @@ pub(super) async fn exchange(
 }
 
 /// Runs `asked` to its end with the connection that it needs. What goes wrong with the connection, `asked` sees too.
-async fn beside<T>(connection: impl Future, asked: impl Future<Output = T>) -> T {
+pub(super) async fn beside<T>(connection: impl Future, asked: impl Future<Output = T>) -> T {
     let (mut connection, mut asked) = (pin!(connection), pin!(asked));
     tokio::select! {
         biased;
@@ -57,7 +57,7 @@ async fn beside<T>(connection: impl Future, asked: impl Future<Output = T>) -> T
     }
 }
 
-fn outgoing(url: &HttpUrl, request: &Request) -> Result<HttpRequest<Full<Bytes>>, FetchProblem> {
+pub(super) fn outgoing(url: &HttpUrl, request: &Request) -> Result<HttpRequest<Full<Bytes>>, FetchProblem> {
     let host = HeaderValue::try_from(url.authority()).map_err(broken)?;
     let mut outgoing = HttpRequest::new(Full::new(request.body.clone()));
     *outgoing.method_mut() = request.method.clone();
@@ -106,13 +106,13 @@ async fn whole(mut body: Incoming, bytes_max: usize) -> Result<Bytes, FetchProbl
     Ok(read.freeze())
 }
 
-fn is_encoded(headers: &HeaderMap) -> bool {
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
     let plain = |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity");
     headers.get_all(header::CONTENT_ENCODING).iter().any(|value| !value.is_empty() && !plain(value))
 }
 
 /// The library's words on a broken answer repeat no byte of it.
-fn broken(error: impl std::error::Error) -> FetchProblem {
+pub(super) fn broken(error: impl std::error::Error) -> FetchProblem {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     FetchProblem::Http { reason: format!("{error}{cause}") }
 }

@@ -5,6 +5,7 @@ mod dialling;
 mod properties;
 mod redirects;
 mod server;
+mod streams;
 mod tls;
 
 use std::collections::HashMap;
