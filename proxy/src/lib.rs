@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bridge;
 pub mod challenge;
 pub mod connection;
+pub mod control_plane;
 pub mod dispatch;
 pub mod drain;
 pub mod federation;

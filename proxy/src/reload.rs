@@ -9,13 +9,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use mcpg_config::Config;
+use mcpg_config::{Config, Pushed};
 use mcpg_ledger::{LifecycleEvent, LifecycleRef, RowRef};
 use mcpg_sdk::Scope;
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::control_plane::{PushRequest, PushedScopes, on_disk};
 use crate::gateway::Gateway;
 use crate::pinning::ScopePins;
 use crate::revision::{Applied, Builder, Generation, effective_digest, source_paths};
@@ -36,17 +37,33 @@ pub struct Loaded {
     pub digest: [u8; 32],
 }
 
-/// Reads a configuration file, those of its scopes with it; of one scope alone, if it is named.
+/// Reads a configuration file, those of its scopes with it, and those that a control plane has pushed to the gateway that runs it; of one scope
+/// alone, if it is named.
 ///
 /// # Errors
 /// What is wrong with it, each with its place.
 pub fn read(path: &Path, scope: Option<&Scope>) -> Result<Loaded, Vec<String>> {
+    let alone = read_with(path, None, &[])?;
+    let pushed = on_disk(&alone.config);
+    if pushed.is_empty() && scope.is_none() { Ok(alone) } else { read_with(path, scope, &pushed) }
+}
+
+/// The same, with these scopes of a control plane.
+///
+/// # Errors
+/// What is wrong with it, each with its place.
+pub fn read_with(path: &Path, scope: Option<&Scope>, pushed: &[Pushed]) -> Result<Loaded, Vec<String>> {
     let bytes =
         std::fs::read(path).map_err(|error| vec![format!("cannot read `{}`: {error}", path.display())])?;
     let base_dir = path.parent().unwrap_or(Path::new("."));
-    let config =
-        Config::with_files(&bytes, &path.display().to_string(), base_dir, &|path| std::fs::read(path), &[])
-            .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let config = Config::with_files(
+        &bytes,
+        &path.display().to_string(),
+        base_dir,
+        &|path| std::fs::read(path),
+        pushed,
+    )
+    .map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     let config = match scope {
         None => config,
         Some(scope) => config.alone(scope).ok_or_else(|| no_scope(path, scope, &config))?,
@@ -65,6 +82,7 @@ fn no_scope(path: &Path, scope: &Scope, config: &Config) -> Vec<String> {
 pub struct Reloader {
     path: PathBuf,
     scope: Option<Scope>,
+    pushed: Arc<PushedScopes>,
     gateway: Arc<Gateway>,
     builder: Builder,
     /// What cannot change while the process runs.
@@ -126,11 +144,12 @@ impl Reloader {
     pub fn new(
         path: PathBuf,
         scope: Option<Scope>,
+        pushed: Arc<PushedScopes>,
         gateway: Arc<Gateway>,
         builder: Builder,
         fixed: Fixed,
     ) -> Self {
-        Self { path, scope, gateway, builder, fixed }
+        Self { path, scope, pushed, gateway, builder, fixed }
     }
 
     /// What is pinned, in every scope.
@@ -139,7 +158,7 @@ impl Reloader {
     }
 
     fn read(&self) -> Result<Loaded, Vec<String>> {
-        read(&self.path, self.scope.as_ref())
+        read_with(&self.path, self.scope.as_ref(), &self.pushed.list())
     }
 
     /// Loads the file again and puts it in force.
@@ -221,7 +240,7 @@ impl Reloader {
 
     /// Reloads whenever a file that the configuration is built from changes, or `requests` says so. Ends when
     /// `requests` does.
-    pub async fn run(&self, mut requests: mpsc::Receiver<()>) {
+    pub async fn run(&self, mut requests: mpsc::Receiver<()>, mut pushes: mpsc::Receiver<PushRequest>) {
         let (sender, mut changes) = mpsc::channel(1);
         let mut watcher = self.watch(&sender);
         // What changed between reading the file and watching it.
@@ -232,6 +251,12 @@ impl Reloader {
         loop {
             let asked = tokio::select! {
                 request = requests.recv() => match request { Some(()) => true, None => break },
+                Some(push) = pushes.recv() => {
+                    if self.push(push).await {
+                        watcher = self.watch(&sender);
+                    }
+                    continue;
+                }
                 _ = changes.recv() => false,
                 () = self.bundles_change() => false,
             };
@@ -248,6 +273,21 @@ impl Reloader {
             }
         }
         drop(watcher);
+    }
+
+    /// Puts a pushed scope in force. True if it is; if it is not, what was before stays.
+    async fn push(&self, push: PushRequest) -> bool {
+        let PushRequest { pushed, answer } = push;
+        let scope = pushed.scope.clone();
+        let before = self.pushed.replace(pushed);
+        let outcome = self.reload(SystemTime::now()).await.map(drop);
+        if outcome.is_err() {
+            self.pushed.restore(&scope, before);
+        }
+        let is_applied = outcome.is_ok();
+        // Who asked may have left with the connection.
+        let _ = answer.send(outcome);
+        is_applied
     }
 
     /// Whether the file says what is in force.

@@ -3,9 +3,10 @@
 //! Order of the start: configuration, log, sockets, revision, audit log, services. Whatever fails says so and
 //! nothing has begun to serve. Order of the end: no longer ready, listeners closed, requests finished, audit log closed.
 
+mod first;
 mod services;
 mod signals;
-mod signing_key;
+pub(crate) mod signing_key;
 mod upgrade;
 
 use std::net::SocketAddr;
@@ -23,14 +24,16 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server};
 use tokio::sync::mpsc;
 
+use self::first::{First, Start};
 use crate::approvals::LocalService;
 use crate::audit::{AuditMode, AuditSettings, Ledgers};
+use crate::control_plane::{Agent, PushedScopes};
 use crate::drain::Drain;
 use crate::gateway::Gateway;
 use crate::guard::Connections;
 use crate::metrics::{Metrics, Sample, SampleKind};
 use crate::pinning::ScopePins;
-use crate::reload::{Fixed, Loaded, Reloader, note_generation, read};
+use crate::reload::{Fixed, Loaded, Reloader, note_generation, read_with};
 use crate::revision::{Builder, Generation, RevisionStore};
 use crate::sockets::{Listen, Sockets};
 use crate::telemetry::{self, LogFormat};
@@ -51,12 +54,15 @@ const AUDIT_LANES_MAX: u32 = 2;
 /// When it cannot start, or its audit log cannot be closed in good order.
 pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     let path = std::path::absolute(path).context("cannot find the working directory")?;
-    let Loaded { config, digest } = read(&path, scope).map_err(|problems| anyhow!(problems.join("\n")))?;
-    if config.control_plane.is_some() {
-        return Err(anyhow!("`control_plane` is not in this build: remove the section"));
+    // What a control plane pushes has no say in the process.
+    let Loaded { config, .. } =
+        read_with(&path, scope, &[]).map_err(|problems| anyhow!(problems.join("\n")))?;
+    if config.control_plane.is_some() && scope.is_some() {
+        return Err(anyhow!(
+            "`--scope` is for a file that says everything: with `control_plane`, enrol for the environment that is meant"
+        ));
     }
     init_log(&config)?;
-    let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
     forbid_core_dumps();
     let metrics = Metrics::new().context("metrics")?;
     let connections = Connections::new();
@@ -67,12 +73,15 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
         .with_pins(Arc::clone(&pins))
         .with_ledgers(Arc::clone(&ledgers))
         .keeping_state();
-    let first = runtime.block_on(builder.generation(&config, digest, 1, None, SystemTime::now()))?;
+    let start = Start { path: &path, scope, builder: &builder };
+    let First { generation, agents, pushed } = runtime.block_on(start.first(&config))?;
+    // Nobody is let in who would have to wait for a control plane.
+    let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
     // The gateway's own; every other organization's is opened with its first row.
     let audit = ledgers.of(config.tenancy.scope.organization());
     audit.open().context("cannot open the audit log")?;
     let gateway = Gateway::new(
-        Arc::new(RevisionStore::new(first)),
+        Arc::new(RevisionStore::new(generation)),
         audit,
         Arc::clone(&metrics),
         config.sessions.local_max,
@@ -80,7 +89,8 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     note_generation(&gateway, &gateway.revisions.load());
     observe(&gateway, &ledgers, &connections, builder.filters()).context("metrics")?;
     let processes = Arc::clone(builder.processes());
-    serve((&path, scope), &config, &sockets, &gateway, builder, connections)?;
+    let source = Source { path: &path, scope, pushed, agents };
+    serve(source, &config, &sockets, &gateway, builder, connections)?;
     let left = processes.stop(PROCESSES_END_TIME_MAX);
     if left > 0 {
         tracing::warn!(processes = left, "processes killed that did not end in time");
@@ -91,8 +101,16 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where configurations come from.
+struct Source<'a> {
+    path: &'a Path,
+    scope: Option<&'a Scope>,
+    pushed: Arc<PushedScopes>,
+    agents: Vec<Agent>,
+}
+
 fn serve(
-    (path, scope): (&Path, Option<&Scope>),
+    source: Source<'_>,
     config: &Config,
     sockets: &Arc<Sockets>,
     gateway: &Arc<Gateway>,
@@ -119,13 +137,14 @@ fn serve(
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
     let (reload_requests, requests) = mpsc::channel(1);
-    let reloader =
-        Reloader::new(path.to_owned(), scope.cloned(), Arc::clone(gateway), builder, Fixed::of(config));
+    let Source { path, scope, pushed, agents } = source;
+    let (path, scope, fixed) = (path.to_owned(), scope.cloned(), Fixed::of(config));
+    let reloader = Reloader::new(path, scope, pushed, Arc::clone(gateway), builder, fixed);
     // A folder that cannot be written, or whose path is too long for a socket: everything else still works.
     let approvals = LocalService::open(&config.state.shared_dir, &gateway.shared.approvals, &gateway.revisions)
         .inspect_err(|error| tracing::warn!(%error, "`mcpg approvals` cannot reach this gateway: no socket in `state.dir`"))
         .ok();
-    server.add_service(services::background(reloader, requests, Arc::clone(gateway), approvals));
+    server.add_service(services::background(reloader, requests, agents, Arc::clone(gateway), approvals));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = ?listeners,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use mcpg_config::Config;
 use parking_lot::Mutex;
@@ -22,6 +23,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin::Admin;
 use crate::approvals::LocalService;
+use crate::control_plane::{Agent, PushRequest};
 use crate::drain::Drain;
 use crate::gateway::{Gateway, Proxy};
 use crate::guard::{Connections, Guard, Listeners};
@@ -90,12 +92,13 @@ pub(super) fn admin(
 pub(super) fn background(
     reloader: Reloader,
     requests: mpsc::Receiver<()>,
+    agents: Vec<Agent>,
     gateway: Arc<Gateway>,
     approvals: Option<LocalService>,
 ) -> GenBackgroundService<Background> {
     let mut service = background_service(
         "background",
-        Background { reloader, requests: Mutex::new(Some(requests)), gateway, approvals },
+        Background { reloader, requests: Mutex::new(Some(requests)), agents, gateway, approvals },
     );
     service.threads = Some(1);
     service
@@ -128,6 +131,7 @@ impl<A: ServerApp + Send + Sync + 'static> Service for OwnSockets<A> {
 pub(super) struct Background {
     reloader: Reloader,
     requests: Mutex<Option<mpsc::Receiver<()>>>,
+    agents: Vec<Agent>,
     gateway: Arc<Gateway>,
     approvals: Option<LocalService>,
 }
@@ -137,8 +141,10 @@ impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let Some(requests) = self.requests.lock().take() else { return };
         self.gateway.revisions.peek(Generation::start);
+        let (push, pushes) = mpsc::channel(1);
         tokio::select! {
-            () = self.reloader.run(requests) => {}
+            () = self.reloader.run(requests, pushes) => {}
+            () = self.follow_control_plane(push) => {}
             () = self.keep_resolving() => {}
             () = self.keep_sweeping() => {}
             () = self.keep_watching_pins() => {}
@@ -155,6 +161,15 @@ impl Background {
             Some(service) => service.run().await,
             None => std::future::pending().await,
         }
+    }
+
+    async fn follow_control_plane(&self, push: mpsc::Sender<PushRequest>) {
+        if self.agents.is_empty() {
+            // The reloader's end stays open.
+            let _push = push;
+            return std::future::pending().await;
+        }
+        join_all(self.agents.iter().map(|agent| agent.run(push.clone()))).await;
     }
 
     async fn keep_watching_pins(&self) {

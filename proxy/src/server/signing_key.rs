@@ -39,7 +39,11 @@ pub(super) fn load(audit: &Audit, base: &Base) -> anyhow::Result<SigningKey> {
     }
 }
 
-fn own(dir: &Path) -> anyhow::Result<SigningKey> {
+/// The key in a folder; it is made where there is none.
+///
+/// # Errors
+/// When it cannot be read or made.
+pub(crate) fn own(dir: &Path) -> anyhow::Result<SigningKey> {
     let path = dir.join(PRIVATE_FILE);
     match fs::read_to_string(&path) {
         Ok(pem) => parse(&pem).with_context(|| format!("`{}`", path.display())),

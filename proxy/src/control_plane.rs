@@ -1,0 +1,29 @@
+//! The gateway's side of its control plane: it enrols, follows the revisions of its environments, keeps the last good one on disk, and says
+//! what came of each.
+//!
+//! A revision is a scope of the configuration that comes over the network instead of from a file beside it: once its signature and its digest
+//! hold, it is unpacked into a folder of its own and read as a scope file, bounded by `control_plane` of the gateway's own file
+//! ([`mcpg_sdk::Base`]). It goes the way of every reload, so requests see one revision from beginning to end.
+//!
+//! INVARIANTS:
+//! - Nothing is unpacked whose signature by the control plane's key, digest, environment and number do not hold. The key is the one whose
+//!   fingerprint stands in the enrollment token.
+//! - Numbers only grow: an older revision that is sent again is not applied.
+//! - What is marked as current on disk has been in force. Whatever fails, that stays, across restarts and while the control plane is away.
+
+mod agent;
+mod attach;
+mod client;
+mod folder;
+mod key;
+mod pushed;
+#[cfg(test)]
+mod tests;
+mod token;
+mod verify;
+
+pub use agent::Agent;
+pub use attach::{Attached, attach, on_disk};
+pub use client::ClientError;
+pub use pushed::{PushRequest, PushedScopes};
+pub use verify::RevisionError;
