@@ -52,8 +52,8 @@ pub use spec::{
     SecretUri, SecretUriError, TrustedKey,
 };
 pub use statement::{
-    ASSERTION_SECONDS_MAX, AssertionClaims, DIGEST_PREFIX, ScopeDocument, enrollment_statement,
-    revision_statement,
+    ASSERTION_SECONDS_MAX, AssertionClaims, ScopeDocument, document_digest, enrollment_statement,
+    key_fingerprint, revision_statement,
 };
 pub use target::{Level, Target, TargetError};
 pub use tree::{

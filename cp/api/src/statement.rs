@@ -14,9 +14,6 @@ use crate::{EnvironmentPath, FileName, SignedRevision, Timestamp};
 const REVISION: &str = "mcpg.dev/v1/revision";
 const ENROLLMENT: &str = "mcpg.dev/v1/enrollment";
 
-/// What goes into a digest of a document: `blake3:` and 64 hexadecimal digits of BLAKE3 over the document's bytes.
-pub const DIGEST_PREFIX: &str = "blake3:";
-
 /// Seconds that an assertion lasts at most.
 pub const ASSERTION_SECONDS_MAX: u64 = 60;
 
@@ -56,6 +53,21 @@ impl SignedRevision {
     pub fn statement(&self) -> Vec<u8> {
         revision_statement(&self.environment, self.number, &self.digest, self.created_at)
     }
+}
+
+/// The digest of a document: `blake3:` and 64 hexadecimal digits of BLAKE3 over its bytes.
+pub fn document_digest(document: &str) -> String {
+    format!("blake3:{}", blake3::hash(document.as_bytes()).to_hex())
+}
+
+/// The name of an Ed25519 public key: 32 hexadecimal digits, the first half of its BLAKE3.
+///
+/// An enrollment token is shown with the name of the control plane's key after a dot, `TOKEN.FINGERPRINT`: so enrolling is authenticated both
+/// ways, whatever became of TLS. What the gateway sends is the token alone.
+pub fn key_fingerprint(key: &[u8; 32]) -> String {
+    let mut digits = blake3::hash(key).to_hex().to_string();
+    digits.truncate(32);
+    digits
 }
 
 /// What the signature of a revision is over.

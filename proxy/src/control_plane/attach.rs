@@ -16,7 +16,7 @@ use super::client::Client;
 use super::folder::{Enrollment, Folder};
 use super::key::AgentKey;
 use super::pushed::PushedScopes;
-use super::token::expected_key;
+use super::token::EnrollmentToken;
 use super::verify::ControlPlaneKey;
 use crate::new_file;
 
@@ -129,7 +129,9 @@ impl Joining<'_> {
     }
 
     async fn enroll_with(&self, token: &str, digest: &str, waits: bool) -> anyhow::Result<()> {
-        let expected = expected_key(token).ok_or_else(|| anyhow!("it is no enrollment token"))?;
+        let EnrollmentToken { token, fingerprint } = EnrollmentToken::parse(token).ok_or_else(|| {
+            anyhow!("it is no enrollment token: expected `mcpg_cpe_….FINGERPRINT`, as a whole")
+        })?;
         let public_key = self.key.public();
         let request = EnrollGateway {
             proof: self.key.sign(&mcpg_cp_api::enrollment_statement(token, &public_key)),
@@ -149,7 +151,7 @@ impl Joining<'_> {
                 Err(error) => return Err(error.into()),
             }
         };
-        if ControlPlaneKey::of(&enrolled, Some(&expected)).is_none() {
+        if ControlPlaneKey::of(&enrolled, Some(fingerprint)).is_none() {
             bail!(
                 "the control plane's key is not the one that the token was made by: who answers at this address is somebody else"
             );

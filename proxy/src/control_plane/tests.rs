@@ -8,12 +8,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
 use mcpg_config::Pushed;
-use mcpg_cp_api::{DIGEST_PREFIX, Enrolled, EnvironmentPath, ScopeDocument, SignedRevision, Timestamp};
+use mcpg_cp_api::{
+    Enrolled, EnvironmentPath, ScopeDocument, SignedRevision, Timestamp, document_digest, key_fingerprint,
+};
 use serde_json::json;
 
 use super::folder::{Enrollment, Folder};
 use super::pushed::PushedScopes;
-use super::token::fingerprint;
 use super::verify::{ControlPlaneKey, RevisionError};
 
 const ENVIRONMENT: &str = "acme-corp/platform-team/prod";
@@ -48,7 +49,7 @@ fn sign(key: &SigningKey, number: u64, document: &str) -> SignedRevision {
     let mut signed = SignedRevision {
         environment: environment(),
         number,
-        digest: format!("{DIGEST_PREFIX}{}", blake3::hash(document.as_bytes()).to_hex()),
+        digest: document_digest(document),
         created_at: Timestamp::from_unix_ms(1_700_000_000_000),
         document: document.to_owned(),
         signature: String::new(),
@@ -104,7 +105,7 @@ fn a_revision_of_another_key_or_environment_is_not_taken() {
 
 #[test]
 fn the_key_is_the_one_of_the_token() {
-    let expected = fingerprint(signing(1).verifying_key().as_bytes());
+    let expected = key_fingerprint(signing(1).verifying_key().as_bytes());
     assert!(ControlPlaneKey::of(&enrolled(&signing(1)), Some(&expected)).is_some());
     assert!(ControlPlaneKey::of(&enrolled(&signing(2)), Some(&expected)).is_none());
     let weak = Enrolled { control_plane_key: URL_SAFE_NO_PAD.encode([0; 32]), ..enrolled(&signing(1)) };

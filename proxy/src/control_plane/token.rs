@@ -1,30 +1,23 @@
 //! Enrollment tokens, as far as a gateway reads them: which key the control plane has whose token it is.
-//!
-//! `mcpg_en_<id>.<fingerprint>.<secret>`: the fingerprint is the first 16 bytes of BLAKE3 over the control plane's Ed25519 public key, in base64url. So
-//! enrolling is authenticated both ways, whatever became of the token's way and of TLS.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-/// Bytes of BLAKE3 that name a key.
-const FINGERPRINT_BYTES: usize = 16;
-const PREFIX: &str = "mcpg_en_";
-
-/// The name of a public key.
-pub(super) type Fingerprint = [u8; FINGERPRINT_BYTES];
-
-/// The fingerprint of a public key.
-pub(super) fn fingerprint(key: &[u8; 32]) -> Fingerprint {
-    let mut fingerprint = [0; FINGERPRINT_BYTES];
-    blake3::Hasher::new().update(key).finalize_xof().fill(&mut fingerprint);
-    fingerprint
+/// An enrollment token as it is shown: the token, and the name of its control plane's key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct EnrollmentToken<'a> {
+    /// What the control plane is shown.
+    pub(super) token: &'a str,
+    /// What its key must be called ([`mcpg_cp_api::key_fingerprint`]).
+    pub(super) fingerprint: &'a str,
 }
 
-/// The key that a token expects of the control plane. None if the text is no enrollment token.
-pub(super) fn expected_key(token: &str) -> Option<Fingerprint> {
-    let mut parts = token.strip_prefix(PREFIX)?.splitn(3, '.');
-    let (_id, fingerprint, _secret) = (parts.next()?, parts.next()?, parts.next()?);
-    URL_SAFE_NO_PAD.decode(fingerprint).ok()?.try_into().ok()
+impl<'a> EnrollmentToken<'a> {
+    /// Reads `TOKEN.FINGERPRINT`. None if the text is no enrollment token.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let (token, fingerprint) = text.split_once('.')?;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let fits =
+            token.starts_with("mcpg_cpe_") && fingerprint.len() == 32 && fingerprint.bytes().all(is_digit);
+        fits.then_some(Self { token, fingerprint })
+    }
 }
 
 #[cfg(test)]
@@ -33,22 +26,23 @@ mod tests {
 
     #[test]
     fn a_token_names_the_key_of_its_control_plane() {
-        let name = fingerprint(&[7; 32]);
-        let token = format!("mcpg_en_0199.{}.c2VjcmV0", URL_SAFE_NO_PAD.encode(name));
-        assert_eq!(expected_key(&token), Some(name));
-        assert_ne!(fingerprint(&[8; 32]), name);
+        let fingerprint = mcpg_cp_api::key_fingerprint(&[7; 32]);
+        let text = format!("mcpg_cpe_0199_5ec2e7.{fingerprint}");
+        let token = EnrollmentToken { token: "mcpg_cpe_0199_5ec2e7", fingerprint: &fingerprint };
+        assert_eq!(EnrollmentToken::parse(&text), Some(token));
     }
 
     #[test]
-    fn other_texts_name_none() {
+    fn other_texts_are_none() {
         for text in [
             "",
-            "mcpg_en_",
-            "mcpg_en_a.b.c",
-            "mcpg_cp_a.AAAAAAAAAAAAAAAAAAAAAA.c",
-            "mcpg_en_a.AAAAAAAAAAAAAAAAAAAAAA",
+            "mcpg_cpe_0199_5ec2e7",
+            "mcpg_cpe_0199_5ec2e7.",
+            "mcpg_cpe_0199_5ec2e7.0123",
+            "mcpg_cpe_0199_5ec2e7.0123456789ABCDEF0123456789ABCDEF",
+            "mcpg_cp_0199_5ec2e7.0123456789abcdef0123456789abcdef",
         ] {
-            assert_eq!(expected_key(text), None, "{text}");
+            assert_eq!(EnrollmentToken::parse(text), None, "{text}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, VerifyingKey};
-use mcpg_cp_api::{DIGEST_PREFIX, Enrolled, EnvironmentPath, ScopeDocument, SignedRevision};
-
-use super::token::{Fingerprint, fingerprint};
+use mcpg_cp_api::{
+    Enrolled, EnvironmentPath, ScopeDocument, SignedRevision, document_digest, key_fingerprint,
+};
 
 /// Why a revision is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +30,9 @@ pub(super) struct ControlPlaneKey(VerifyingKey);
 
 impl ControlPlaneKey {
     /// The key that a control plane presents. None if it is none, or not the expected one.
-    pub(super) fn of(enrolled: &Enrolled, expected: Option<&Fingerprint>) -> Option<Self> {
+    pub(super) fn of(enrolled: &Enrolled, expected: Option<&str>) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(&enrolled.control_plane_key).ok()?.try_into().ok()?;
-        let is_expected = expected.is_none_or(|expected| fingerprint(&bytes) == *expected);
+        let is_expected = expected.is_none_or(|expected| key_fingerprint(&bytes) == expected);
         VerifyingKey::from_bytes(&bytes).ok().filter(|key| is_expected && !key.is_weak()).map(Self)
     }
 
@@ -49,8 +49,7 @@ impl ControlPlaneKey {
         if revision.environment != *environment {
             return Err(RevisionError::Environment(revision.environment.clone()));
         }
-        let digest = format!("{DIGEST_PREFIX}{}", blake3::hash(revision.document.as_bytes()).to_hex());
-        if digest != revision.digest {
+        if document_digest(&revision.document) != revision.digest {
             return Err(RevisionError::Digest);
         }
         serde_json::from_str(&revision.document).map_err(RevisionError::Document)
