@@ -6,6 +6,7 @@
 //! INVARIANT: an answer that nobody proved, from somebody who is not on the list, or from the caller, never counts as an approval.
 
 mod question;
+mod reason;
 mod settings;
 mod show;
 mod signature;
@@ -19,6 +20,7 @@ use http::HeaderMap;
 use mcpg_sdk::{Caller, Settings, SettingsError};
 
 pub use question::{Answer, Answerer, Conclusion, Question, Requester};
+pub use reason::{BadReason, REASON_BYTES_MAX, Reason};
 pub use settings::{LocalSettings, SlackSettings, WebhookSettings};
 pub use show::{Unshowable, show};
 pub use signature::Unsigned;

@@ -116,7 +116,7 @@ impl Approvals {
         }
         let by: Box<str> = answer.by.identity().into();
         let conclusion = if answer.approve {
-            Conclusion::Approved { by }
+            Conclusion::Approved { by, reason: answer.reason }
         } else {
             Conclusion::Denied { by, reason: answer.reason }
         };

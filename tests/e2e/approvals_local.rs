@@ -62,13 +62,14 @@ fn operators_approve_on_the_machine() {
     let unknown = approvals(&gateway, &["approve", "zzzz"]);
     assert!(!unknown.status.success());
     assert_eq!(upstream.requests().len(), 0);
-    let output = approvals(&gateway, &["approve", &id[..8]]);
+    let output = approvals(&gateway, &["approve", &id[..8], "--reason", "ticket 4711"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "approved: files.delete_repo\n");
     assert_eq!(call.until(None)["result"]["content"], json!([]));
     let rows = gateway.ledger().rows();
     let approved = rows.iter().find(|row| row["event"] == "approved").unwrap();
     assert!(approved["by"].as_str().unwrap().starts_with(&format!("os:{}(", user())), "{approved}");
+    assert_eq!(approved["reason"], "ticket 4711");
     assert!(!approvals(&gateway, &["approve", id]).status.success(), "once");
     // What the gate does not name goes as before.
     let response = alice(&gateway).send("tools/call", json!({ "name": "read", "arguments": {} }));
@@ -83,9 +84,15 @@ fn who_is_no_operator_can_only_deny() {
     let output = approvals(&gateway, &["approve", &id]);
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("not on the list"), "{output:?}");
+    for bad in ["", "  ", "two\nlines", "\u{1b}[2J", &"x".repeat(1025)] {
+        let output = approvals(&gateway, &["deny", &id, "--reason", bad]);
+        assert_eq!(output.status.code(), Some(2), "{bad:?}: {output:?}");
+    }
     let output = approvals(&gateway, &["deny", &id, "--reason", "not today"]);
     assert!(output.status.success(), "{output:?}");
-    assert_eq!(call.until(None)["error"]["data"]["detail"], "approval_denied");
+    let error = call.until(None)["error"].clone();
+    assert_eq!(error["data"]["detail"], "approval_denied");
+    assert_eq!(error["message"], "the call was not approved: not today", "who denies may say why");
     let rows = gateway.ledger().rows();
     assert_eq!(rows.iter().find(|row| row["event"] == "denied").unwrap()["reason"], "not today");
     assert_eq!(upstream.requests().len(), 0);
@@ -186,4 +193,5 @@ fn a_webhook_is_asked_and_answers() {
         (&told["event"], &told["outcome"], &told["by"]),
         (&json!("concluded"), &json!("approved"), &json!("webhook:carol"))
     );
+    assert_eq!(told["reason"], "fine");
 }

@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use mcpg_sdk::Caller;
 
+use super::Reason;
+
 /// A call that somebody is asked to approve, as people see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -54,13 +56,15 @@ pub enum Conclusion {
     Approved {
         /// Who.
         by: Box<str>,
+        /// Why.
+        reason: Option<Reason>,
     },
     /// Somebody said no.
     Denied {
         /// Who.
         by: Box<str>,
         /// Why.
-        reason: Option<Box<str>>,
+        reason: Option<Reason>,
     },
     /// Nobody answered in time.
     Expired,
@@ -78,6 +82,14 @@ impl Conclusion {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// Who answered and why, if anybody did.
+    pub fn answer(&self) -> Option<(&str, Option<&Reason>)> {
+        match self {
+            Self::Approved { by, reason } | Self::Denied { by, reason } => Some((by, reason.as_ref())),
+            Self::Expired | Self::Cancelled => None,
+        }
+    }
 }
 
 /// An answer that came in, from somebody who proved to be whom it is from, but perhaps not allowed to give it.
@@ -90,7 +102,7 @@ pub struct Answer {
     /// Who gives it, as the gate names people.
     pub by: Answerer,
     /// Why.
-    pub reason: Option<Box<str>>,
+    pub reason: Option<Reason>,
 }
 
 /// Who gives an answer.

@@ -16,7 +16,7 @@ use super::question::{Answer, Answerer, Conclusion, Question, Requester};
 use super::settings::WebhookSettings;
 use super::signature::WEBHOOK;
 use super::terms::Terms;
-use super::{CallbackError, GateError, NotCounted, target};
+use super::{CallbackError, GateError, NotCounted, Reason, target};
 use crate::net::{Bounds, HttpClient, Request, Target};
 use crate::registry::BuildContext;
 
@@ -97,12 +97,10 @@ impl WebhookApproval {
         question: &Question,
         conclusion: &Conclusion,
     ) -> Result<(), GateError> {
-        let by = match conclusion {
-            Conclusion::Approved { by } | Conclusion::Denied { by, .. } => Some(by),
-            Conclusion::Expired | Conclusion::Cancelled => None,
-        };
+        let (by, reason) = conclusion.answer().unzip();
         let event = json!({
-            "event": "concluded", "id": &*question.id, "outcome": conclusion.as_str(), "by": by.map(|by| &**by),
+            "event": "concluded", "id": &*question.id, "outcome": conclusion.as_str(), "by": by,
+            "reason": reason.flatten().map(Reason::as_str),
         });
         self.send(&event).await
     }
@@ -137,14 +135,16 @@ impl WebhookApproval {
         WEBHOOK.verify(&self.secret, headers, body, now)?;
         let decided: Decided = serde_json::from_slice(body).map_err(|_| CallbackError::Malformed)?;
         let is_text = |text: &String| !text.is_empty() && text.len() <= TEXT_BYTES_MAX;
-        if !is_text(&decided.id) || !is_text(&decided.approver) || !decided.reason.iter().all(is_text) {
+        if !is_text(&decided.id) || !is_text(&decided.approver) {
             return Err(CallbackError::Malformed);
         }
+        let reason = decided.reason.map(|reason| reason.parse());
+        let reason = reason.transpose().map_err(|_| CallbackError::Malformed)?;
         Ok(Some(Answer {
             id: decided.id.into(),
             approve: decided.decision == Decision::Approve,
             by: Answerer::Webhook(decided.approver.into()),
-            reason: decided.reason.map(Box::from),
+            reason,
         }))
     }
 

@@ -172,7 +172,7 @@ fn said(answered: &Answered) -> Option<String> {
         Answered::Counted(_) => return None,
         Answered::Unknown => "This call does not wait any more.".to_owned(),
         Answered::Already(standing) => match standing.conclusion() {
-            Some(Conclusion::Approved { by }) => format!("This call was approved already, by {by}."),
+            Some(Conclusion::Approved { by, .. }) => format!("This call was approved already, by {by}."),
             Some(Conclusion::Denied { by, .. }) => format!("This call was denied already, by {by}."),
             Some(Conclusion::Expired) => "This call has expired.".to_owned(),
             Some(Conclusion::Cancelled) => "This call was cancelled.".to_owned(),
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn those_who_are_too_late_are_told() {
         let already = |standing| said(&Answered::Already(standing)).unwrap();
-        let by = || Conclusion::Approved { by: "slack:T1/U1".into() };
+        let by = || Conclusion::Approved { by: "slack:T1/U1".into(), reason: None };
         assert_eq!(already(Standing::Used(by())), "This call was approved already, by slack:T1/U1.");
         assert_eq!(already(Standing::Refused(Conclusion::Expired)), "This call has expired.");
         assert_eq!(already(Standing::Failed), "This call cannot be decided at present.");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mcpg_filters::gate::{Answer, Answerer};
+use mcpg_filters::gate::{Answer, Answerer, Reason};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -103,8 +103,12 @@ async fn serve(stream: UnixStream, approvals: &Approvals, revisions: &RevisionSt
         Ok(Ask::List) => Said::List { calls: list(approvals) },
         Ok(Ask::Answer { id, approve, reason }) => {
             let by = Answerer::Operator { name: user(peer.uid()).into(), uid: peer.uid() };
-            let reason = reason.map(|reason| truncated(&reason).into());
-            answer(approvals, revisions, Answer { id: id.into(), approve, by, reason }).await
+            match reason.map(|reason| reason.parse::<Reason>()).transpose() {
+                Ok(reason) => {
+                    answer(approvals, revisions, Answer { id: id.into(), approve, by, reason }).await
+                }
+                Err(bad) => Said::Refused { reason: bad.to_string() },
+            }
         }
         Err(_) => Said::Refused { reason: "the request cannot be read".to_owned() },
     };
@@ -159,14 +163,6 @@ fn waiting(pending: &Pending) -> Waiting {
     }
 }
 
-fn truncated(text: &str) -> &str {
-    let mut end = text.len().min(wire::REASON_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
-}
-
 /// The name of a user, as `/etc/passwd` has it; the number of one who is not there.
 fn user(uid: u32) -> String {
     let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -193,12 +189,5 @@ mod tests {
         assert_eq!(name_of(users, 1000), Some("bob"));
         assert_eq!(name_of(users, 1), None);
         assert_eq!(name_of(users, 7), None);
-    }
-
-    #[test]
-    fn reasons_are_cut_between_characters() {
-        let long = "ä".repeat(wire::REASON_BYTES_MAX);
-        assert_eq!(truncated(&long).len(), wire::REASON_BYTES_MAX);
-        assert_eq!(truncated("short"), "short");
     }
 }

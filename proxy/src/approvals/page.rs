@@ -46,15 +46,12 @@ pub(super) fn render(question: &Question, gate: &str, standing: &Standing) -> St
     fact("Scope", &question.scope);
     fact("Gate", gate);
     fact("Approval", &question.id);
-    match standing.conclusion() {
-        Some(Conclusion::Approved { by }) => fact("Approved by", by),
-        Some(Conclusion::Denied { by, reason }) => {
-            fact("Denied by", by);
-            if let Some(reason) = reason {
-                fact("Reason", reason);
-            }
+    if let Some((by, reason)) = standing.conclusion().and_then(Conclusion::answer) {
+        let is_approved = matches!(standing, Standing::Approved(_) | Standing::Used(_));
+        fact(if is_approved { "Approved by" } else { "Denied by" }, by);
+        if let Some(reason) = reason {
+            fact("Reason", reason.as_str());
         }
-        _ => {}
     }
     fact("Asked", &utc(question.asked));
     fact("Waits until", &utc(question.deadline));
@@ -120,7 +117,7 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_is_markup() {
-        let denied = Conclusion::Denied { by: "webhook:<i>".into(), reason: Some("<script>".into()) };
+        let denied = Conclusion::Denied { by: "webhook:<i>".into(), reason: "<script>".parse().ok() };
         for standing in [Standing::Open, Standing::Refused(denied), Standing::Failed] {
             let page = render(&question(), "gate.approval", &standing);
             for markup in ["<script", "<img", "<b>", "<i>", "onerror='"] {
@@ -139,10 +136,14 @@ mod tests {
     #[test]
     fn only_a_page_that_waits_looks_again() {
         assert!(render(&question(), "gate.approval", &Standing::Open).contains("http-equiv=\"refresh\""));
-        let used = Standing::Used(Conclusion::Approved { by: "os:bob(7)".into() });
+        let used = Standing::Used(Conclusion::Approved {
+            by: "os:bob(7)".into(),
+            reason: "ticket 4711".parse().ok(),
+        });
         let page = render(&question(), "gate.approval", &used);
         assert!(
-            !page.contains("refresh") && page.contains("<dt>Approved by</dt><dd>os:bob(7)</dd>"),
+            !page.contains("refresh")
+                && page.contains("<dt>Approved by</dt><dd>os:bob(7)</dd><dt>Reason</dt><dd>ticket 4711</dd>"),
             "{page}"
         );
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use mcpg_filters::gate::{ApprovalGate, Asked, Conclusion, Question, Requester};
+use mcpg_filters::gate::{ApprovalGate, Asked, Conclusion, Question, Reason, Requester};
 use mcpg_ledger::{ApprovalEvent, ApprovalRef, RequestId, RowRef};
 use mcpg_sdk::Scope;
 use parking_lot::Mutex;
@@ -246,12 +246,8 @@ impl Pending {
     }
 
     fn row_of<'a>(&'a self, event: ApprovalEvent, conclusion: &'a Conclusion) -> ApprovalRef<'a> {
-        let (by, reason) = match conclusion {
-            Conclusion::Approved { by } => (Some(&**by), None),
-            Conclusion::Denied { by, reason } => (Some(&**by), reason.as_deref()),
-            Conclusion::Expired | Conclusion::Cancelled => (None, None),
-        };
-        ApprovalRef { by, reason, ..self.row(event) }
+        let (by, reason) = conclusion.answer().unzip();
+        ApprovalRef { by, reason: reason.flatten().map(Reason::as_str), ..self.row(event) }
     }
 
     fn row(&self, event: ApprovalEvent) -> ApprovalRef<'_> {

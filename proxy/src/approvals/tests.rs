@@ -85,7 +85,7 @@ async fn an_answer_that_counts_lets_a_call_go_on_once() {
     let own = approvals.answer(Some(&gate(&["alice"])), from("alice", "a", true)).await;
     assert_eq!(own, Answered::NotCounted(NotCounted::OwnCall));
     assert!(ticket.pending().is_open());
-    let conclusion = Conclusion::Approved { by: "os:bob(1000)".into() };
+    let conclusion = Conclusion::Approved { by: "os:bob(1000)".into(), reason: None };
     let counted = approvals.answer(Some(&in_force), from("bob", "a", true)).await;
     assert_eq!(counted, Answered::Counted(conclusion.clone()));
     assert_eq!(ticket.wait().await, Standing::Approved(conclusion.clone()));

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 
 /// The longest line.
 pub const LINE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The longest reason.
-pub const REASON_BYTES_MAX: usize = 1024;
 /// How long either waits for the other.
 pub const TIME_MAX: std::time::Duration = std::time::Duration::from_secs(10);
 

@@ -11,6 +11,7 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, Subcommand};
 use mcpg::approvals::wire::{self, Ask, Said, Waiting};
 use mcpg::reload::{Loaded, read};
+use mcpg_filters::gate::Reason;
 use mcpg_filters::net::connect_unix;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::time::timeout;
@@ -31,6 +32,9 @@ pub(super) enum Approvals {
         gateway: Gateway,
         /// Which, as `list` shows it; a beginning that no other has will do.
         id: String,
+        /// Why, in one line: for the audit log and for those who were asked.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
     },
     /// Deny a call.
     Deny {
@@ -38,9 +42,9 @@ pub(super) enum Approvals {
         gateway: Gateway,
         /// Which, as `list` shows it; a beginning that no other has will do.
         id: String,
-        /// Why, for the audit log and for those who were asked.
-        #[arg(long)]
-        reason: Option<String>,
+        /// Why, in one line: for the audit log, for those who were asked, and for the caller.
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<Reason>,
     },
 }
 
@@ -58,8 +62,8 @@ impl Approvals {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let said = match self {
             Self::List { gateway, json } => list(&gateway.waiting()?, json)?,
-            Self::Approve { gateway, id } => gateway.answer(&id, true, None)?,
-            Self::Deny { gateway, id, reason } => gateway.answer(&id, false, reason.as_deref())?,
+            Self::Approve { gateway, id, reason } => gateway.answer(&id, true, reason.as_ref())?,
+            Self::Deny { gateway, id, reason } => gateway.answer(&id, false, reason.as_ref())?,
         };
         super::say(said)?;
         Ok(ExitCode::SUCCESS)
@@ -104,7 +108,7 @@ impl Gateway {
         }
     }
 
-    fn answer(&self, id: &str, approve: bool, reason: Option<&str>) -> anyhow::Result<String> {
+    fn answer(&self, id: &str, approve: bool, reason: Option<&Reason>) -> anyhow::Result<String> {
         let all = self.waiting()?;
         let mut meant = all.iter().filter(|call| !id.is_empty() && call.id.starts_with(id));
         let call = match (meant.next(), meant.next()) {
@@ -113,7 +117,7 @@ impl Gateway {
             (None, _) => bail!("no call waits under `{id}`"),
         };
         for socket in self.sockets()? {
-            let asked = Ask::Answer { id: call.id.clone(), approve, reason: reason.map(str::to_owned) };
+            let asked = Ask::Answer { id: call.id.clone(), approve, reason: reason.map(ToString::to_string) };
             match ask(&socket, &asked) {
                 Ok(Said::Done { outcome }) => return Ok(format!("{outcome}: {}\n", title(call))),
                 Ok(Said::Refused { reason }) => bail!("{reason}"),

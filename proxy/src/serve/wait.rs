@@ -237,11 +237,18 @@ async fn stream_on(
     end(down, context, outcome).await.map(|()| Waited::Answered)
 }
 
-/// What a client is told whose call was not approved.
+/// Somebody said no.
+const APPROVAL_DENIED: &str = "approval_denied";
+
+/// What a client is told whose call was not approved: also why, if who said no gave a reason, but not who.
 fn refused(standing: &Standing, id: Option<&str>) -> Refusal {
     let (error, reason, message) = match standing {
+        Standing::Refused(Conclusion::Denied { reason: Some(why), .. }) => {
+            let message = format!("the call was not approved: {why}");
+            return Refusal::worded(RpcError::Denied, id, APPROVAL_DENIED, &message, message.clone());
+        }
         Standing::Refused(Conclusion::Denied { .. }) => {
-            (RpcError::Denied, "approval_denied", "the call was not approved")
+            (RpcError::Denied, APPROVAL_DENIED, "the call was not approved")
         }
         Standing::Refused(Conclusion::Expired) => {
             (RpcError::Denied, "approval_expired", "nobody approved the call in time")
@@ -326,11 +333,20 @@ mod tests {
             (Standing::Refused(Conclusion::Expired), "approval_expired", 403),
             (Standing::Refused(Conclusion::Cancelled), "approval_cancelled", 403),
             (Standing::Failed, "approval_unavailable", 403),
-            (Standing::Used(Conclusion::Approved { by: "a".into() }), "approval_over", 409),
+            (Standing::Used(Conclusion::Approved { by: "a".into(), reason: None }), "approval_over", 409),
         ] {
             let refusal = refused(&standing, Some("1"));
             assert_eq!((refusal.reason, refusal.status()), (reason, status));
         }
+        let denied = |reason: Option<&str>| {
+            let reason = reason.map(|reason| reason.parse().unwrap());
+            let denied = Standing::Refused(Conclusion::Denied { by: "os:bob(7)".into(), reason });
+            String::from_utf8(refused(&denied, Some("1")).body).unwrap()
+        };
+        assert!(denied(None).contains("\"message\":\"the call was not approved\""));
+        let why = denied(Some("not \"today\""));
+        assert!(why.contains(r#""message":"the call was not approved: not \"today\"""#), "{why}");
+        assert!(why.contains("approval_denied") && !why.contains("bob"), "{why}");
         assert_eq!(no_room(NoRoom::Caller, None).status(), 429);
         assert_eq!(no_room(NoRoom::All, None).retry_after, Some(RETRY_SECONDS));
     }

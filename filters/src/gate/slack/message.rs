@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
+use crate::gate::Reason;
 use crate::gate::question::{Conclusion, Question};
 use crate::gate::show::visible;
 
@@ -60,11 +61,8 @@ pub(super) fn asked(question: &Question) -> Value {
 /// The message once nothing can be decided any more.
 pub(super) fn concluded(question: &Question, conclusion: &Conclusion) -> Value {
     let (title, line) = match conclusion {
-        Conclusion::Approved { by } => ("Approved", format!("Approved by {}.", person(by))),
-        Conclusion::Denied { by, reason: None } => ("Denied", format!("Denied by {}.", person(by))),
-        Conclusion::Denied { by, reason: Some(reason) } => {
-            ("Denied", format!("Denied by {}: {}", person(by), cut(&visible(reason), LINE_CHARS_MAX)))
-        }
+        Conclusion::Approved { by, reason } => ("Approved", answered("Approved", by, reason.as_ref())),
+        Conclusion::Denied { by, reason } => ("Denied", answered("Denied", by, reason.as_ref())),
         Conclusion::Expired => ("Expired", "Nobody answered in time: the call was not made.".to_owned()),
         Conclusion::Cancelled => ("Cancelled", "The caller gave up: the call was not made.".to_owned()),
     };
@@ -72,6 +70,15 @@ pub(super) fn concluded(question: &Question, conclusion: &Conclusion) -> Value {
     let mut blocks = facts(question, title);
     blocks.push(context(&line));
     json!({ "text": cut(&summary, SUMMARY_CHARS_MAX), "blocks": blocks })
+}
+
+fn answered(how: &str, by: &str, reason: Option<&Reason>) -> String {
+    match reason {
+        None => format!("{how} by {}.", person(by)),
+        Some(reason) => {
+            format!("{how} by {}: {}", person(by), cut(&visible(reason.as_str()), LINE_CHARS_MAX))
+        }
+    }
 }
 
 /// What only the one who pressed a button sees.

@@ -74,9 +74,10 @@ fn the_message_is_what_people_see() {
 fn the_message_says_how_it_ended() {
     let question = question(None);
     let ended: Vec<Value> = [
-        Conclusion::Approved { by: "slack:T1/U0BOB".into() },
+        Conclusion::Approved { by: "slack:T1/U0BOB".into(), reason: None },
+        Conclusion::Approved { by: "os:root(0)".into(), reason: "ticket 4711".parse().ok() },
         Conclusion::Denied { by: "slack:T1/U0BOB".into(), reason: None },
-        Conclusion::Denied { by: "os:root(0)".into(), reason: Some("<@U1> not today".into()) },
+        Conclusion::Denied { by: "os:root(0)".into(), reason: "<@U1> not today".parse().ok() },
         Conclusion::Expired,
         Conclusion::Cancelled,
     ]

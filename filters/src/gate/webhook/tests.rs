@@ -46,11 +46,14 @@ fn an_answer_is_read_from_what_is_signed() {
     let body = r#"{"id":"ab12","decision":"approve","approver":"bob","reason":"fine"}"#;
     let answer = read(&gate, body).unwrap().unwrap();
     assert_eq!((&*answer.id, answer.approve, answer.by.identity()), ("ab12", true, "webhook:bob".into()));
+    assert_eq!(answer.reason.unwrap().as_str(), "fine");
     for body in [
         "",
         "[]",
         r#"{"id":"ab12","decision":"yes","approver":"bob"}"#,
         r#"{"id":"ab12","decision":"approve"}"#,
+        r#"{"id":"ab12","decision":"approve","approver":"bob","reason":""}"#,
+        r#"{"id":"ab12","decision":"approve","approver":"bob","reason":"a\nb"}"#,
         r#"{"id":"","decision":"approve","approver":"bob"}"#,
         r#"{"id":"ab12","decision":"approve","approver":"bob","more":1}"#,
         r#"{"id":"ab12","decision":"approve","decision":"deny","approver":"bob"}"#,
