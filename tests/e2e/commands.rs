@@ -1,9 +1,10 @@
 //! The commands besides `run`: what they print, and how they end.
 
-use std::process::Output;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use mcpg_tests::mcp::Request;
-use mcpg_tests::{RawUpstream, Setup, run_mcpg, scenes};
+use mcpg_tests::{RawUpstream, Setup, mcpg, run_mcpg, scenes};
 use serde_json::{Value, json};
 
 #[test]
@@ -64,6 +65,27 @@ bindings:
         Request::modern_call("/mcp", "echo", json!({})).bearer(key).send(gateway.address()).status
     };
     assert_eq!((call(&carol), call(&dave)), (200, 403));
+}
+
+/// The example that has every key has policies beside it, and a table of what they say.
+#[test]
+fn the_policies_of_the_production_example_decide_as_their_table_says() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/examples");
+    let mut command = Command::new(mcpg());
+    command.current_dir(&examples).args(["policy", "test", "production/cases.yaml"]);
+    // Its own bundle of Casbin is in a registry, and its OPA elsewhere; neither is there.
+    command.args([
+        "--config",
+        "production.yaml",
+        "--engine",
+        "policy.casbin",
+        "--bundle",
+        "production/casbin",
+    ]);
+    let output = command.env("MCPG_OPA_TOKEN", "x").output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("11 cases, 0 failed"), "{text}");
 }
 
 #[test]
