@@ -37,6 +37,11 @@ const ASK: Ask<'static> =
     Ask { scope: "acme/team/prod", subject: "user:a@acme.com", target: Target::Tool("read") };
 
 fn ask(limit: &RateLimit, ask: Ask<'_>, now_ns: u64) -> Verdict {
+    of(ask, |caller, call| limit.check(caller, call, now_ns))
+}
+
+/// The caller and the call of an ask.
+fn of<T>(ask: Ask<'_>, then: impl FnOnce(&Caller, &Call<'_>) -> T) -> T {
     let scope: Scope = ask.scope.parse().unwrap();
     let caller = Caller {
         subject: ask.subject.to_owned(),
@@ -54,7 +59,7 @@ fn ask(limit: &RateLimit, ask: Ask<'_>, now_ns: u64) -> Verdict {
         now: SystemTime::UNIX_EPOCH,
         approval_token: None,
     };
-    limit.check(&caller, &call, now_ns)
+    then(&caller, &call)
 }
 
 /// How many calls in a row are admitted at one moment.
@@ -161,6 +166,51 @@ fn a_relaxed_limit_holds_at_once() {
     new.inherit(&old);
     assert_eq!(ask(&new, ASK, SECOND), limited(Limit::Caller, Duration::from_millis(100)));
     assert_eq!(admitted(&new, ASK, 2 * SECOND), 10);
+}
+
+/// How many charges to a class in a row are admitted at one moment. None: there is no such class.
+fn admitted_to(limit: &RateLimit, class: &str, who: Ask<'_>, now_ns: u64) -> Option<usize> {
+    let charge = || of(who, |caller, call| limit.check_class(class, caller, call, now_ns));
+    let first = charge()?;
+    let rest = (0..1000).take_while(|_| charge() == Some(Verdict::Allowed)).count();
+    Some(if first == Verdict::Allowed { rest + 1 } else { 0 })
+}
+
+#[test]
+fn a_class_has_a_bucket_for_each_caller_of_each_scope() {
+    let classes = json!({"bulk": {"requests": 3, "per": "1m"}, "rare": {"requests": 1, "per": "1h"}});
+    let limit = build(json!({"classes": classes})).unwrap();
+    assert_eq!(limit.classes().collect::<Vec<_>>(), ["bulk", "rare"]);
+    assert_eq!(admitted_to(&limit, "bulk", ASK, SECOND), Some(3));
+    let over = of(ASK, |caller, call| limit.check_class("bulk", caller, call, SECOND));
+    assert_eq!(over, Some(limited(Limit::Class, Duration::from_secs(20))));
+    // Whatever is called, the class is one; other callers, scopes and classes have their own.
+    assert_eq!(admitted_to(&limit, "bulk", Ask { target: Target::Tool("write"), ..ASK }, SECOND), Some(0));
+    assert_eq!(admitted_to(&limit, "rare", ASK, SECOND), Some(1));
+    assert_eq!(admitted_to(&limit, "bulk", Ask { subject: "user:b@acme.com", ..ASK }, SECOND), Some(3));
+    assert_eq!(admitted_to(&limit, "bulk", Ask { scope: "other/team/prod", ..ASK }, SECOND), Some(3));
+    assert_eq!(admitted_to(&limit, "bulk", ASK, 21 * SECOND), Some(1));
+    assert_eq!(admitted_to(&limit, "bluk", ASK, SECOND), None, "nobody has a limit for it");
+    // With classes alone nothing is charged before the decision.
+    assert_eq!(admitted(&limit, ASK, SECOND), 1000);
+}
+
+#[test]
+fn a_class_is_charged_beside_the_other_limits() {
+    let bulk = json!({"bulk": {"requests": 2, "per": "1h"}});
+    let settings = json!({"per_caller": {"requests": 3, "per": "1h"}, "classes": bulk});
+    let old = build(settings.clone()).unwrap();
+    assert_eq!(admitted_to(&old, "bulk", ASK, SECOND), Some(2));
+    assert_eq!(admitted(&old, ASK, SECOND), 3, "a class takes nothing of them");
+    // A tool of that name is no class.
+    let named = json!({"per_tool": {"tools": {"files.bulk": {"requests": 2, "per": "1h"}}}, "classes": bulk});
+    let named = build(named).unwrap();
+    assert_eq!(admitted(&named, Ask { target: Target::Tool("bulk"), ..ASK }, SECOND), 2);
+    assert_eq!(admitted_to(&named, "bulk", ASK, SECOND), Some(2));
+    // A reload hands nobody a fresh burst.
+    let mut new = build(settings).unwrap();
+    new.inherit(&old);
+    assert_eq!(admitted_to(&new, "bulk", ASK, SECOND), Some(0));
 }
 
 #[test]
