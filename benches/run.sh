@@ -2,7 +2,7 @@
 # What `make bench` does: builds with the profile `bench`, then runs the microbenchmarks, the instruction counts, the ladder
 # and the rest, and prints their tables.
 #
-# Arguments choose parts: micro, gate, ladder, idle, streams, federated, tenants, handshakes; without any, all (`make bench PARTS="gate ladder"`).
+# Arguments choose parts: micro, gate, ladder, idle, streams, approvals, federated, tenants, handshakes; without any, all (`make bench PARTS="gate ladder"`).
 # ROUNDS shortens the ladder or makes it steadier.
 # Envoy is measured if `envoy` is on the PATH or ENVOY names it. A tool that is missing is skipped, with a word.
 set -eu -o pipefail
@@ -11,15 +11,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cargo=${CARGO:-cargo}
 locked=${LOCKED:---locked}
-parts=${*:-micro gate ladder idle streams federated tenants handshakes}
+parts=${*:-micro gate ladder idle streams approvals federated tenants handshakes}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 for part in $parts; do
     case $part in
-        micro | gate | ladder | idle | streams | federated | tenants | handshakes) ;;
+        micro | gate | ladder | idle | streams | approvals | federated | tenants | handshakes) ;;
         *)
-            echo "bench: no part is called \`$part\`; there are micro, gate, ladder, idle, streams, federated, tenants and handshakes" >&2
+            echo "bench: no part is called \`$part\`; there are micro, gate, ladder, idle, streams, approvals, federated, tenants and handshakes" >&2
             exit 2
             ;;
     esac
@@ -59,6 +59,10 @@ for part in $parts; do
         streams)
             say 'Memory of open subscription streams'
             "$built/mcpg-bench" streams
+            ;;
+        approvals)
+            say 'Memory and threads of calls that wait for an approval'
+            "$built/mcpg-bench" approvals
             ;;
         federated)
             say 'Ten servers behind one endpoint: their merged list, and a call by its prefix'

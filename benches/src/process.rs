@@ -101,6 +101,14 @@ impl Program {
         let figure = line.split_whitespace().next().context("no VmRSS")?;
         Ok(figure.parse()?)
     }
+
+    /// How many threads it has.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn threads(&self) -> anyhow::Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/task", self.pid()))?.count())
+    }
 }
 
 impl Drop for Program {

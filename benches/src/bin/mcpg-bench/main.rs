@@ -9,6 +9,7 @@
     reason = "a command line talks on its standard streams, and load comes from clients"
 )]
 
+mod approvals;
 mod bare;
 mod federated;
 mod gate;
@@ -37,6 +38,8 @@ enum Command {
     Idle(idle::Options),
     /// Memory of open subscription streams.
     Streams(streams::Options),
+    /// Memory and threads of calls that wait for an approval.
+    Approvals(approvals::Options),
     /// Several servers behind one endpoint: their merged list, and a call by its prefix.
     Federated(federated::Options),
     /// Many tenants in one gateway: a call, their memory, a change.
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Ladder(options) => ladder::run(&options),
         Command::Idle(options) => idle::run(&options),
         Command::Streams(options) => streams::run(&options),
+        Command::Approvals(options) => approvals::run(&options),
         Command::Federated(options) => federated::run(&options),
         Command::Tenants(options) => tenants::run(&options),
         Command::Handshakes(options) => handshakes::run(&options),
