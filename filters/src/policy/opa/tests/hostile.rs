@@ -20,6 +20,8 @@ fn a_decision_over_its_time_is_denied() {
         "decision if { some x in xs; some y in xs; regex.match(sprintf(\"^(a+)+%d$\", [y]), sprintf(\"%d\", [x])); input.context.arguments.n == 1 }",
         "decision if { some x in xs; some y in xs; graph.reachable({\"a\": xs}, {x, y}) == {input.context.arguments.n} }",
     ] {
+        // What is prepared when policies are loaded has no arguments, and so ends here.
+        let rules = rules.replace("decision if {", "decision if { input.context.arguments.n;");
         let chain = hurried(&format!("{range}{rules}"));
         assert_eq!(show(&decide(&chain, "t", Some(r#"{"n":-1}"#))), "policy_timeout", "{rules}");
     }
