@@ -316,8 +316,15 @@ pub(super) async fn check_policies(connection: &mut PgConnection) -> Result<(), 
          WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
              AND NOT (c.relkind IN ('r', 'p') AND c.relrowsecurity AND c.relforcerowsecurity
                  AND EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'tenant'
-                     AND p.polcmd = '*' AND p.polqual IS NOT NULL AND p.polwithcheck IS NOT NULL))
+                     AND p.polcmd = '*'
+                     AND pg_get_expr(p.polqual, c.oid) LIKE '(org_id = current_setting(''mcpg.org_id''%'
+                     AND pg_get_expr(p.polwithcheck, c.oid) LIKE '(org_id = current_setting(''mcpg.org_id''%'))
          UNION ALL
+         SELECT c.relname::text FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid
+         WHERE c.relnamespace = current_schema()::regnamespace AND p.polpermissive AND p.polname <> 'tenant'
+             AND NOT (p.polcmd = 'r' AND pg_get_expr(p.polqual, c.oid) LIKE '%current_setting(''mcpg.lookup''%')
+             AND NOT (c.relname IN ('orgs', 'platform_tokens') AND p.polname = 'platform')
+        UNION ALL
          SELECT p.proname::text FROM pg_proc p
          WHERE p.pronamespace = current_schema()::regnamespace AND p.prosecdef
          LIMIT 1",

@@ -6,6 +6,8 @@
 
 mod audit;
 mod bench;
+mod catalogue;
+mod conditions;
 mod isolation;
 #[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
 #[path = "../../../tests/support/postgres.rs"]

@@ -106,8 +106,11 @@ impl Write {
     }
 }
 
+/// Rows, each with the head before it.
+type Fresh<'a> = Vec<(Head, &'a [u8])>;
+
 /// The rows of a stretch behind what is known, each with the head before it, and the head after them.
-fn fresh<'a>(known: Head, stretch: &Forward<'a>) -> Result<(Vec<(Head, &'a [u8])>, Head), StoreError> {
+fn fresh<'a>(known: Head, stretch: &Forward<'a>) -> Result<(Fresh<'a>, Head), StoreError> {
     let mut head = stretch.previous;
     // Where the stretch passes the known head it must have its hash.
     let meets = |head: Head| head.seq != known.seq || head.hash == known.hash;
