@@ -1,8 +1,9 @@
 //! `mode: remote`: an OPA elsewhere decides, by its REST API (`POST /v1/data/PATH`).
 //!
 //! INVARIANT: whatever is not a well-formed permit of that OPA denies: no answer, a late one, another status, a body that is too
-//! long or no JSON, an undefined result. An OPA that does not answer is left alone for a moment, so that calls are denied at once
-//! and do not wait for it one after the other.
+//! long or no JSON, an undefined result, a builtin that fails. An OPA that does not answer is left alone for a moment, so that calls
+//! are denied at once and do not wait for it one after the other. One whose policies fail has answered: a caller who finds
+//! arguments that they fail about keeps nobody else from being decided.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,10 +22,14 @@ use super::{OpaError, OpaSettings, RemoteSettings, reads};
 use crate::net::{Bounds, ClientTls, HttpClient, HttpUrl, Request, Target};
 use crate::registry::BuildContext;
 
+/// Without it a builtin that fails is undefined, and `not` makes it true.
+const STRICT: &str = "strict-builtin-errors=true";
 /// Failures in a row after which it is left alone.
 const FAILURES_MAX: u32 = 5;
 /// How long it is left alone.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Longer codes of errors are none of OPA's.
+const CODE_BYTES_MAX: usize = 64;
 /// Decisions that are kept.
 const KEPT_MAX: usize = 4096;
 /// Longer inputs are not worth keeping.
@@ -56,6 +61,18 @@ struct Answer {
     result: Option<Value>,
 }
 
+/// What OPA answers instead, with 500: its own trouble, or an evaluation that fails.
+#[derive(Deserialize)]
+struct Trouble {
+    #[serde(default)]
+    errors: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+struct Fault {
+    code: String,
+}
+
 impl Remote {
     /// What is asked, and what its policies read.
     pub(super) fn build(
@@ -67,7 +84,7 @@ impl Remote {
             return Err(wrong("/remote", "`mode: remote` needs `remote: { url: … }`".to_owned()));
         };
         let path = settings.decision.split('.').skip(1).collect::<Vec<_>>().join("/");
-        let url: HttpUrl = format!("{}/v1/data/{path}", remote.url.trim_end_matches('/'))
+        let url: HttpUrl = format!("{}/v1/data/{path}?{STRICT}", remote.url.trim_end_matches('/'))
             .parse()
             .map_err(|error: crate::net::UrlError| wrong("/remote/url", error.to_string()))?;
         let tls = ClientTls::system().map_err(|error| wrong("/remote/url", error.to_string()))?;
@@ -155,7 +172,11 @@ impl Inner {
                 return Err(unavailable(&error));
             }
         };
-        self.note(!response.status.is_server_error());
+        let fault = fault(response.status, &response.body);
+        self.note(fault.is_some() || !response.status.is_server_error());
+        if let Some(fault) = fault {
+            return Err(reader.problem(&format!("failed: {fault}")));
+        }
         if response.status != StatusCode::OK {
             return Err(unavailable(&format!("it answered with status {}", response.status.as_u16())));
         }
@@ -199,6 +220,21 @@ impl Inner {
             kept.insert(body, (decided.clone(), now + keep));
         }
     }
+}
+
+/// The kind of error that the evaluation ended with, if it did: `eval_builtin_error`, `eval_conflict_error`. What OPA says beside it may
+/// quote arguments.
+fn fault(status: StatusCode, body: &[u8]) -> Option<String> {
+    if status != StatusCode::INTERNAL_SERVER_ERROR {
+        return None;
+    }
+    let trouble: Trouble = serde_json::from_slice(body).ok()?;
+    let Fault { code } = trouble.errors.into_iter().next()?;
+    let is_fault = code.strip_prefix("eval_").is_some_and(|kind| kind != "cancel_error");
+    (is_fault
+        && code.len() <= CODE_BYTES_MAX
+        && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+    .then_some(code)
 }
 
 fn unavailable(problem: &dyn std::fmt::Display) -> EngineError {

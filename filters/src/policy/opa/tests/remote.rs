@@ -62,6 +62,13 @@ fn answer(status: &str, body: &str) -> String {
     )
 }
 
+/// What OPA says of an evaluation that fails.
+fn failed(code: &str) -> String {
+    let errors = json!([{"code": code, "message": "to_number: parsing \"x\"", "location": {"file": "a.rego", "row": 1, "col": 1}}]);
+    json!({"code": "internal_error", "message": "error(s) occurred while evaluating query", "errors": errors})
+        .to_string()
+}
+
 /// The verdicts of as many decisions as there are answers, and what was asked.
 #[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 fn decided(answers: Vec<String>, more: Value, decisions: usize) -> (Vec<String>, Vec<String>) {
@@ -94,7 +101,7 @@ fn it_is_asked_by_its_rest_interface_and_believed_if_it_permits() {
     let (shown, asked) = decided(vec![answer("200 OK", result)], more, 1);
     assert_eq!(shown, ["permit with redact:email"]);
     let (head, body) = asked[0].split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("POST /v1/data/mcpg/decision HTTP/1.1"), "{head}");
+    assert!(head.starts_with("POST /v1/data/mcpg/decision?strict-builtin-errors=true HTTP/1.1"), "{head}");
     assert!(head.to_ascii_lowercase().contains("authorization: bearer s3cret"), "{head}");
     assert_eq!(
         serde_json::from_str::<Value>(body).unwrap(),
@@ -122,6 +129,12 @@ fn whatever_is_no_permit_denies() {
             "policy_unavailable",
         ),
         (answer("500 Oops", r#"{"result": true}"#), "policy_unavailable"),
+        (answer("500 Oops", &failed("eval_builtin_error")), "policy_error"),
+        (answer("500 Oops", &failed("eval_conflict_error")), "policy_error"),
+        (answer("500 Oops", &failed("eval_cancel_error")), "policy_unavailable"),
+        (answer("500 Oops", &failed("storage_internal_error")), "policy_unavailable"),
+        (answer("500 Oops", &failed("eval_ \n")), "policy_unavailable"),
+        (answer("400 Bad Request", &failed("eval_builtin_error")), "policy_unavailable"),
         (answer("404 Not Found", r#"{"result": true}"#), "policy_unavailable"),
         (answer("204 No Content", ""), "policy_unavailable"),
         (answer("302 Found", r#"{"result": true}"#), "policy_unavailable"),
@@ -138,6 +151,11 @@ fn one_that_does_not_answer_is_left_alone_for_a_moment() {
     let (shown, asked) = decided(broken, json!({}), 8);
     assert_eq!(shown, ["policy_unavailable"; 8]);
     assert_eq!(asked.len(), 5);
+    // Policies that fail are an answer: who makes them fail keeps nobody else from being decided.
+    let mut answers = vec![answer("500 Oops", &failed("eval_builtin_error")); 7];
+    answers.push(answer("200 OK", r#"{"result": true}"#));
+    let (shown, asked) = decided(answers, json!({}), 8);
+    assert_eq!((shown.last().map(String::as_str), asked.len()), (Some("permit"), 8));
 }
 
 #[test]
