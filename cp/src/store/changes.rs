@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::PgListener;
+use sqlx::{Executor as _, PgPool};
 use tokio::sync::broadcast;
 
 use super::sql::{Sql, values};
@@ -20,6 +20,9 @@ const BACKLOG: usize = 1024;
 
 /// How often everybody looks without having been told.
 const LOOK_EVERY: Duration = Duration::from_secs(15);
+
+/// How long the connection that listens may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// How long to wait before listening again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -142,9 +145,22 @@ async fn listen(pool: &PgPool, sender: &broadcast::Sender<Hint>) -> Result<(), s
                 None => continue,
             },
             Ok(Err(error)) => return Err(error),
-            Err(_) => Hint::Look,
+            Err(_) => {
+                // A connection that died without a word would be silent for ever.
+                if !answers(&mut listener).await? {
+                    return Ok(());
+                }
+                Hint::Look
+            }
         };
         let _ = sender.send(hint);
+    }
+}
+
+async fn answers(listener: &mut PgListener) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(ANSWER_MAX, listener.execute(sqlx::raw_sql("SELECT 1"))).await {
+        Ok(answer) => answer.map(|_| true),
+        Err(_) => Ok(false),
     }
 }
 

@@ -145,13 +145,15 @@ impl Transaction {
             Sight::Platform => ("", "", "on"),
             Sight::PlatformFor(org) => (org, "", "on"),
         };
+        // Plans are made with the values: a plan for all values would read every row where a filter is optional.
         // The server's own limits, a little later than ours: a connection that we gave up does not keep its locks.
         let limit = (self.wait_max.as_millis() + 1000).to_string();
         let settings = super::sql::values![org, lookup, platform, limit.as_str(), limit.as_str()];
         self.all(
             "SELECT set_config('mcpg.org_id', $1, true), set_config('mcpg.lookup', $2, true),
                  set_config('mcpg.platform', $3, true), set_config('statement_timeout', $4, true),
-                 set_config('idle_in_transaction_session_timeout', $5, true)",
+                 set_config('idle_in_transaction_session_timeout', $5, true),
+                 set_config('plan_cache_mode', 'force_custom_plan', true)",
             settings,
         )
         .await

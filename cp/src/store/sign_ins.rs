@@ -62,8 +62,16 @@ impl Write {
     /// # Errors
     /// [`StoreError::NotFound`] where there is none, or its time is over.
     pub async fn take_sign_in(&mut self, state_hash: &str) -> Result<SignIn, StoreError> {
-        let now = self.now;
-        self.execute(SWEEP, values![now]).await?;
+        self.remove_ended_sign_ins().await?;
         SignIn::read(&self.one(TAKE, values![state_hash]).await?)
+    }
+
+    /// Removes sign-ins whose time is over; how many.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn remove_ended_sign_ins(&mut self) -> Result<u64, StoreError> {
+        let now = self.now;
+        self.execute(SWEEP, values![now]).await
     }
 }

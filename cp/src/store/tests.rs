@@ -24,7 +24,7 @@ cases! {
         what_operators_do_is_in_the_chain;
     tokens: api_tokens_are_found_by_their_hash, platform_tokens_are_of_no_organization,
         a_key_is_claimed_once, a_claim_that_was_left_behind, leases_change_hands,
-        a_sign_in_ends_once, enrolment_is_for_one;
+        a_sign_in_ends_once, enrolment_is_for_one, what_has_had_its_time_is_swept;
     publishing: documents_have_versions, references_and_revocation_lists, revisions_are_numbered_without_holes,
         rollouts_go_in_stages, acknowledgements_are_written_once, changes_are_told_when_they_are_in_force;
     audit: fifty_writers_make_one_chain, logs_are_taken_over_once, a_foreign_log_is_not_taken_over,

@@ -5,22 +5,34 @@ use mcpg_ledger::Hash;
 use crate::store::sql::{Row, Sql, values};
 use crate::store::{GatewayId, Listed, Page, Read, StoreError, UnixMillis};
 
-/// What is not asked for is NULL, and matches everything.
+/// What is not asked for is NULL, and matches everything. Scope and order are in the text, so that an index serves them.
 macro_rules! select {
-    ($rest:literal) => {
+    ($scope:literal, $rest:literal) => {
         concat!(
             "SELECT seq, hash, time, kind, workspace, environment, gateway_id, subject, target, verdict, row ",
-            "FROM audit_rows WHERE org_id = $1 ",
-            "AND ($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR environment = $4) AND ($5 IS NULL OR kind = $5) ",
-            "AND ($6 IS NULL OR subject = $6) AND ($7 IS NULL OR target = $7) AND ($8 IS NULL OR verdict = $8) ",
-            "AND ($9 IS NULL OR time >= $9) AND ($10 IS NULL OR time < $10) ",
+            "FROM audit_rows WHERE org_id = $1 AND ",
+            $scope,
+            " AND ($5 IS NULL OR kind = $5) AND ($6 IS NULL OR subject = $6) AND ($7 IS NULL OR target = $7) ",
+            "AND ($8 IS NULL OR verdict = $8) AND ($9 IS NULL OR time >= $9) AND ($10 IS NULL OR time < $10) ",
             $rest
         )
     };
 }
 
-const FORWARD: Sql = Sql::both(select!("AND seq > $2 ORDER BY seq LIMIT $11"));
-const BACKWARD: Sql = Sql::both(select!("AND ($2 IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $11"));
+/// Forwards and backwards.
+macro_rules! both_ways {
+    ($scope:literal) => {
+        (
+            Sql::both(select!($scope, "AND seq > $2 ORDER BY seq LIMIT $11")),
+            Sql::both(select!($scope, "AND ($2 IS NULL OR seq < $2) ORDER BY seq DESC LIMIT $11")),
+        )
+    };
+}
+
+const ANYWHERE: (Sql, Sql) =
+    both_ways!("($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR environment = $4)");
+const WORKSPACE: (Sql, Sql) = both_ways!("workspace = $3 AND ($4 IS NULL OR environment = $4)");
+const ENVIRONMENT: (Sql, Sql) = both_ways!("workspace = $3 AND environment = $4");
 
 /// Which rows.
 #[derive(Debug, Clone, Default)]
@@ -101,8 +113,13 @@ impl Read {
         page: &Page,
     ) -> Result<Listed<AuditRow>, StoreError> {
         let after = page.after_number()?;
+        let (forward, backward) = match (&query.workspace, &query.environment) {
+            (Some(_), Some(_)) => ENVIRONMENT,
+            (Some(_), None) => WORKSPACE,
+            (None, _) => ANYWHERE,
+        };
         let (sql, after) =
-            if query.newest_first { (BACKWARD, after) } else { (FORWARD, Some(after.unwrap_or(0))) };
+            if query.newest_first { (backward, after) } else { (forward, Some(after.unwrap_or(0))) };
         let text = Option::as_deref;
         let values = values![
             after,

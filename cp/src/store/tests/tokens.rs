@@ -148,6 +148,34 @@ pub(super) async fn a_sign_in_ends_once(bench: Bench) {
     assert!(matches!(write.take_sign_in("s2").await, Err(StoreError::NotFound)));
 }
 
+pub(super) async fn what_has_had_its_time_is_swept(bench: Bench) {
+    let mut write = bench.write().await;
+    let now = write.now();
+    write.claim_key("token-1", "k", "digest").await.unwrap();
+    write.begin_sign_in("s1", "{}", now + 1000).await.unwrap();
+    let session = NewApiToken {
+        kind: TokenKind::Session,
+        member: Some("bob@acme.com".parse().unwrap()),
+        expires_at: now + 1000,
+        ..new_token("aa", "org/acme")
+    };
+    write.create_api_token(session).await.unwrap();
+    write
+        .create_api_token(NewApiToken { expires_at: now + 1000, ..new_token("bb", "org/acme") })
+        .await
+        .unwrap();
+    write.commit().await.unwrap();
+    assert_eq!(bench.store.sweep("a").await.unwrap(), Some(0));
+    assert_eq!(bench.store.sweep("b").await.unwrap(), None, "another does it");
+    bench.clock.advance(24 * 3_600_000 + 1);
+    assert_eq!(bench.store.sweep("b").await.unwrap(), Some(2));
+    bench.clock.advance(7 * 24 * 3_600_000);
+    assert_eq!(bench.store.sweep("b").await.unwrap(), Some(1));
+    // A token that has ended is still to be seen.
+    let tokens = bench.acme().read().await.unwrap().api_tokens(&Page::default()).await.unwrap().items;
+    assert_eq!((tokens.len(), tokens[0].is_live(bench.store.now())), (1, false));
+}
+
 pub(super) async fn enrolment_is_for_one(bench: Bench) {
     let mut write = bench.write().await;
     let team = write.create_workspace(&slug("team"), &display("Team")).await.unwrap();

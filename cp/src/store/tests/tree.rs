@@ -87,7 +87,10 @@ pub(super) async fn workspaces_and_environments(bench: Bench) {
     assert_eq!((first.items[0].slug.as_str(), first.next.as_deref()), ("alpha", Some("alpha")));
     let rest = read.workspaces(&Page { after: first.next, limit: 1 }).await.unwrap();
     assert_eq!((rest.items[0].slug.as_str(), rest.next), ("team", None));
-    assert_eq!(read.environments(&team.id, &Page::default()).await.unwrap().items, std::slice::from_ref(&renamed));
+    assert_eq!(
+        read.environments(&team.id, &Page::default()).await.unwrap().items,
+        std::slice::from_ref(&renamed)
+    );
     assert_eq!(read.environment(&slug("team"), &slug("prod")).await.unwrap(), renamed);
     for (workspace, environment) in [("team", "dev"), ("alpha", "prod"), ("nobody", "prod")] {
         let found = read.environment(&slug(workspace), &slug(environment)).await;
