@@ -34,6 +34,7 @@ mod rollouts;
 mod secret_references;
 mod sign_ins;
 mod sql;
+mod sweep;
 mod transaction;
 mod usage;
 mod workspaces;

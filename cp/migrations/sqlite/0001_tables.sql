@@ -383,6 +383,7 @@ CREATE INDEX gateways_environment ON gateways (org_id, environment_id, gateway_i
 CREATE INDEX enrollment_tokens_environment ON enrollment_tokens (org_id, environment_id, token_id);
 CREATE INDEX acknowledgements_gateway ON acknowledgements (org_id, gateway_id);
 CREATE INDEX audit_rows_scope ON audit_rows (org_id, workspace, environment, seq);
+CREATE INDEX audit_rows_subject ON audit_rows (org_id, subject, seq) WHERE subject IS NOT NULL;
 CREATE INDEX audit_rows_time ON audit_rows (org_id, time);
 CREATE INDEX idempotency_keys_age ON idempotency_keys (org_id, claimed_at);
 CREATE INDEX sign_ins_age ON sign_ins (org_id, expires_at);

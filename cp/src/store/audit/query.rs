@@ -12,8 +12,8 @@ macro_rules! select {
             "SELECT seq, hash, time, kind, workspace, environment, gateway_id, subject, target, verdict, row ",
             "FROM audit_rows WHERE org_id = $1 AND ",
             $scope,
-            " AND ($5 IS NULL OR kind = $5) AND ($6 IS NULL OR subject = $6) AND ($7 IS NULL OR target = $7) ",
-            "AND ($8 IS NULL OR verdict = $8) AND ($9 IS NULL OR time >= $9) AND ($10 IS NULL OR time < $10) ",
+            " AND ($5 IS NULL OR kind = $5) AND ($7 IS NULL OR target = $7) AND ($8 IS NULL OR verdict = $8) ",
+            "AND ($9 IS NULL OR time >= $9) AND ($10 IS NULL OR time < $10) ",
             $rest
         )
     };
@@ -30,9 +30,12 @@ macro_rules! both_ways {
 }
 
 const ANYWHERE: (Sql, Sql) =
-    both_ways!("($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR environment = $4)");
-const WORKSPACE: (Sql, Sql) = both_ways!("workspace = $3 AND ($4 IS NULL OR environment = $4)");
-const ENVIRONMENT: (Sql, Sql) = both_ways!("workspace = $3 AND environment = $4");
+    both_ways!("($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR environment = $4) AND $6 IS NULL");
+const WORKSPACE: (Sql, Sql) =
+    both_ways!("workspace = $3 AND ($4 IS NULL OR environment = $4) AND $6 IS NULL");
+const ENVIRONMENT: (Sql, Sql) = both_ways!("workspace = $3 AND environment = $4 AND $6 IS NULL");
+const SUBJECT: (Sql, Sql) =
+    both_ways!("subject = $6 AND ($3 IS NULL OR workspace = $3) AND ($4 IS NULL OR environment = $4)");
 
 /// Which rows.
 #[derive(Debug, Clone, Default)]
@@ -113,10 +116,11 @@ impl Read {
         page: &Page,
     ) -> Result<Listed<AuditRow>, StoreError> {
         let after = page.after_number()?;
-        let (forward, backward) = match (&query.workspace, &query.environment) {
-            (Some(_), Some(_)) => ENVIRONMENT,
-            (Some(_), None) => WORKSPACE,
-            (None, _) => ANYWHERE,
+        let (forward, backward) = match (&query.subject, &query.workspace, &query.environment) {
+            (Some(_), _, _) => SUBJECT,
+            (None, Some(_), Some(_)) => ENVIRONMENT,
+            (None, Some(_), None) => WORKSPACE,
+            (None, None, _) => ANYWHERE,
         };
         let (sql, after) =
             if query.newest_first { (backward, after) } else { (forward, Some(after.unwrap_or(0))) };
