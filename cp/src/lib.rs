@@ -5,6 +5,8 @@
 
 pub mod api;
 pub mod authorization;
+pub mod canonical;
+mod diff;
 pub mod license;
 pub mod serve;
 pub mod sign_in;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use mcpg_filters::net::{AllowAddresses, HttpClient};
+use mcpg_filters::net::{AllowAddresses, ClientTls, ClientTlsSettings, HttpClient};
 use mcpg_license::LicenseKeys;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +24,7 @@ pub use tls::TlsFiles;
 use crate::api::metrics::Metrics;
 use crate::api::pipeline::Pipeline;
 use crate::api::router;
-use crate::api::service::{Service, Settings};
+use crate::api::service::{SIGN_INS_MAX, Service, Settings};
 use crate::api::tenant_name::Hosts;
 use crate::sign_in::key_file;
 use crate::store::{Clock as _, Options, Store, SystemClock};
@@ -81,6 +81,8 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
         settings: settings(&setup)?,
         metrics: Metrics::new()?,
         http: HttpClient::default(),
+        tls: ClientTls::new(ClientTlsSettings::default()).context("TLS to identity providers")?,
+        sign_ins: tokio::sync::Semaphore::new(SIGN_INS_MAX),
     });
     if let Some(first) = first::start(&service, &store, &setup.state).await? {
         announce(&first);

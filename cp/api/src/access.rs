@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, DisplayName, Grant, Id, Member, OrganizationPath, Role, Slug, Target, Timestamp};
+use crate::{Actor, DisplayName, Grant, Id, Member, OrganizationPath, Role, Target, Timestamp};
 
 /// Who the caller is, and what they may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -105,58 +105,4 @@ pub struct NewApiToken {
     pub token: String,
     /// What is known of it later.
     pub resource: ApiToken,
-}
-
-/// Asks to sign in with the organization's identity provider.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct StartSignIn {
-    /// The organization.
-    pub organization: Slug,
-    /// Where the browser returns to: `http://127.0.0.1:PORT/callback` of a program on the member's machine.
-    #[schemars(
-        length(min = 1, max = 200),
-        regex(pattern = r"^http://(127\.0\.0\.1|\[::1\]):[0-9]{1,5}/[a-z/-]{0,100}$")
-    )]
-    pub redirect_uri: String,
-    /// SHA-256 of a verifier that only the asking program knows, base64url: without it nobody can finish.
-    #[schemars(length(equal = 43), regex(pattern = "^[A-Za-z0-9_-]{43}$"))]
-    pub code_challenge: String,
-}
-
-/// Where the browser goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SignInStarted {
-    /// The provider's page.
-    pub authorization_url: String,
-    /// What the redirect must bring back as `state`.
-    pub state: String,
-    /// Until when.
-    pub expires_at: Timestamp,
-}
-
-/// What the redirect brought back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FinishSignIn {
-    /// `state` of the redirect.
-    #[schemars(length(min = 1, max = 200))]
-    pub state: String,
-    /// `code` of the redirect.
-    #[schemars(length(min = 1, max = 4096))]
-    pub code: String,
-    /// What `code_challenge` is the hash of.
-    #[schemars(length(min = 43, max = 128), regex(pattern = "^[A-Za-z0-9._~-]{43,128}$"))]
-    pub code_verifier: String,
-}
-
-/// A member has signed in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SignedIn {
-    /// The token of the session, for `Authorization: Bearer`.
-    pub token: String,
-    /// Who.
-    pub member: Member,
-    /// When the session ends.
-    pub expires_at: Timestamp,
 }

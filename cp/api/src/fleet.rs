@@ -6,10 +6,10 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, EnvironmentPath, Id, Slug, Timestamp};
+use crate::{Actor, EnvironmentPath, Id, Line, Slug, Timestamp};
 
 /// Labels of a gateway, by which revisions are staged: `region: eu`.
-pub type Labels = BTreeMap<LabelKey, String>;
+pub type Labels = BTreeMap<LabelKey, Line<63>>;
 
 /// The name of a label: 1 to 63 of `a-z`, `0-9`, `.`, `_` and `-`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -201,9 +201,8 @@ pub struct Progress {
 #[serde(deny_unknown_fields)]
 pub struct PublishRevision {
     /// What to say of it.
-    #[schemars(length(min = 1, max = 500))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    pub note: Option<Line<500>>,
     /// Which gateways get it.
     #[serde(default)]
     pub rollout: Rollout,
@@ -217,9 +216,8 @@ pub struct PublishRevision {
 #[serde(deny_unknown_fields)]
 pub struct RollbackRevision {
     /// What to say of it.
-    #[schemars(length(min = 1, max = 500))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    pub note: Option<Line<500>>,
     /// Which gateways get it.
     #[serde(default)]
     pub rollout: Rollout,

@@ -10,12 +10,14 @@ mod actor;
 mod agent;
 mod fleet;
 mod license;
+mod line;
 mod member;
 mod observed;
 mod path;
 mod problem;
 mod resource;
 mod role;
+mod sign_in;
 mod slug;
 mod spec;
 mod statement;
@@ -24,10 +26,7 @@ mod text;
 mod tree;
 mod versioned;
 
-pub use access::{
-    ApiToken, CreateApiToken, FinishSignIn, MemberRoles, NewApiToken, RoleBinding, RoleOn, SignInStarted,
-    SignedIn, StartSignIn, WhoAmI,
-};
+pub use access::{ApiToken, CreateApiToken, MemberRoles, NewApiToken, RoleBinding, RoleOn, WhoAmI};
 pub use actor::{Actor, ActorError};
 pub use agent::{
     Acknowledgement, AuditAccepted, AuditUpload, EnrollGateway, Enrolled, Heartbeat, Outcome, RevisionsQuery,
@@ -39,17 +38,21 @@ pub use fleet::{
     RollbackRevision, Rollout,
 };
 pub use license::{InstallLicense, License, LicenseTier};
+pub use line::{Line, LineError};
 pub use member::{DisplayName, DisplayNameError, Grant, Member, MemberError};
 pub use observed::{AuditQuery, AuditRow, UsageQuery, UsageRow};
 pub use path::{EnvironmentPath, OrganizationPath, PathError, WorkspacePath};
 pub use problem::{FieldError, PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
 pub use resource::{Id, IdError, Page, PageQuery, Timestamp, TimestampError};
 pub use role::{Role, RoleError};
+pub use sign_in::{
+    CodeChallenge, CodeVerifier, FinishSignIn, LoopbackUri, SignInError, SignInStarted, SignedIn, StartSignIn,
+};
 pub use slug::{Slug, SlugError};
 pub use spec::{
-    FileName, FileNameError, GatewayConfigSpec, PluginEntry, PluginId, PluginIdError, PluginSetSpec,
-    PolicyEngine, PolicySpec, PutSecretReference, RevocationListSpec, RevokedArtifact, SecretReference,
-    SecretUri, SecretUriError, TrustedKey,
+    ArtifactDigest, ArtifactDigestError, FileName, FileNameError, GatewayConfigSpec, PluginEntry, PluginId,
+    PluginIdError, PluginSetSpec, PolicyEngine, PolicySpec, PutSecretReference, RevocationListSpec,
+    RevokedArtifact, SecretReference, SecretUri, SecretUriError, TrustedKey,
 };
 pub use statement::{
     ASSERTION_SECONDS_MAX, AssertionClaims, ScopeDocument, document_digest, enrollment_statement,
@@ -57,11 +60,13 @@ pub use statement::{
 };
 pub use target::{Level, Target, TargetError};
 pub use tree::{
-    CreateEnvironment, CreateOrganization, CreateWorkspace, Domain, DomainError, Environment, Organization,
-    Rename, SetSubdomain, SingleSignOn, Subdomain, SubdomainError, UpdateOrganization, Workspace,
+    CreateEnvironment, CreateOrganization, CreateWorkspace, Domain, DomainError, Environment, IssuerUrl,
+    IssuerUrlError, Organization, Rename, SetSubdomain, SingleSignOn, Subdomain, SubdomainError,
+    UpdateOrganization, Workspace,
 };
 pub use versioned::{
     Change, Diff, DiffQuery, PutQuery, PutVersion, Version, VersionSummary, Versioned, VersionedSummary,
+    VersionsQuery,
 };
 
 /// A plugin set of a workspace.

@@ -129,7 +129,7 @@ pub struct PageQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u16>,
     /// `next_cursor` of the page before.
-    #[schemars(length(max = 512))]
+    #[schemars(regex(pattern = "^([2-6][0-9a-f]|7[0-9a-e]){1,250}$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }

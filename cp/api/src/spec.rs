@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Actor, Id, Slug, Timestamp, WorkspacePath};
+use crate::{Actor, Line, Slug, Timestamp, WorkspacePath};
 
 /// The plugins of a workspace, in order: `spec` of `MCPGPluginSet` without `workspace`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct PluginSetSpec {
     /// What each plugin may ask of the gateway: plugin id to names such as `cap.host.outbound_http`.
     #[schemars(extend("maxProperties" = 256))]
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub capability_grants: BTreeMap<PluginId, Vec<String>>,
+    pub capability_grants: BTreeMap<PluginId, Vec<Line<64>>>,
 }
 
 /// One plugin with its settings.
@@ -39,9 +39,8 @@ pub struct PluginEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Slug>,
     /// Where the artifact of a plugin that is not built in comes from, with its digest.
-    #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub source: Option<Line<1024>>,
     /// `false` is shadow mode: decided and recorded, not applied.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub enforce: bool,
@@ -55,15 +54,14 @@ pub struct PluginEntry {
 #[serde(deny_unknown_fields)]
 pub struct TrustedKey {
     /// The name that signatures refer to.
-    #[schemars(length(min = 1, max = 128))]
-    pub id: String,
+    pub id: Line<128>,
     /// The Ed25519 public key: a PEM block.
     #[schemars(length(min = 1, max = 4096))]
     pub public_key: String,
     /// Globs of the plugin ids that it may sign. Empty: any.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub plugins: Vec<String>,
+    pub plugins: Vec<Line<128>>,
 }
 
 /// The id of a plugin: `policy.cedar`.
@@ -78,7 +76,7 @@ pub struct PolicySpec {
     /// Which engine reads it.
     pub engine: PolicyEngine,
     /// The files by name.
-    #[schemars(length(min = 1, max = 1000), extend("minProperties" = 1, "maxProperties" = 1000))]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 1000))]
     pub files: BTreeMap<FileName, String>,
 }
 
@@ -139,19 +137,15 @@ pub struct RevocationListSpec {
 #[serde(deny_unknown_fields)]
 pub struct RevokedArtifact {
     /// `sha256:` and 64 hexadecimal digits.
-    #[schemars(length(equal = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
-    pub digest: String,
+    pub digest: ArtifactDigest,
     /// Why.
-    #[schemars(length(min = 1, max = 500))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
+    pub reason: Option<Line<500>>,
 }
 
 /// A name for a secret that gateways resolve. The control plane never sees the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretReference {
-    /// Its id.
-    pub id: Id,
     /// The workspace.
     pub workspace: WorkspacePath,
     /// Its name there.
@@ -160,9 +154,6 @@ pub struct SecretReference {
     pub etag: String,
     /// Where gateways find it.
     pub reference: SecretUri,
-    /// What it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// By whom.
@@ -175,16 +166,31 @@ pub struct SecretReference {
 pub struct PutSecretReference {
     /// Where gateways find it.
     pub reference: SecretUri,
-    /// What it is.
-    #[schemars(length(min = 1, max = 500))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
 }
 
 /// Where a secret is: `$secret://vault/kv/data/mcpg/api-keys/prod#token`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretUri(String);
+
+/// The digest of an artifact: `sha256:` and 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ArtifactDigest(String);
+
+impl FromStr for ArtifactDigest {
+    type Err = ArtifactDigestError;
+
+    fn from_str(text: &str) -> Result<Self, ArtifactDigestError> {
+        let digits = text.strip_prefix("sha256:").ok_or(ArtifactDigestError)?;
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if digits.len() == 64 && digits.bytes().all(is_hex) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ArtifactDigestError)
+        }
+    }
+}
 
 impl FromStr for PluginId {
     type Err = PluginIdError;
@@ -232,6 +238,15 @@ impl FromStr for SecretUri {
     }
 }
 
+crate::text::text_access!(ArtifactDigest);
+crate::text::wire_text!(
+    ArtifactDigest,
+    ArtifactDigestError,
+    "^sha256:[0-9a-f]{64}$",
+    71,
+    71,
+    "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+);
 crate::text::text_access!(PluginId);
 crate::text::text_access!(FileName);
 crate::text::text_access!(SecretUri);
@@ -257,6 +272,11 @@ crate::text::wire_text!(
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a plugin's id has 1 to 128 of `a-z`, `0-9`, `.`, `-` and `_`, such as `policy.cedar`")]
 pub struct PluginIdError;
+
+/// A text that is no digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is `sha256:` and 64 hexadecimal digits in lower case")]
+pub struct ArtifactDigestError;
 
 /// A text that names no file of a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,9 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, DisplayName, EnvironmentPath, Id, OrganizationPath, Slug, Timestamp, WorkspacePath};
+use crate::{
+    Actor, DisplayName, EnvironmentPath, Id, Line, OrganizationPath, Slug, Timestamp, WorkspacePath,
+};
 
 /// An organization.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,11 +74,9 @@ pub struct UpdateOrganization {
 #[serde(deny_unknown_fields)]
 pub struct SingleSignOn {
     /// The issuer's URL, exactly as in its tokens: `https://login.acme.com`.
-    #[schemars(length(min = 9, max = 512), regex(pattern = r"^https?://[!-~]+$"))]
-    pub issuer: String,
+    pub issuer: IssuerUrl,
     /// The client id that the provider knows the control plane by. A public client: PKCE stands for a secret.
-    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]+$"))]
-    pub client_id: String,
+    pub client_id: Line<256>,
     /// The domains whose addresses are members: `acme.com`.
     #[schemars(length(min = 1, max = 20))]
     pub domains: Vec<Domain>,
@@ -158,6 +158,28 @@ pub struct Subdomain(String);
 #[serde(try_from = "String", into = "String")]
 pub struct Domain(String);
 
+/// The URL of an issuer: `https://login.acme.com/realms/acme`, with no user, query or fragment in it. `http` is for providers on the same
+/// machine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IssuerUrl(String);
+
+impl FromStr for IssuerUrl {
+    type Err = IssuerUrlError;
+
+    fn from_str(text: &str) -> Result<Self, IssuerUrlError> {
+        let rest =
+            text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(IssuerUrlError)?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "1"));
+        let is_port = port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port);
+        let is_path = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte));
+        let fits =
+            text.len() <= 512 && host.split('.').all(is_label) && host.len() <= 253 && is_port && is_path;
+        if fits { Ok(Self(text.to_owned())) } else { Err(IssuerUrlError) }
+    }
+}
+
 impl FromStr for Subdomain {
     type Err = SubdomainError;
 
@@ -184,6 +206,15 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+crate::text::text_access!(IssuerUrl);
+crate::text::wire_text!(
+    IssuerUrl,
+    IssuerUrlError,
+    r"^https?://[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?){0,2}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~/-]{0,200})?$",
+    8,
+    512,
+    "https://login.acme.com"
+);
 crate::text::text_access!(Subdomain);
 crate::text::text_access!(Domain);
 crate::text::wire_text!(
@@ -203,6 +234,11 @@ crate::text::wire_text!(
     "acme.com"
 );
 
+/// A text that is no issuer's URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an issuer is a URL such as `https://login.acme.com`, without user, query and fragment")]
+pub struct IssuerUrlError;
+
 /// A text that is no subdomain.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -218,6 +254,24 @@ pub struct DomainError;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn issuers_are_plain_urls() {
+        for (text, fits) in [
+            ("https://login.acme.com", true),
+            ("https://login.acme.com/realms/acme", true),
+            ("http://127.0.0.1:9999", true),
+            ("https://login.acme.com:0", false),
+            ("https://u@login.acme.com", false),
+            ("https://login.acme.com?a", false),
+            ("https://login.acme.com#a", false),
+            ("ftp://login.acme.com", false),
+            ("https://", false),
+            ("", false),
+        ] {
+            assert_eq!(text.parse::<IssuerUrl>().is_ok(), fits, "{text}");
+        }
+    }
 
     #[test]
     fn labels_and_domains_are_plain() {

@@ -7,14 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Actor, Id, Slug, Target, Timestamp};
+use crate::{Actor, Slug, Target, Timestamp};
 
 /// A versioned thing with its newest version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Versioned{T}")]
 pub struct Versioned<T> {
-    /// Its id.
-    pub id: Id,
     /// The node of the tenancy tree that it belongs to.
     pub on: Target,
     /// Its name there.
@@ -25,26 +23,17 @@ pub struct Versioned<T> {
     pub version: u64,
     /// The newest version's digest: `blake3:` and 64 hexadecimal digits.
     pub digest: String,
-    /// The newest version's note.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
     /// What it says.
     pub spec: T,
-    /// When the first version was made.
+    /// When the newest version was made.
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: Actor,
-    /// When the newest version was made.
-    pub updated_at: Timestamp,
-    /// By whom.
-    pub updated_by: Actor,
 }
 
 /// A versioned thing without its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionedSummary {
-    /// Its id.
-    pub id: Id,
     /// The node that it belongs to.
     pub on: Target,
     /// Its name there.
@@ -55,12 +44,10 @@ pub struct VersionedSummary {
     pub version: u64,
     /// The newest version's digest.
     pub digest: String,
-    /// When the first version was made.
+    /// When the newest version was made.
     pub created_at: Timestamp,
     /// By whom.
     pub created_by: Actor,
-    /// When the newest version was made.
-    pub updated_at: Timestamp,
 }
 
 /// One version.
@@ -71,9 +58,6 @@ pub struct Version<T> {
     pub version: u64,
     /// Its digest.
     pub digest: String,
-    /// What its maker said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
     /// What it says.
     pub spec: T,
     /// When it was made.
@@ -89,9 +73,6 @@ pub struct VersionSummary {
     pub version: u64,
     /// Its digest.
     pub digest: String,
-    /// What its maker said of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// By whom.
@@ -103,12 +84,22 @@ pub struct VersionSummary {
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Put{T}")]
 pub struct PutVersion<T> {
-    /// What to say of it.
-    #[schemars(length(min = 1, max = 500))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
     /// What it says.
     pub spec: T,
+}
+
+/// Which page of a list of versions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VersionsQuery {
+    /// The most items of the page; 50 where it is absent.
+    #[schemars(range(min = 1, max = 200))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    #[schemars(regex(pattern = "^(3[0-9]){1,18}$"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
 }
 
 /// Whether to only try.

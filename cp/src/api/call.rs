@@ -17,9 +17,10 @@ use super::refused::Refused;
 use super::reply::{Content, Reply};
 use super::request_id::RequestId;
 use super::service::Service;
+use super::tenant_name::TenantName;
 use crate::authorization;
 use crate::license::InForce;
-use crate::store::{Actor, ClaimId, Org, Platform, Read, Scoped, StoreError, Write};
+use crate::store::{Actor, ClaimId, Org, OrgId, Platform, Read, Scoped, Store, StoreError, Write};
 
 /// What a request brings.
 #[derive(Debug)]
@@ -154,6 +155,9 @@ pub struct OpenCall {
     pub service: Arc<Service>,
     /// Look-ups before a tenant is known.
     pub platform: Platform,
+    /// What the request says of its tenant.
+    pub name: TenantName,
+    pub(super) store: Store,
 }
 
 /// A call by somebody, in no tenant.
@@ -186,6 +190,23 @@ pub struct TenantCall {
     pub target: Target,
     pub(super) claim: Option<ClaimId>,
     pub(super) shown_once: bool,
+}
+
+impl OpenCall {
+    /// The rows of an organization that what the request brings has led to: a sign-in under way, an enrollment token.
+    pub fn enter(&self, org: &OrgId) -> Scoped {
+        self.store.scope(org.clone())
+    }
+
+    /// Who does what is done, for the audit log.
+    pub fn actor(&self, subject: &str, method: &str) -> Actor {
+        Actor {
+            subject: subject.to_owned(),
+            method: method.to_owned(),
+            source: self.input.source,
+            request_id: self.input.request.bytes(),
+        }
+    }
 }
 
 impl CallerCall {

@@ -89,6 +89,10 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Refused>
     if text == "*" {
         return Ok(Some(Tags::Any));
     }
+    // An empty list is no condition; where one is needed, it is missing.
+    if text.is_empty() {
+        return Ok(None);
+    }
     let mut listed = Vec::new();
     for part in text.split(',').map(str::trim) {
         // A weak tag never matches in a strong comparison; for readers `W/` is as good.
@@ -131,9 +135,10 @@ mod tests {
         check(&[("if-match", "*")], matching(&[]));
         check(&[("if-none-match", "*")], Ok(Condition::Absent));
         check(&[], Err(428));
+        check(&[("if-match", "")], Err(428));
         check(&[("if-none-match", "\"3\"")], Err(400));
         check(&[("if-match", "\"3\""), ("if-none-match", "*")], Err(400));
-        for wrong in ["", "3", "\"3", "W/\"3\"", "\"\"", "\"a\"b\"", "\"3\",", "\"a b\""] {
+        for wrong in ["3", "\"3", "W/\"3\"", "\"\"", "\"a\"b\"", "\"3\",", "\"a b\""] {
             check(&[("if-match", wrong)], Err(400));
         }
     }
@@ -146,5 +151,6 @@ mod tests {
         assert!(Condition::matching(&[], "anything").is_ok());
         assert!(is_known(&headers(&[("if-none-match", "W/\"3\"")]), "3").unwrap());
         assert!(!is_known(&headers(&[]), "3").unwrap());
+        assert!(!is_known(&headers(&[("if-none-match", "")]), "3").unwrap());
     }
 }

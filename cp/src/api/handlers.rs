@@ -1,9 +1,12 @@
 //! What the endpoints do. Each handler is behind the access of its row in the table, and holds one organization's rows at most.
 
 pub mod access;
+pub mod documents;
 pub mod fleet;
 pub mod licenses;
+pub mod secrets;
 pub mod service;
+pub mod sign_in;
 pub mod tree;
 
 use mcpg_cp_api::{Actor, Id, Page, Timestamp};

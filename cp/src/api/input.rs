@@ -1,13 +1,12 @@
 //! Bodies and queries, strictly: unknown members are mistakes, named with the nearest name; nothing is guessed.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use mcpg_cp_api::{FieldError, ProblemCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::refused::Refused;
+use crate::sign_in::token::hex;
 
 /// The most items of a page.
 pub const LIMIT_MAX: u16 = 200;
@@ -97,9 +96,9 @@ pub fn limit(limit: Option<u16>) -> Result<u32, Refused> {
     }
 }
 
-/// A key of the store as a cursor: opaque for clients.
+/// A key of the store as a cursor: opaque for clients, and of one form.
 pub fn cursor(key: &str) -> String {
-    URL_SAFE_NO_PAD.encode(key)
+    hex(key.as_bytes())
 }
 
 /// The key in a cursor.
@@ -107,14 +106,26 @@ pub fn cursor(key: &str) -> String {
 /// # Errors
 /// When it is none of ours.
 pub fn key(cursor: Option<&str>) -> Result<Option<String>, Refused> {
-    let Some(cursor) = cursor else { return Ok(None) };
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok().filter(|_| cursor.len() <= CURSOR_BYTES_MAX);
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    // What no key contains must not reach the database either.
-    let text = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
-    text.map(Some).ok_or_else(|| {
-        Refused::field(ProblemCode::Query, "?cursor", "use `next_cursor` of the page before, as it is")
-    })
+    cursor.map(|cursor| decoded(cursor).ok_or_else(wrong_cursor)).transpose()
+}
+
+/// The refusal of a cursor that is not one of this list.
+pub fn wrong_cursor() -> Refused {
+    Refused::field(ProblemCode::Query, "?cursor", "use `next_cursor` of the page before, as it is")
+}
+
+/// Keys of the store are printable ASCII: what none has must not reach the database either.
+fn decoded(cursor: &str) -> Option<String> {
+    if cursor.is_empty() || cursor.len() > CURSOR_BYTES_MAX {
+        return None;
+    }
+    let (pairs, []) = cursor.as_bytes().as_chunks::<2>() else { return None };
+    let byte = |pair: &[u8; 2]| {
+        let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
+        let byte = u8::from_str_radix(digits, 16).ok().filter(|byte| (0x20..0x7f).contains(byte))?;
+        (hex(&[byte]) == digits).then_some(char::from(byte))
+    };
+    pairs.iter().map(byte).collect()
 }
 
 /// A list of mistakes as one refusal.
@@ -198,6 +209,9 @@ mod tests {
         assert_eq!(page("limit=5").unwrap().limit, Some(5));
         assert_eq!(page("cursor=123").unwrap().cursor.as_deref(), Some("123"));
         assert_eq!(page("cursor=true").unwrap().cursor.as_deref(), Some("true"));
+        for wrong in ["", "6", "6g", "+1", "61 ", "6A", "0a", "7f", "ff"] {
+            assert!(key(Some(wrong)).is_err(), "{wrong}");
+        }
         assert_eq!(query::<PageQuery>(None).unwrap(), PageQuery::default());
         for (text, pointer) in [
             ("limt=5", "?limt"),

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::endpoint::{Access, Conditions, Endpoint, Run};
 use super::idempotency::KEY_HEADER;
 use super::tenant_name::TENANT_HEADER;
+use crate::canonical::sorted;
 
 /// The document.
 pub fn document(endpoints: &[Endpoint]) -> Value {
@@ -58,19 +59,6 @@ pub fn text(endpoints: &[Endpoint]) -> String {
     let mut text = serde_json::to_string_pretty(&sorted(document(endpoints))).unwrap_or_default();
     text.push('\n');
     text
-}
-
-/// Members in order of name, whatever the map of this build keeps.
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(members) => {
-            let mut members: Vec<(String, Value)> = members.into_iter().collect();
-            members.sort_by(|(one, _), (other, _)| one.cmp(other));
-            Value::Object(members.into_iter().map(|(name, value)| (name, sorted(value))).collect())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        scalar => scalar,
-    }
 }
 
 fn operation(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Value {
@@ -152,7 +140,7 @@ fn parameters(endpoint: &Endpoint, generator: &mut SchemaGenerator) -> Vec<Value
     if endpoint.takes_idempotency_key() {
         header(KEY_HEADER, false, json!({ "type": "string", "pattern": "^[!-~]{1,255}$" }));
     }
-    if matches!(endpoint.run, Run::Caller(_)) {
+    if matches!(endpoint.run, Run::Caller(_)) && !endpoint.path.contains("{org}") {
         header(TENANT_HEADER, false, json!({ "type": "string", "pattern": "^[a-z0-9-]{2,40}$" }));
     }
     parameters

@@ -95,8 +95,8 @@ impl Pipeline {
             let platform = self.store.platform();
             let path = slugs(endpoint, &parameters);
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
-            let name =
-                TenantName::of(&parts.headers, authority(&parts), &path, &self.service.settings.hosts)?;
+            let named =
+                TenantName::of(&parts.headers, authority(&parts), &path, &self.service.settings.hosts);
             let input = |body: Bytes, parts: request::Parts| Input {
                 headers: parts.headers,
                 query: parts.uri.query().map(str::to_owned),
@@ -109,11 +109,17 @@ impl Pipeline {
             if let Run::Open(run) = &endpoint.run {
                 let body = self.content(endpoint, &parts, body).await?;
                 let service = Arc::clone(&self.service);
-                return run(OpenCall { input: input(body, parts), service, platform }).await;
+                let store = self.store.clone();
+                let name = named?;
+                return run(OpenCall { input: input(body, parts), service, platform, name, store }).await;
             }
             // Resolved first, so that its time is spent whether or not the caller may know.
-            let org = resolve(&platform, &name).await?;
+            let org = match &named {
+                Ok(name) => resolve(&platform, name).await?,
+                Err(_) => None,
+            };
             let known = authenticate(&parts.headers, &self.service, &platform, now).await?;
+            let name = named?;
             let tenant = self.enter(org, &name, &known, now).await?;
             let target = target(&path);
             authorize(endpoint, &known.caller, tenant.as_ref(), target.as_ref())?;

@@ -66,6 +66,12 @@ impl Refused {
         Self { errors: vec![error], ..Self::bare(code) }
     }
 
+    /// The same with a cause for the log.
+    #[must_use]
+    pub fn with_cause(self, cause: impl Into<String>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
     /// The same with a header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: &str) -> Self {

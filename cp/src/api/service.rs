@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpg_filters::net::{AllowAddresses, HttpClient};
+use mcpg_filters::net::{AllowAddresses, ClientTls, HttpClient};
 use mcpg_license::LicenseKeys;
+use tokio::sync::Semaphore;
 
 use super::metrics::Metrics;
 use super::tenant_name::Hosts;
@@ -26,7 +27,14 @@ pub struct Service {
     pub metrics: Metrics,
     /// Asks identity providers.
     pub http: HttpClient,
+    /// What they must prove.
+    pub tls: ClientTls,
+    /// Sign-ins that are worked on at once: each asks somebody else.
+    pub sign_ins: Semaphore,
 }
+
+/// The most sign-ins that are worked on at once.
+pub const SIGN_INS_MAX: usize = 32;
 
 /// What the operator chose.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! The one table of endpoints. The router, the OpenAPI document and the matrix of who may do what are made of it.
 
+mod documents;
+
 use std::sync::LazyLock;
 
 use http::Method;
@@ -7,7 +9,7 @@ use mcpg_cp_api as wire;
 use mcpg_cp_api::ProblemCode as P;
 
 use super::endpoint::{Conditions, Endpoint};
-use super::handlers::{access, fleet, licenses, service, tree};
+use super::handlers::{access, fleet, licenses, secrets, service, sign_in, tree};
 use crate::authorization::Permission;
 
 const GET: Method = Method::GET;
@@ -18,7 +20,7 @@ const DELETE: Method = Method::DELETE;
 /// Every endpoint, in the order of the document.
 pub fn endpoints() -> &'static [Endpoint] {
     static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
-        [of_the_service(), of_organizations(), of_workspaces(), of_environments()]
+        [of_the_service(), of_organizations(), of_workspaces(), of_environments(), documents::endpoints()]
             .into_iter()
             .flatten()
             .collect()
@@ -40,6 +42,30 @@ fn of_the_service() -> Vec<Endpoint> {
             service::metrics,
         )
         .gives_plain(200, "text/plain"),
+        Endpoint::open(
+            (
+                POST,
+                "/v1/sign-in",
+                "startSignIn",
+                "Begins to sign in with an organization's identity provider.",
+            ),
+            sign_in::start,
+        )
+        .body::<wire::StartSignIn>()
+        .gives::<wire::SignInStarted>(200)
+        .problems(&[P::NotFound, P::TooMany, P::IdentityProvider]),
+        Endpoint::open(
+            (
+                POST,
+                "/v1/sign-in/finish",
+                "finishSignIn",
+                "Exchanges what the provider's redirect brought back for a session.",
+            ),
+            sign_in::finish,
+        )
+        .body::<wire::FinishSignIn>()
+        .gives::<wire::SignedIn>(200)
+        .problems(&[P::Unauthenticated, P::NotFound, P::TooMany, P::IdentityProvider]),
         Endpoint::caller((GET, "/v1/whoami", "whoami", "Says who the caller is."), access::whoami)
             .gives::<wire::WhoAmI>(200),
         Endpoint::caller(
@@ -72,7 +98,7 @@ fn of_the_service() -> Vec<Endpoint> {
 }
 
 fn of_organizations() -> Vec<Endpoint> {
-    use Permission::{ManageIdentity, ManageLicences, ManageRoles, ManageTree};
+    use Permission::{ManageIdentity, ManageLicences, ManageRoles, ManageTree, ReadInstances};
     vec![
         Endpoint::within(
             (GET, "/v1/orgs/{org}", "readOrganization", "Reads an organization."),
@@ -120,6 +146,33 @@ fn of_organizations() -> Vec<Endpoint> {
         )
         .gives::<wire::License>(200)
         .conditions(Conditions::Change),
+        Endpoint::on(
+            ReadInstances,
+            (
+                GET,
+                "/v1/orgs/{org}/revocation-list",
+                "readRevocationList",
+                "Reads the list of artifacts that must not run.",
+            ),
+            secrets::read_revocation_list,
+        )
+        .gives::<wire::RevocationList>(200)
+        .conditions(Conditions::Read),
+        Endpoint::on(
+            ManageTree,
+            (
+                PUT,
+                "/v1/orgs/{org}/revocation-list",
+                "putRevocationList",
+                "Puts the next list of artifacts that must not run.",
+            ),
+            secrets::put_revocation_list,
+        )
+        .body::<wire::PutVersion<wire::RevocationListSpec>>()
+        .body_bytes_max(4 * 1024 * 1024)
+        .gives::<wire::RevocationList>(201)
+        .gives::<wire::RevocationList>(200)
+        .conditions(Conditions::Put),
         Endpoint::on(
             ManageRoles,
             (GET, "/v1/orgs/{org}/members", "listMembers", "Lists everybody who has a role."),

@@ -1,15 +1,34 @@
 //! The API as its clients meet it, on SQLite and on PostgreSQL.
 //!
 //! A case is one function that takes a [`World`]: a router over an empty database with two organizations and callers of every role. On
-//! SQLite every case is a test. On PostgreSQL one test starts a server and runs every case on a database of its own, connected as the
-//! role that a control plane has.
+//! SQLite every case is a test. On PostgreSQL a test starts a server and runs the cases of a module, each on a database of its own, connected
+//! as the role that a control plane has.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a failed assumption here is a failed test"
+)]
 
 mod behaviour;
+mod documents;
 mod golden;
 mod matrix;
 #[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
+#[path = "../../../tests/support/packages.rs"]
+mod packages;
+#[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;
+mod process;
+mod sso;
 mod tenants;
 mod world;
 
@@ -20,7 +39,9 @@ cases! {
         a_change_wants_the_tag_that_was_read, a_repetition_gets_the_same_answer, lists_come_in_pages,
         api_tokens_are_shown_once_and_end, roles_need_their_tier, a_licence_is_for_its_organization,
         gateways_enrol_with_a_token_of_the_environment, plain_http_is_kept;
+    documents: a_plugin_set_is_put_in_versions, what_a_document_says_is_checked, secrets_are_referred_to;
     tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,
         a_member_loses_a_role_at_once, nothing_of_another_organization_is_listed;
+    sso: a_member_signs_in, providers_are_strangers;
     matrix: the_matrix_of_who_may_do_what;
 }

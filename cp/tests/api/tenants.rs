@@ -4,9 +4,11 @@ use serde_json::json;
 
 use crate::world::{ACME, Call, OTHER, World};
 
+type Headers = Vec<(String, Vec<u8>)>;
+
 /// Everything but the id of the request.
-fn seen(answer: &crate::world::Answer) -> (u16, Vec<(String, Vec<u8>)>, Vec<u8>) {
-    let mut headers: Vec<(String, Vec<u8>)> = answer
+fn seen(answer: &crate::world::Answer) -> (u16, Headers, Vec<u8>) {
+    let mut headers: Headers = answer
         .headers
         .iter()
         .filter(|(name, _)| *name != "x-request-id")
@@ -98,6 +100,8 @@ pub(crate) async fn host_header_path_and_token_agree(world: World) {
         ("acme.mcpg.dev.", None, path, &admin, 421),
         ("acme.mcpg.dev.evil", None, path, &admin, 421),
         ("evil.example", None, path, &admin, 421),
+        ("cp.test", Some("other-corp"), path, &String::new(), 401),
+        ("evil.example", None, path, &String::new(), 401),
         ("acme.mcpg.dev", None, path, &String::new(), 401),
         ("nobody.mcpg.dev", None, path, &String::new(), 401),
     ] {

@@ -22,12 +22,12 @@ use mcpg_cp::store::{
     self, Actor, Clock, NewApiToken, NewOrg, NewPlatformToken, Options, Store, SystemClock,
 };
 use mcpg_cp_api::{Grant, Slug, Target};
-use mcpg_filters::net::HttpClient;
+use mcpg_filters::net::{ClientTls, ClientTlsSettings, HttpClient};
 use mcpg_license::LicenseKeys;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-/// Runs every case on SQLite as a test of its own, and all of them on PostgreSQL in one test.
+/// Runs every case on SQLite as a test of its own, and those of a module on PostgreSQL in one test.
 macro_rules! cases {
     ($($module:ident: $($case:ident),+;)+) => {
         mod sqlite {
@@ -39,11 +39,15 @@ macro_rules! cases {
             )+)+
         }
 
-        #[test]
-        fn every_case_on_postgresql() {
-            crate::world::on_postgresql(&[
-                $($((stringify!($case), |world| Box::pin(crate::$module::$case(world))),)+)+
-            ]);
+        mod postgresql {
+            $(
+                #[test]
+                fn $module() {
+                    crate::world::on_postgresql(&[
+                        $((stringify!($case), |world| Box::pin(crate::$module::$case(world))),)+
+                    ]);
+                }
+            )+
         }
     };
 }
@@ -123,13 +127,16 @@ impl World {
         let store = Store::open(&options).await.unwrap();
         let pem = issuer().verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
         let hosts = Hosts { domain: Some("mcpg.dev".to_owned()), names: vec!["cp.test".to_owned()] };
+        let allow_addresses = serde_json::from_value(json!(["127.0.0.1/32"])).unwrap();
         let service = Arc::new(Service {
             clock: clock.clone(),
             token_key: TokenKey::new([3; 32]),
             license_keys: LicenseKeys::from_pem(&pem).unwrap(),
-            settings: Settings { hosts, ..Settings::default() },
+            settings: Settings { hosts, allow_addresses, ..Settings::default() },
             metrics: Metrics::new().unwrap(),
             http: HttpClient::default(),
+            tls: ClientTls::new(ClientTlsSettings::default()).unwrap(),
+            sign_ins: tokio::sync::Semaphore::new(4),
         });
         let router = router(Arc::new(Pipeline::new(Arc::clone(&service), store.clone())));
         let token = service.token(TokenKind::Platform);
