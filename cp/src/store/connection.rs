@@ -108,7 +108,8 @@ impl Pools {
             (Backend::Sqlite, Mode::Read) => "BEGIN DEFERRED",
             (Backend::Sqlite, Mode::Write) => "BEGIN IMMEDIATE",
             (Backend::Postgres, Mode::Read) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            (Backend::Postgres, Mode::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+            // Not `READ WRITE`: a standby refuses that with a code that says nothing of a standby.
+            (Backend::Postgres, Mode::Write) => "BEGIN ISOLATION LEVEL READ COMMITTED",
         };
         transaction.plain(begin).await?;
         transaction.look(sight).await?;

@@ -8,6 +8,7 @@ mod audit;
 mod bench;
 mod catalogue;
 mod conditions;
+mod foreign;
 mod isolation;
 #[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
 #[path = "../../../tests/support/postgres.rs"]
@@ -29,6 +30,7 @@ cases! {
         rollouts_go_in_stages, acknowledgements_are_written_once, changes_are_told_when_they_are_in_force;
     audit: fifty_writers_make_one_chain, logs_are_taken_over_once, a_foreign_log_is_not_taken_over,
         what_retention_leaves_verifies, usage_adds_up;
+    foreign: foreign_and_absent_are_alike;
     isolation: nothing_of_another_organization, foreign_references_are_not_found,
         a_dropped_transaction_changes_nothing, a_failed_transaction_goes_no_further;
 }

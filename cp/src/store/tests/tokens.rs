@@ -8,7 +8,7 @@ use crate::store::{
     TokenKind, Write,
 };
 
-fn new_token(hash: &str, on: &str) -> NewApiToken {
+pub(super) fn new_token(hash: &str, on: &str) -> NewApiToken {
     NewApiToken {
         id: None,
         name: "ci".to_owned(),
