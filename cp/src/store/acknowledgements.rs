@@ -13,15 +13,19 @@ macro_rules! select {
     };
 }
 
-const READ: Sql = Sql::each(select!("gateway_id = $4"), select!("gateway_id = $4 FOR UPDATE"));
+const READ: Sql = Sql::both(select!("gateway_id = $4"));
 const LIST: Sql = Sql::both(select!("gateway_id > $4 ORDER BY gateway_id LIMIT $5"));
+/// One statement, since every gateway of a fleet says so at once.
 const PUT: Sql = Sql::both(
     "INSERT INTO acknowledgements (org_id, environment_id, number, gateway_id, result, reason, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (org_id, environment_id, number, gateway_id) \
-     DO UPDATE SET result = $5, reason = $6, created_at = $7",
+     SELECT $1, g.environment_id, r.number, g.gateway_id, $4, $5, $6 FROM gateways g \
+     JOIN revisions r ON r.org_id = $1 AND r.environment_id = g.environment_id AND r.number = $3 \
+     WHERE g.org_id = $1 AND g.gateway_id = $2 AND g.retired_at IS NULL \
+     ON CONFLICT (org_id, environment_id, number, gateway_id) \
+     DO UPDATE SET result = excluded.result, reason = excluded.reason, created_at = excluded.created_at \
+     WHERE acknowledgements.result <> excluded.result \
+         OR coalesce(acknowledgements.reason, '') <> coalesce(excluded.reason, '')",
 );
-const EXISTS: Sql =
-    Sql::both("SELECT 1 AS one FROM revisions WHERE org_id = $1 AND environment_id = $2 AND number = $3");
 const APPLIED: Sql = Sql::both(
     "UPDATE gateways SET applied_revision = $3 WHERE org_id = $1 AND gateway_id = $2 \
      AND (applied_revision IS NULL OR applied_revision < $3)",
@@ -128,26 +132,22 @@ impl Write {
         number: i64,
         outcome: &Outcome,
     ) -> Result<bool, StoreError> {
-        let gateway = self.gateway(gateway).await?;
-        if gateway.retired_at.is_some() {
-            return Err(StoreError::NotFound);
-        }
-        let environment = gateway.environment_id;
-        self.one(EXISTS, values![&environment, number]).await?;
-        let known = self.optional(READ, values![&environment, number, &gateway.id]).await?;
-        if let Some(known) = known.as_ref().map(Acknowledgement::read).transpose()?
-            && known.outcome == *outcome
-        {
-            return Ok(false);
-        }
         let now = self.now;
         let (result, reason) = match outcome {
             Outcome::Applied => ("applied", None),
             Outcome::Rejected { reason } => ("rejected", Some(reason.as_str())),
         };
-        self.execute(PUT, values![&environment, number, &gateway.id, result, reason, now]).await?;
+        if self.execute(PUT, values![gateway, number, result, reason, now]).await? == 0 {
+            // It was said before, or there is nothing that it can be about.
+            let gateway = self.gateway(gateway).await?;
+            if gateway.retired_at.is_some() {
+                return Err(StoreError::NotFound);
+            }
+            self.one(READ, values![&gateway.environment_id, number, &gateway.id]).await?;
+            return Ok(false);
+        }
         if *outcome == Outcome::Applied {
-            self.execute(APPLIED, values![&gateway.id, number]).await?;
+            self.execute(APPLIED, values![gateway, number]).await?;
         }
         Ok(true)
     }

@@ -158,6 +158,10 @@ pub(super) enum Target {
 impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, OpenError> {
         if url.starts_with("sqlite:") {
+            // Readers and the writer are different connections: in memory each would have a database of its own.
+            if url.contains(":memory:") || url.contains("mode=memory") {
+                return Err(OpenError::Url);
+            }
             let options = SqliteConnectOptions::from_str(url).map_err(OpenError::Options)?;
             return Ok(Self::Sqlite(sqlite_options(options)));
         }

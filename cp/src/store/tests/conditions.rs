@@ -91,6 +91,10 @@ async fn a_sqlite_file_is_its_owners_and_not_newer() {
     store.close().await;
     let refused = Store::open(&options(&url, &TestClock::new())).await;
     assert!(matches!(refused, Err(OpenError::Schema(_))), "{refused:?}");
+    for url in ["sqlite::memory:", "sqlite://cp.db?mode=memory", "sqlite://cp.db?no-such=option"] {
+        let refused = Store::open(&options(url, &TestClock::new())).await;
+        assert!(matches!(refused, Err(OpenError::Url | OpenError::Options(_))), "{url}: {refused:?}");
+    }
     let missing = format!("sqlite://{}", folder.path().join("no/such/folder.db").display());
     let refused = Store::open(&options(&missing, &TestClock::new())).await;
     assert!(matches!(refused, Err(OpenError::File { .. })), "{refused:?}");
