@@ -21,7 +21,7 @@ struct Things {
     enrollment: TokenId,
 }
 
-fn said<T: Debug>(outcome: Result<T, StoreError>) -> String {
+fn said<T: Debug>(outcome: &Result<T, StoreError>) -> String {
     format!("{outcome:?}")
 }
 
@@ -31,7 +31,7 @@ macro_rules! attempts {
         let mut all = Vec::new();
         $({
             let mut $write = $bench.evil().begin(alice()).await.unwrap();
-            let outcome = said($attempt.await);
+            let outcome = said(&$attempt.await);
             $write.rollback().await;
             all.push(($name, outcome));
         })+
@@ -171,7 +171,7 @@ pub(super) async fn foreign_and_absent_are_alike(bench: Bench) {
         token,
         enrollment,
     };
-    let before = said(bench.acme().read().await.unwrap().audit_chain().await);
+    let before = said(&bench.acme().read().await.unwrap().audit_chain().await);
     let (foreign, absent) = (attempted(&bench, &foreign).await, attempted(&bench, &absent).await);
     assert_eq!(foreign, absent);
     for (name, said) in foreign {
@@ -181,5 +181,5 @@ pub(super) async fn foreign_and_absent_are_alike(bench: Bench) {
                 .contains(&said.as_str());
         assert!(is_nothing, "{name}: {said}");
     }
-    assert_eq!(said(bench.acme().read().await.unwrap().audit_chain().await), before);
+    assert_eq!(said(&bench.acme().read().await.unwrap().audit_chain().await), before);
 }

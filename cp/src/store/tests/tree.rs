@@ -151,7 +151,7 @@ pub(super) async fn roles_are_granted_once_and_revoked(bench: Bench) {
     let mut expected = grants.to_vec();
     expected.sort();
     assert_eq!(found, expected);
-    assert_eq!(write.members(&Page::default()).await.unwrap().items, [member.clone()]);
+    assert_eq!(write.members(&Page::default()).await.unwrap().items, std::slice::from_ref(&member));
     assert_eq!(write.role_bindings(&Page::first(2)).await.unwrap().items.len(), 2);
     write.revoke_grant(&grants[0]).await.unwrap();
     assert!(matches!(write.revoke_grant(&grants[0]).await, Err(StoreError::NotFound)));
