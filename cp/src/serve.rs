@@ -27,7 +27,10 @@ use crate::api::router;
 use crate::api::service::{SIGN_INS_MAX, Service, Settings};
 use crate::api::tenant_name::Hosts;
 use crate::sign_in::key_file;
+use crate::sign_in::token::TokenKind;
 use crate::store::{Clock as _, Options, Store, SystemClock};
+
+const SWEEP_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How the service is set up.
 #[derive(Debug)]
@@ -84,6 +87,7 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
         tls: ClientTls::new(ClientTlsSettings::default()).context("TLS to identity providers")?,
         sign_ins: tokio::sync::Semaphore::new(SIGN_INS_MAX),
     });
+    let holder = service.token(TokenKind::Platform).id().to_string();
     if let Some(first) = first::start(&service, &store, &setup.state).await? {
         announce(&first);
     }
@@ -95,18 +99,31 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
         let store = store.clone();
         async move { store.follow_changes().await }
     });
+    let sweeper = tokio::spawn(sweep(store.clone(), holder));
     let stop = stopped()?;
     tracing::info!(%address, tls = tls.is_some(), backend = ?store.backend(), "the control plane listens");
     // Nobody may be listening, and then nobody is told.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let drained = connection::serve(listener, tls, router, stop, setup.drain).await;
     follower.abort();
+    sweeper.abort();
     store.close().await;
     if !drained {
         bail!("requests were still under way after {} s and were cut off", setup.drain.as_secs());
     }
     tracing::info!("the control plane has stopped");
     Ok(())
+}
+
+/// Removes what has had its time, every few minutes; of several replicas one does it.
+async fn sweep(store: Store, holder: String) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        match store.sweep(&holder).await {
+            Ok(removed) => tracing::debug!(?removed, "what has had its time was removed"),
+            Err(error) => tracing::warn!(%error, "what has had its time was not removed"),
+        }
+    }
 }
 
 fn settings(setup: &Setup) -> anyhow::Result<Settings> {

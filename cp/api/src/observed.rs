@@ -2,9 +2,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use crate::{EnvironmentPath, Id, Slug, Timestamp};
+use crate::{Id, Line, Timestamp};
 
 /// One row of an organization's audit chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,15 +17,25 @@ pub struct AuditRow {
     /// The gateway that recorded it; absent for the control plane's own rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Id>,
-    /// The environment that it happened in.
+    /// The workspace that it happened in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub environment: Option<EnvironmentPath>,
-    /// What it says, by name.
-    pub detail: Map<String, Value>,
+    pub workspace: Option<String>,
+    /// The environment of that workspace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
+    /// Who did it, or called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// What it was done to, or what was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// What came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
     /// The row's hash in the chain: 64 hexadecimal digits.
     pub hash: String,
-    /// The hash of the row before it.
-    pub previous: String,
+    /// The bytes that were hashed, base64url: the row as the ledger's format has it.
+    pub row: String,
 }
 
 /// Which rows.
@@ -38,13 +47,16 @@ pub struct AuditQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u16>,
     /// `next_cursor` of the page before.
-    #[schemars(length(max = 512))]
+    #[schemars(regex(pattern = "^(3[0-9]){1,18}$"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
     /// Only rows behind this one.
     #[schemars(range(max = 9_007_199_254_740_991_u64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// The newest first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub newest_first: bool,
     /// Only rows of this time and later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
@@ -52,22 +64,43 @@ pub struct AuditQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Only rows of this kind.
-    #[schemars(length(max = 20))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<String>,
+    pub kind: Option<Line<20>>,
+    /// Only rows about this subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Line<300>>,
+    /// Only rows with this verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Line<40>>,
 }
 
-/// What was called, in one hour.
+/// What was called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// Sums, in the order of what is told apart.
+    pub items: Vec<UsageRow>,
+    /// Whether there is more than the limit.
+    pub truncated: bool,
+}
+
+/// A sum of calls. What is not told apart is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageRow {
     /// The hour's first moment.
-    pub hour: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hour: Option<Timestamp>,
     /// Where.
-    pub environment: EnvironmentPath,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<String>,
+    /// Where in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<String>,
     /// What.
-    pub tool: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tool: Option<String>,
     /// By whom.
-    pub caller: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<String>,
     /// Calls that were decided.
     pub calls: u64,
     /// Those that were refused.
@@ -76,27 +109,34 @@ pub struct UsageRow {
     pub failed: u64,
     /// Bytes of answers.
     pub response_bytes: u64,
+    /// Time of answers, in microseconds.
+    pub duration_us: u64,
 }
 
-/// Which hours.
+/// Which hours, and what to tell apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsageQuery {
-    /// The most rows of the page; 50 where it is absent.
-    #[schemars(range(min = 1, max = 200))]
+    /// The most sums; 1,000 where it is absent.
+    #[schemars(range(min = 1, max = 10_000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<u16>,
-    /// `next_cursor` of the page before.
-    #[schemars(length(max = 512))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cursor: Option<String>,
-    /// From this hour on.
+    /// From this hour on; 24 hours ago where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Before this hour.
+    /// Before this hour; now where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// Only this workspace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<Slug>,
+    /// Tell hours apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_hour: bool,
+    /// Tell environments apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_environment: bool,
+    /// Tell tools apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_tool: bool,
+    /// Tell callers apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_caller: bool,
 }

@@ -4,6 +4,7 @@ pub mod access;
 pub mod documents;
 pub mod fleet;
 pub mod licenses;
+pub mod observed;
 pub mod secrets;
 pub mod service;
 pub mod sign_in;

@@ -3,7 +3,7 @@
 //! INVARIANTS:
 //! - Nothing of a tenant is read for a caller who has no place in it, and the same is done for an organization that exists as for one that does
 //!   not: both are resolved, and both end in the same 404.
-//! - A handler runs only behind [`authorize`]; its access is that of its row in the table.
+//! - A handler runs only behind `authorize`; its access is that of its row in the table.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

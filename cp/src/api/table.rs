@@ -1,6 +1,8 @@
 //! The one table of endpoints. The router, the OpenAPI document and the matrix of who may do what are made of it.
 
 mod documents;
+mod environments;
+mod observed;
 
 use std::sync::LazyLock;
 
@@ -9,7 +11,7 @@ use mcpg_cp_api as wire;
 use mcpg_cp_api::ProblemCode as P;
 
 use super::endpoint::{Conditions, Endpoint};
-use super::handlers::{access, fleet, licenses, secrets, service, sign_in, tree};
+use super::handlers::{access, licenses, secrets, service, sign_in, tree};
 use crate::authorization::Permission;
 
 const GET: Method = Method::GET;
@@ -20,10 +22,17 @@ const DELETE: Method = Method::DELETE;
 /// Every endpoint, in the order of the document.
 pub fn endpoints() -> &'static [Endpoint] {
     static TABLE: LazyLock<Vec<Endpoint>> = LazyLock::new(|| {
-        [of_the_service(), of_organizations(), of_workspaces(), of_environments(), documents::endpoints()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            of_the_service(),
+            of_organizations(),
+            of_workspaces(),
+            environments::endpoints(),
+            documents::endpoints(),
+            observed::endpoints(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     });
     &TABLE
 }
@@ -302,97 +311,5 @@ fn of_workspaces() -> Vec<Endpoint> {
         .body::<wire::CreateEnvironment>()
         .gives::<wire::Environment>(201)
         .problems(&[P::Exists]),
-    ]
-}
-
-/// An environment, with more of a path behind it.
-macro_rules! environment {
-    ($($rest:literal)?) => {
-        concat!("/v1/orgs/{org}/workspaces/{workspace}/environments/{environment}", $($rest)?)
-    };
-}
-
-fn of_environments() -> Vec<Endpoint> {
-    use Permission::{ManageGateways, ManageTree, ReadInstances};
-    vec![
-        Endpoint::on(
-            ReadInstances,
-            (GET, environment!(), "readEnvironment", "Reads an environment."),
-            tree::read_environment,
-        )
-        .gives::<wire::Environment>(200)
-        .conditions(Conditions::Read),
-        Endpoint::on(
-            ManageTree,
-            (PUT, environment!(), "updateEnvironment", "Renames an environment."),
-            tree::update_environment,
-        )
-        .body::<wire::Rename>()
-        .gives::<wire::Environment>(200)
-        .conditions(Conditions::Change),
-        Endpoint::on(
-            ManageTree,
-            (DELETE, environment!(), "deleteEnvironment", "Deletes an environment that has no gateways."),
-            tree::delete_environment,
-        )
-        .gives_plain(204, "")
-        .conditions(Conditions::Change)
-        .problems(&[P::InUse]),
-        Endpoint::on(
-            ManageGateways,
-            (GET, environment!("/enrollment-tokens"), "listEnrollmentTokens", "Lists the enrollment tokens."),
-            fleet::list_enrollment_tokens,
-        )
-        .query::<wire::PageQuery>()
-        .gives::<wire::Page<wire::EnrollmentToken>>(200),
-        Endpoint::on(
-            ManageGateways,
-            (
-                POST,
-                environment!("/enrollment-tokens"),
-                "createEnrollmentToken",
-                "Makes a token with which one gateway enrols, once. It is shown once.",
-            ),
-            fleet::create_enrollment_token,
-        )
-        .body::<wire::CreateEnrollmentToken>()
-        .gives::<wire::NewEnrollmentToken>(201)
-        .shown_once()
-        .problems(&[P::ShownOnce]),
-        Endpoint::on(
-            ManageGateways,
-            (
-                DELETE,
-                environment!("/enrollment-tokens/{id}"),
-                "deleteEnrollmentToken",
-                "Revokes an enrollment token.",
-            ),
-            fleet::delete_enrollment_token,
-        )
-        .gives_plain(204, ""),
-        Endpoint::on(
-            ReadInstances,
-            (GET, environment!("/gateways"), "listGateways", "Lists the gateways and how they are."),
-            fleet::list_gateways,
-        )
-        .query::<wire::PageQuery>()
-        .gives::<wire::Page<wire::Gateway>>(200),
-        Endpoint::on(
-            ReadInstances,
-            (GET, environment!("/gateways/{id}"), "readGateway", "Reads a gateway and how it is."),
-            fleet::read_gateway,
-        )
-        .gives::<wire::Gateway>(200),
-        Endpoint::on(
-            ManageGateways,
-            (
-                DELETE,
-                environment!("/gateways/{id}"),
-                "retireGateway",
-                "Retires a gateway: from then on it is refused.",
-            ),
-            fleet::retire_gateway,
-        )
-        .gives_plain(204, ""),
     ]
 }
