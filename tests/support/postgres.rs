@@ -76,7 +76,8 @@ impl PostgresServer {
         expect(&mut initdb);
         let mut shell = as_user(user, Path::new("/bin/sh"));
         shell.args(["-c", SCRIPT, "sh"]).arg(&bin).arg(&folder).stdin(Stdio::piped());
-        let shell = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // A group of its own: who kills the test's group does not keep the shell from clearing up.
+        let shell = shell.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let server = Self { folder, bin, user, shell };
         server.wait_until_ready();
         server.psql("postgres", &format!("CREATE ROLE {OWNER} LOGIN; CREATE ROLE {APP} LOGIN"));
