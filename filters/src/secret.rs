@@ -29,16 +29,30 @@ impl SecretSettings {
     }
 }
 
+/// What messages say of a secret that is not asked for here.
+const ELSEWHERE: &str = "is on the gateway's machine";
+
+/// Whether a message says that something could not be built because its secret is elsewhere.
+pub fn is_elsewhere(message: &str) -> bool {
+    message.contains(ELSEWHERE)
+}
+
 /// Resolves references when a revision is built.
 #[derive(Debug, Clone)]
 pub struct SecretResolver {
     base: Base,
+    is_elsewhere: bool,
 }
 
 impl SecretResolver {
     /// A resolver for the configuration in a folder.
     pub fn new(base: &Base) -> Self {
-        Self { base: base.clone() }
+        Self { base: base.clone(), is_elsewhere: false }
+    }
+
+    /// A resolver where the secrets are not: it resolves nothing. What cannot be built without them fails with a message that [`is_elsewhere`] knows.
+    pub fn elsewhere(base: &Base) -> Self {
+        Self { base: base.clone(), is_elsewhere: true }
     }
 
     /// Reads the value behind a reference. One trailing line end is dropped; an empty value is an error.
@@ -47,6 +61,9 @@ impl SecretResolver {
     /// When there is no such value, or it may not be trusted. The message names the reference, never a value.
     pub fn resolve(&self, reference: &SecretRef) -> Result<Secret, SecretError> {
         let failed = |reason| SecretError { reference: reference.to_string(), reason };
+        if self.is_elsewhere {
+            return Err(failed(SecretErrorReason::Elsewhere));
+        }
         let mut bytes = match reference {
             SecretRef::Env(name) => self
                 .base
@@ -96,6 +113,9 @@ pub enum SecretErrorReason {
     /// It may not be named.
     #[error("may not be named: {0}")]
     Bounds(BoundsError),
+    /// It is not asked for here.
+    #[error("{ELSEWHERE}")]
+    Elsewhere,
     /// Over the limit.
     #[error("is over {SECRET_BYTES_MAX} bytes")]
     Large,

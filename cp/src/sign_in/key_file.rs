@@ -18,8 +18,16 @@ const BOOTSTRAP_FILE: &str = "bootstrap.token";
 /// # Errors
 /// When the file cannot be read or made, is no key, or others may read it.
 pub fn token_key(state: &Path, random: [u8; 32]) -> Result<TokenKey, StateError> {
+    secret(state, KEY_FILE, random).map(TokenKey::new)
+}
+
+/// Reads 32 secret bytes from a file of the state folder, and makes it where there is none.
+///
+/// # Errors
+/// When the file cannot be read or made, is no key, or others may read it.
+pub fn secret(state: &Path, name: &str, random: [u8; 32]) -> Result<[u8; 32], StateError> {
     fs::create_dir_all(state).map_err(|source| StateError::Io { path: state.to_owned(), source })?;
-    let path = state.join(KEY_FILE);
+    let path = state.join(name);
     create_secret(&path, &format!("{}\n", hex(&random)))?;
     let text = read_secret(&path)?;
     let digits = text.trim_end_matches('\n').as_bytes();
@@ -31,7 +39,7 @@ pub fn token_key(state: &Path, random: [u8; 32]) -> Result<TokenKey, StateError>
         let pair = std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
         *byte = pair.ok_or_else(|| StateError::Key { path: path.clone() })?;
     }
-    Ok(TokenKey::new(key))
+    Ok(key)
 }
 
 /// Puts the bootstrap token where the operator finds it. Returns the path.

@@ -1,0 +1,5 @@
+//! Gateways as callers: how they prove who they are, and how revisions come to them.
+
+pub mod assertion;
+pub mod seen;
+pub mod stream;

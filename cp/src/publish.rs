@@ -1,0 +1,13 @@
+//! From what an environment is configured with to a revision that its gateways take: rendered, validated with the gateway's own code, signed.
+//!
+//! Rendering is pure: the same parts make the same document, byte for byte. What is published is exactly what was validated.
+
+mod render;
+mod signer;
+mod validate;
+mod wanted;
+
+pub use render::{Parts, RenderError, render};
+pub use signer::RevisionSigner;
+pub use validate::{Validated, validate};
+pub use wanted::{covers, wanted};
