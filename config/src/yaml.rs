@@ -12,11 +12,11 @@ pub(crate) use crate::yaml::node::{Entry, Kind, Node, Position};
 mod node;
 mod scalar;
 
-/// Bytes of a document.
-pub(crate) const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a document: a hundred thousand scopes that are files of their own.
+pub(crate) const DOCUMENT_BYTES_MAX: usize = 32 << 20;
 /// Nesting of a document.
 pub(crate) const DEPTH_MAX: usize = 32;
-/// Nodes and bytes of text in a document with its aliases expanded.
+/// Nodes and bytes of text that the aliases of a document may add to it.
 const WEIGHT_MAX: usize = 4 << 20;
 
 /// Why a text is not a document of ours.
@@ -38,7 +38,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Node, Fault> {
         fault(Position::after(&before), "the file is not UTF-8 text", None)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::default();
+    let mut builder = Builder { weight_max: text.len() + WEIGHT_MAX, ..Builder::default() };
     for event in Parser::<'_, StrInput<'_>>::new_from_str(text) {
         let (event, span) = event.map_err(|error| not_yaml(&error))?;
         builder.accept(event, position(&span.start))?;
@@ -48,6 +48,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Node, Fault> {
 
 #[derive(Default)]
 struct Builder {
+    weight_max: usize,
     open: Vec<Open>,
     root: Option<Node>,
     documents: usize,
@@ -192,7 +193,7 @@ impl Builder {
 
     fn charge(&mut self, weight: usize, at: Position) -> Result<(), Fault> {
         self.weight += weight;
-        if self.weight > WEIGHT_MAX {
+        if self.weight > self.weight_max {
             return Err(fault(at, "the document grows too large once its aliases are expanded", None));
         }
         Ok(())
