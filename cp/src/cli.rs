@@ -63,6 +63,9 @@ struct Serve {
     /// The domain below which organizations have subdomains, such as `mcpg.dev`.
     #[arg(long)]
     domain: Option<String>,
+    /// The URL that gateways reach the service by, such as `https://cp.acme.com`. Default: the address that it listens on.
+    #[arg(long, env = "MCPG_CP_URL")]
+    url: Option<String>,
     /// A further name of the service, where `--domain` is given.
     #[arg(long = "host")]
     hosts: Vec<String>,
@@ -109,6 +112,7 @@ impl Serve {
             insecure_http: self.insecure_http,
             license_keys: self.licence_keys,
             domain: self.domain,
+            url: self.url,
             hosts: self.hosts,
             allow_addresses: self.allow_addresses,
             drain: Duration::from_secs(self.drain_seconds),

@@ -8,6 +8,6 @@ mod validate;
 mod wanted;
 
 pub use render::{Parts, RenderError, render};
-pub use signer::RevisionSigner;
+pub use signer::{About, RevisionSigner};
 pub use validate::{Validated, validate};
 pub use wanted::{covers, wanted};

@@ -17,15 +17,18 @@ use mcpg_filters::net::{AllowAddresses, ClientTls, ClientTlsSettings, HttpClient
 use mcpg_license::LicenseKeys;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 pub use first::FirstStart;
 pub use tls::TlsFiles;
 
+use crate::agents::seen::Seen;
 use crate::api::metrics::Metrics;
 use crate::api::pipeline::Pipeline;
 use crate::api::router;
 use crate::api::service::{SIGN_INS_MAX, Service, Settings};
 use crate::api::tenant_name::Hosts;
+use crate::publish::RevisionSigner;
 use crate::sign_in::key_file;
 use crate::sign_in::token::TokenKind;
 use crate::store::{Clock as _, Options, Store, SystemClock};
@@ -49,6 +52,8 @@ pub struct Setup {
     pub license_keys: Option<PathBuf>,
     /// The domain below which organizations have subdomains.
     pub domain: Option<String>,
+    /// The URL that gateways reach the service by; none for the address that it listens on.
+    pub url: Option<String>,
     /// Further names of the service.
     pub hosts: Vec<String>,
     /// Internal addresses where identity providers may be.
@@ -78,14 +83,20 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     let store = Store::open(&options).await.context("cannot open the database")?;
     let random = [clock.random(), clock.random()].concat().try_into().unwrap_or([0; 32]);
     let service = Arc::new(Service {
-        clock,
         token_key: key_file::token_key(&setup.state, random)?,
         license_keys: license_keys(setup.license_keys.as_ref())?,
         settings: settings(&setup)?,
+        signer: RevisionSigner::load(
+            &setup.state,
+            [clock.random(), clock.random()].concat().try_into().unwrap_or([0; 32]),
+        )?,
+        seen: Seen::default(),
+        stopping: watch::Sender::new(false),
         metrics: Metrics::new()?,
         http: HttpClient::default(),
         tls: ClientTls::new(ClientTlsSettings::default()).context("TLS to identity providers")?,
         sign_ins: tokio::sync::Semaphore::new(SIGN_INS_MAX),
+        clock,
     });
     let holder = service.token(TokenKind::Platform).id().to_string();
     if let Some(first) = first::start(&service, &store, &setup.state).await? {
@@ -94,13 +105,17 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     let listener = TcpListener::bind(setup.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on `{}`", setup.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let router = router(Arc::new(Pipeline::new(service, store.clone())));
+    let router = router(Arc::new(Pipeline::new(Arc::clone(&service), store.clone())));
     let follower = tokio::spawn({
         let store = store.clone();
         async move { store.follow_changes().await }
     });
     let sweeper = tokio::spawn(sweep(store.clone(), holder));
-    let stop = stopped()?;
+    let stopped = stopped()?;
+    let stop = async move {
+        stopped.await;
+        service.stopping.send_replace(true);
+    };
     tracing::info!(%address, tls = tls.is_some(), backend = ?store.backend(), "the control plane listens");
     // Nobody may be listening, and then nobody is told.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
@@ -132,7 +147,14 @@ fn settings(setup: &Setup) -> anyhow::Result<Settings> {
         Hosts { domain: setup.domain.as_ref().map(lower), names: setup.hosts.iter().map(lower).collect() };
     let text = serde_json::to_value(&setup.allow_addresses).context("addresses")?;
     let allow_addresses: AllowAddresses = serde_json::from_value(text).context("`--allow-address`")?;
-    Ok(Settings { hosts, allow_addresses, ..Settings::default() })
+    let scheme = if setup.tls.is_some() { "https" } else { "http" };
+    let audience = setup.url.clone().unwrap_or_else(|| format!("{scheme}://{}", setup.listen));
+    Ok(Settings {
+        hosts,
+        allow_addresses,
+        audience: audience.trim_end_matches('/').to_owned(),
+        ..Settings::default()
+    })
 }
 
 fn license_keys(path: Option<&PathBuf>) -> anyhow::Result<LicenseKeys> {

@@ -206,9 +206,19 @@ pub struct PublishRevision {
     /// Which gateways get it.
     #[serde(default)]
     pub rollout: Rollout,
-    /// Render and validate, and publish nothing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub dry_run: bool,
+}
+
+/// What would be published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevisionPreview {
+    /// The document that gateways would get.
+    pub document: String,
+    /// BLAKE3 of it: `blake3:` and 64 hexadecimal digits.
+    pub digest: String,
+    /// Whether it differs from the newest revision's.
+    pub changed: bool,
+    /// What is probably not meant.
+    pub warnings: Vec<String>,
 }
 
 /// Publishes an older revision's document as the next number.

@@ -35,7 +35,7 @@ pub use agent::{
 pub use fleet::{
     CreateEnrollmentToken, EnrollmentToken, Gateway, GatewayStatus, LabelKey, LabelKeyError, Labels,
     NewEnrollmentToken, Progress, PublishRevision, RejectedRevision, Revision, RevisionDocument,
-    RollbackRevision, Rollout,
+    RevisionPreview, RollbackRevision, Rollout,
 };
 pub use license::{InstallLicense, License, LicenseTier};
 pub use line::{Line, LineError};

@@ -12,7 +12,7 @@ use mcpg_cp_api::{ASSERTION_SECONDS_MAX, AssertionClaims};
 const HEADER: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6Im1jcGctYXNzZXJ0aW9uK2p3dCJ9";
 
 /// How much a gateway's clock may be off, in seconds.
-const SKEW: u64 = 30;
+pub const SKEW: u64 = 30;
 const BYTES_MAX: usize = 2048;
 
 /// An assertion that has the form of one. Nothing of it is proven yet.
@@ -128,8 +128,12 @@ mod tests {
 
     fn check(text: &str) -> Result<AssertionClaims, AssertionError> {
         let key = *SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes();
-        let expected =
-            Expected { audience: "https://cp.acme.com", method: "GET", path: "/v1/agent/revisions?after=1", now: NOW };
+        let expected = Expected {
+            audience: "https://cp.acme.com",
+            method: "GET",
+            path: "/v1/agent/revisions?after=1",
+            now: NOW,
+        };
         Assertion::parse(text)?.prove(&key, &expected)
     }
 
@@ -167,8 +171,16 @@ mod tests {
 
     #[test]
     fn only_the_one_header_is_known() {
-        for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256","typ":"mcpg-assertion+jwt"}"#, r#"{"typ":"mcpg-assertion+jwt","alg":"EdDSA"}"#] {
-            assert_eq!(check(&sign(&URL_SAFE_NO_PAD.encode(header), &claims())), Err(AssertionError::Form), "{header}");
+        for header in [
+            r#"{"alg":"none"}"#,
+            r#"{"alg":"HS256","typ":"mcpg-assertion+jwt"}"#,
+            r#"{"typ":"mcpg-assertion+jwt","alg":"EdDSA"}"#,
+        ] {
+            assert_eq!(
+                check(&sign(&URL_SAFE_NO_PAD.encode(header), &claims())),
+                Err(AssertionError::Form),
+                "{header}"
+            );
         }
     }
 
@@ -179,7 +191,9 @@ mod tests {
         let other = sign(HEADER, &json!({ "iss": "other" }));
         let (_, foreign) = other.rsplit_once('.').unwrap();
         assert_eq!(check(&format!("{rest}.{foreign}")), Err(AssertionError::Signature));
-        for text in ["", ".", "..", rest, signature, &format!("{good}."), &format!("{good}="), &"a".repeat(3000)] {
+        for text in
+            ["", ".", "..", rest, signature, &format!("{good}."), &format!("{good}="), &"a".repeat(3000)]
+        {
             assert_eq!(check(text), Err(AssertionError::Form), "{text}");
         }
     }

@@ -16,7 +16,10 @@ impl Seen {
     /// Notes an assertion until its end, in seconds since 1970. False if it was there, or there is no room for another.
     pub fn note(&self, gateway: &str, jti: &str, end: u64, now: u64) -> bool {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&(gateway.len() as u64).to_le_bytes()).update(gateway.as_bytes()).update(jti.as_bytes());
+        hasher
+            .update(&(gateway.len() as u64).to_le_bytes())
+            .update(gateway.as_bytes())
+            .update(jti.as_bytes());
         let key = *hasher.finalize().as_bytes();
         let mut seen = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if seen.len() >= KEPT_MAX {

@@ -2,14 +2,15 @@
 //!
 //! A token's form and checksum are checked before anything is looked up, and every failure is the same 401.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request};
 use mcpg_cp_api::{Actor, Grant};
 
 use super::call::{Caller, CallerKind};
 use super::refused::Refused;
 use super::service::Service;
+use crate::agents::assertion::{Assertion, AssertionError, Expected, SKEW};
 use crate::sign_in::token::{Token, TokenKind};
-use crate::store::{ApiToken, OrgId, Platform, StoreError, TokenKind as StoredKind};
+use crate::store::{ApiToken, Gateway, OrgId, Platform, StoreError, TokenKind as StoredKind};
 
 /// A caller, and the organization that the credential is of.
 #[derive(Debug)]
@@ -61,7 +62,42 @@ pub async fn authenticate(
     }
 }
 
+/// Finds out which gateway a request is from, by the assertion that it has signed for it.
+///
+/// # Errors
+/// Why it is from none.
+pub async fn authenticate_agent(
+    parts: &request::Parts,
+    service: &Service,
+    platform: &Platform,
+    now_ms: i64,
+) -> Result<Gateway, Refused> {
+    let refused = |error: AssertionError| Refused::unauthenticated(format!("the assertion: {error}"));
+    let assertion = Assertion::parse(bearer(&parts.headers)?).map_err(refused)?;
+    let id = assertion.gateway().parse();
+    let id = id.map_err(|_| Refused::unauthenticated("the assertion names no gateway"))?;
+    let gateway = platform.gateway(&id).await.map_err(unknown)?;
+    let now = u64::try_from(now_ms).unwrap_or_default() / 1000;
+    let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let expected =
+        Expected { audience: &service.settings.audience, method: parts.method.as_str(), path, now };
+    let claims = assertion.prove(&gateway.public_key, &expected).map_err(refused)?;
+    if gateway.retired_at.is_some() {
+        return Err(Refused::unauthenticated("the gateway is retired"));
+    }
+    if !service.seen.note(id.as_str(), &claims.jti, claims.exp.saturating_add(SKEW), now) {
+        return Err(Refused::unauthenticated("the assertion was used"));
+    }
+    Ok(gateway)
+}
+
 fn presented(headers: &HeaderMap) -> Result<Token, Refused> {
+    bearer(headers)?
+        .parse()
+        .map_err(|error: crate::sign_in::token::TokenError| Refused::unauthenticated(error.to_string()))
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Refused> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Refused::unauthenticated("there is not exactly one `Authorization`"));
@@ -71,9 +107,7 @@ fn presented(headers: &HeaderMap) -> Result<Token, Refused> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Refused::unauthenticated("`Authorization` is not `Bearer`"));
     }
-    token
-        .parse()
-        .map_err(|error: crate::sign_in::token::TokenError| Refused::unauthenticated(error.to_string()))
+    Ok(token)
 }
 
 fn of_organization(token: &Token, stored: ApiToken, now: i64) -> Result<Authenticated, Refused> {

@@ -20,7 +20,9 @@ use super::service::Service;
 use super::tenant_name::TenantName;
 use crate::authorization;
 use crate::license::InForce;
-use crate::store::{Actor, ClaimId, Org, OrgId, Platform, Read, Scoped, Store, StoreError, Write};
+use crate::store::{
+    Actor, Changes, ClaimId, Gateway, Org, OrgId, Platform, Read, Scoped, Store, StoreError, Write,
+};
 
 /// What a request brings.
 #[derive(Debug)]
@@ -158,6 +160,48 @@ pub struct OpenCall {
     /// What the request says of its tenant.
     pub name: TenantName,
     pub(super) store: Store,
+}
+
+/// A call by a gateway that has proven who it is.
+#[derive(Debug)]
+pub struct AgentCall {
+    /// What it brings.
+    pub input: Input,
+    /// What the service offers.
+    pub service: Arc<Service>,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// Its organization's rows.
+    pub scope: Scoped,
+    /// Says when there may be something new.
+    pub changes: Changes,
+}
+
+impl AgentCall {
+    /// Begins to change the organization's rows.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub async fn begin(&self) -> Result<Write, StoreError> {
+        let actor = Actor {
+            subject: format!("gateway:{}", self.gateway.id),
+            method: "agent".to_owned(),
+            source: self.input.source,
+            request_id: self.input.request.bytes(),
+        };
+        self.scope.begin(actor).await
+    }
+
+    /// The environment that the gateway serves.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn environment(&self) -> Result<EnvironmentPath, StoreError> {
+        let mut read = self.scope.read().await?;
+        let organization = read.org().await?.slug;
+        let found = read.environment_by_id(&self.gateway.environment_id).await?;
+        Ok(EnvironmentPath { organization, workspace: found.workspace, environment: found.slug })
+    }
 }
 
 /// A call by somebody, in no tenant.

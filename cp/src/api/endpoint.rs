@@ -10,7 +10,7 @@ use http::Method;
 use mcpg_cp_api::ProblemCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::call::{CallerCall, OpenCall, TenantCall};
+use super::call::{AgentCall, CallerCall, OpenCall, TenantCall};
 use super::refused::Refused;
 use super::reply::Reply;
 use crate::authorization::Permission;
@@ -28,6 +28,8 @@ pub enum Access {
     Open,
     /// Everybody with a credential that holds.
     Caller,
+    /// Gateways, each for itself.
+    Agent,
     /// Administrators of the service.
     Platform,
     /// Whoever has a role on the path's node, above it or below it; the answer has only what they may see.
@@ -40,6 +42,8 @@ pub enum Access {
 pub enum Run {
     /// Without a caller.
     Open(Handler<OpenCall>),
+    /// For a gateway.
+    Agent(Handler<AgentCall>),
     /// For a caller, of no tenant.
     Caller(Handler<CallerCall>),
     /// For a caller in a tenant.
@@ -124,6 +128,17 @@ impl Endpoint {
         F: Future<Output = Result<Reply, Refused>> + Send + 'static,
     {
         Self::new(Access::Open, what, Run::Open(Box::new(move |call| Box::pin(handler(call)))))
+    }
+
+    /// An endpoint for gateways.
+    pub fn agent<F>(
+        what: (Method, &'static str, &'static str, &'static str),
+        handler: impl Fn(AgentCall) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Reply, Refused>> + Send + 'static,
+    {
+        Self::new(Access::Agent, what, Run::Agent(Box::new(move |call| Box::pin(handler(call)))))
     }
 
     /// An endpoint for everybody with a credential.

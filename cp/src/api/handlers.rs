@@ -1,10 +1,12 @@
 //! What the endpoints do. Each handler is behind the access of its row in the table, and holds one organization's rows at most.
 
 pub mod access;
+pub mod agents;
 pub mod documents;
 pub mod fleet;
 pub mod licenses;
 pub mod observed;
+pub mod revisions;
 pub mod secrets;
 pub mod service;
 pub mod sign_in;

@@ -192,6 +192,7 @@ fn problems(endpoint: &Endpoint) -> BTreeSet<u16> {
 fn access(endpoint: &Endpoint) -> String {
     match endpoint.access {
         Access::Open => "open".to_owned(),
+        Access::Agent => "agent".to_owned(),
         Access::Caller => "caller".to_owned(),
         Access::Platform => "platform".to_owned(),
         Access::Within => "within".to_owned(),

@@ -19,8 +19,8 @@ use mcpg_cp_api::{
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::authenticate::{Authenticated, authenticate};
-use super::call::{self, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
+use super::authenticate::{Authenticated, authenticate, authenticate_agent};
+use super::call::{self, AgentCall, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
 use super::endpoint::{Access, Endpoint, Run};
 use super::idempotency;
 use super::refused::Refused;
@@ -113,6 +113,13 @@ impl Pipeline {
                 let name = named?;
                 return run(OpenCall { input: input(body, parts), service, platform, name, store }).await;
             }
+            if let Run::Agent(run) = &endpoint.run {
+                let gateway = authenticate_agent(&parts, &self.service, &platform, now).await?;
+                let body = self.content(endpoint, &parts, body).await?;
+                let (service, scope) = (Arc::clone(&self.service), self.store.scope(gateway.org_id.clone()));
+                let changes = self.store.changes();
+                return run(AgentCall { input: input(body, parts), service, gateway, scope, changes }).await;
+            }
             // Resolved first, so that its time is spent whether or not the caller may know.
             let org = match &named {
                 Ok(name) => resolve(&platform, name).await?,
@@ -130,7 +137,7 @@ impl Pipeline {
             self.note_use(&known, tenant.as_ref(), &input).await;
             let (service, caller) = (Arc::clone(&self.service), known.caller);
             match (&endpoint.run, tenant, target) {
-                (Run::Open(_), ..) => Err(Refused::not_found()),
+                (Run::Open(_) | Run::Agent(_), ..) => Err(Refused::not_found()),
                 (Run::Caller(run), tenant, _) => {
                     run(CallerCall { input, service, platform, caller, tenant }).await
                 }
@@ -246,7 +253,7 @@ fn authorize(
     target: Option<&Target>,
 ) -> Result<(), Refused> {
     match (endpoint.access, tenant, target) {
-        (Access::Open | Access::Caller, ..) => Ok(()),
+        (Access::Open | Access::Agent | Access::Caller, ..) => Ok(()),
         (Access::Platform, ..) if caller.is_platform() => Ok(()),
         (Access::Platform, ..) => {
             Err(Refused::new(ProblemCode::Forbidden, "only administrators of the service may do this"))

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use mcpg_filters::net::{AllowAddresses, ClientTls, HttpClient};
 use mcpg_license::LicenseKeys;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::metrics::Metrics;
 use super::tenant_name::Hosts;
+use crate::agents::seen::Seen;
+use crate::publish::RevisionSigner;
 use crate::sign_in::token::{Token, TokenKey, TokenKind};
 use crate::store::Clock;
 
@@ -23,6 +25,12 @@ pub struct Service {
     pub license_keys: LicenseKeys,
     /// What the operator chose.
     pub settings: Settings,
+    /// Signs revisions.
+    pub signer: RevisionSigner,
+    /// Assertions of gateways that were used.
+    pub seen: Seen,
+    /// Turns to true when the service stops: what could last for ever ends then.
+    pub stopping: watch::Sender<bool>,
     /// What is counted.
     pub metrics: Metrics,
     /// Asks identity providers.
@@ -41,6 +49,8 @@ pub const SIGN_INS_MAX: usize = 32;
 pub struct Settings {
     /// Where the service is reached.
     pub hosts: Hosts,
+    /// What gateways' assertions are for: the service's URL.
+    pub audience: String,
     /// Internal addresses where organizations' identity providers may be.
     pub allow_addresses: AllowAddresses,
     /// The time for reading a body.
@@ -55,6 +65,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             hosts: Hosts::default(),
+            audience: "http://127.0.0.1:9400".to_owned(),
             allow_addresses: AllowAddresses::default(),
             body_timeout: Duration::from_secs(15),
             answer_timeout: Duration::from_secs(30),

@@ -3,6 +3,7 @@
 mod documents;
 mod environments;
 mod observed;
+mod revisions;
 
 use std::sync::LazyLock;
 
@@ -29,6 +30,7 @@ pub fn endpoints() -> &'static [Endpoint] {
             environments::endpoints(),
             documents::endpoints(),
             observed::endpoints(),
+            revisions::endpoints(),
         ]
         .into_iter()
         .flatten()

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use mcpg_cp_api::{
-    EnvironmentPath, FileName, GatewayConfigSpec, PluginEntry, PluginSetSpec, PolicySpec, ScopeDocument, SecretUri, Slug,
+    EnvironmentPath, FileName, GatewayConfigSpec, PluginEntry, PluginSetSpec, PolicySpec, ScopeDocument,
+    SecretUri, Slug,
 };
 use serde_json::{Map, Value, json};
 
@@ -153,7 +154,8 @@ mod tests {
         ] });
         let config = json!({ "plugin_set": "main", "policies": ["main"], "bindings": [
             { "id": "files", "type": "mcp", "url": "https://files.acme.com/mcp" } ], "federation": { "naming": "prefixed" } });
-        let policy = json!({ "engine": "cedar", "files": { "all.cedar": "permit (principal, action, resource);" } });
+        let policy =
+            json!({ "engine": "cedar", "files": { "all.cedar": "permit (principal, action, resource);" } });
         Parts {
             environment: "acme-corp/platform-team/prod".parse().unwrap(),
             subdomain: Some("acme".to_owned()),
@@ -181,13 +183,19 @@ mod tests {
             "files": { "policies/main/all.cedar": "permit (principal, action, resource);" },
         });
         assert_eq!(serde_json::to_value(&document).unwrap(), expected);
-        assert_eq!(serde_json::to_string(&document).unwrap(), serde_json::to_string(&render(&parts()).unwrap()).unwrap());
+        assert_eq!(
+            serde_json::to_string(&document).unwrap(),
+            serde_json::to_string(&render(&parts()).unwrap()).unwrap()
+        );
     }
 
     #[test]
     fn a_secret_that_is_not_there_is_named() {
         let parts = Parts { secrets: BTreeMap::new(), ..parts() };
         let error = render(&parts).unwrap_err();
-        assert_eq!(error.to_string(), "`$secret://ref/ci-key`: the workspace has no secret reference of that name");
+        assert_eq!(
+            error.to_string(),
+            "`$secret://ref/ci-key`: the workspace has no secret reference of that name"
+        );
     }
 }

@@ -47,7 +47,8 @@ pub fn validate(
     };
     let shown = |message: String| message.replace(&folder.path().display().to_string(), ".");
     let config = Config::with_files(GATEWAY.as_bytes(), "gateway", folder.path(), &read, &pushed);
-    let config = config.map_err(|problems| problems.iter().map(|one| shown(one.to_string())).collect::<Vec<_>>())?;
+    let config =
+        config.map_err(|problems| problems.iter().map(|one| shown(one.to_string())).collect::<Vec<_>>())?;
     let mut validated = Validated::default();
     let mut problems = Vec::new();
     for scope in config.scopes() {
@@ -80,7 +81,9 @@ fn build(config: &Config, now: SystemTime) -> Vec<String> {
             Err(error) => Err(error),
         };
         match built {
-            Err(error) if !is_elsewhere(&error.message) => problems.push(config.locate(index, &error).to_string()),
+            Err(error) if !is_elsewhere(&error.message) => {
+                problems.push(config.locate(index, &error).to_string())
+            }
             _ => {}
         }
     }
@@ -145,11 +148,37 @@ mod tests {
             (scope(json!([cedar()]), binding()), "permit (principal, action", "all.cedar"),
             (scope(json!([cedar()]), json!({ "id": "files", "type": "mcp" })), PERMIT, "url"),
             (scope(json!([{ "id": "policy.cedra" }]), binding()), PERMIT, "policy.cedar"),
-            (scope(json!([{ "id": "policy.cedar", "config": { "bundle": "./policies/none" } }]), binding()), PERMIT, "none"),
-            (scope(json!([{ "id": "policy.cedar", "config": { "bundle": "/etc" } }]), binding()), PERMIT, "leads out of the revision"),
-            (scope(json!([{ "id": "identity.api-key", "config": { "tokens": [{ "token": "$secret://env/A" }] } }]), binding()), PERMIT, "subject"),
-            (scope(json!([cedar()]), json!({ "id": "sh", "type": "mcp", "command": "sh" })), PERMIT, "starts no process"),
-            (json!({ "bindings": [binding()], "server": {} }), PERMIT, "`server` belongs to the gateway's own file"),
+            (
+                scope(
+                    json!([{ "id": "policy.cedar", "config": { "bundle": "./policies/none" } }]),
+                    binding(),
+                ),
+                PERMIT,
+                "none",
+            ),
+            (
+                scope(json!([{ "id": "policy.cedar", "config": { "bundle": "/etc" } }]), binding()),
+                PERMIT,
+                "leads out of the revision",
+            ),
+            (
+                scope(
+                    json!([{ "id": "identity.api-key", "config": { "tokens": [{ "token": "$secret://env/A" }] } }]),
+                    binding(),
+                ),
+                PERMIT,
+                "subject",
+            ),
+            (
+                scope(json!([cedar()]), json!({ "id": "sh", "type": "mcp", "command": "sh" })),
+                PERMIT,
+                "starts no process",
+            ),
+            (
+                json!({ "bindings": [binding()], "server": {} }),
+                PERMIT,
+                "`server` belongs to the gateway's own file",
+            ),
         ] {
             let problems = check(scope, policy).unwrap_err();
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");

@@ -1,8 +1,6 @@
 //! Which revision a gateway is to run.
 
-use crate::store::{
-    Gateway, GatewayId, Page, Read, RevisionHead, RolloutState, Stage, StoreError,
-};
+use crate::store::{Gateway, GatewayId, Page, Read, RevisionHead, RolloutState, Stage, StoreError};
 
 /// Revisions that are looked at at once.
 const PAGE: u32 = 20;

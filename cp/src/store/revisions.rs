@@ -27,6 +27,7 @@ macro_rules! select {
 }
 
 const READ: Sql = Sql::both(select!("r.document,", "AND r.number = $3"));
+const HEAD: Sql = Sql::both(select!("", "AND r.number = $3"));
 const LIST: Sql = Sql::both(select!("", "AND ($3 IS NULL OR r.number < $3) ORDER BY r.number DESC LIMIT $4"));
 const COUNT: Sql = Sql::both(
     "UPDATE environments SET revision = revision + 1 WHERE org_id = $1 AND environment_id = $2 RETURNING revision",
@@ -127,6 +128,18 @@ impl Read {
             return Err(StoreError::Corrupt { what: "revision" });
         }
         Ok(revision)
+    }
+
+    /// A revision without its document.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn revision_head(
+        &mut self,
+        environment: &EnvironmentId,
+        number: i64,
+    ) -> Result<RevisionHead, StoreError> {
+        RevisionHead::read(&self.one(HEAD, values![environment, number]).await?)
     }
 
     /// The revisions of an environment, the newest first.

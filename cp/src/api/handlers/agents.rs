@@ -18,7 +18,7 @@ use super::super::reply::{Content, Reply};
 use super::id;
 use crate::agents::stream::{self, Following};
 use crate::sign_in::token::{Token, TokenKind};
-use crate::store::{self, Actor, StoreError};
+use crate::store::{self, StoreError};
 
 /// How often gateways say how they are, unless their own file says otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -43,13 +43,8 @@ pub async fn enroll(call: OpenCall) -> Result<Reply, Refused> {
         error => Refused::from(error),
     };
     let known = call.platform.enrollment_token(&hash).await.map_err(unknown)?;
-    let actor = Actor {
-        subject: format!("enrollment:{}", known.id),
-        method: "enrollment".to_owned(),
-        source: call.input.source,
-        request_id: call.input.request.bytes(),
-    };
-    let scope = call.scope(&known.org_id);
+    let actor = call.actor(&format!("enrollment:{}", known.id), "enrollment");
+    let scope = call.enter(&known.org_id);
     let mut write = scope.begin(actor).await?;
     let new = store::NewGateway {
         name: request.name.to_string(),

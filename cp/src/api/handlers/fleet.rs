@@ -18,7 +18,7 @@ const LABELS_MAX: usize = 20;
 /// A gateway that was not heard of for so long is offline.
 const OFFLINE_MS: i64 = 60_000;
 
-fn labels(stored: store::Labels) -> Result<Labels, Refused> {
+pub(super) fn labels(stored: store::Labels) -> Result<Labels, Refused> {
     let wrong = || Refused::internal("a label of the store is none");
     let label = |(name, value): (String, String)| {
         Ok((name.parse().map_err(|_| wrong())?, value.parse().map_err(|_| wrong())?))
@@ -92,7 +92,9 @@ pub async fn create_enrollment_token(call: TenantCall) -> Result<Reply, Refused>
         "/v1/orgs/{organization}/workspaces/{workspace}/environments/{environment}/enrollment-tokens/{}",
         resource.id
     );
-    let reply = Reply::created(&location, &NewEnrollmentToken { token: made.reveal().to_owned(), resource });
+    // The gateway learns from it whom it may believe.
+    let token = format!("{}.{}", made.reveal(), call.service.signer.fingerprint());
+    let reply = Reply::created(&location, &NewEnrollmentToken { token, resource });
     call.finish(write, reply).await
 }
 

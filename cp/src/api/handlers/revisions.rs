@@ -21,7 +21,6 @@ use crate::store::{
     self, Environment, Numbered, Page, Parent, Read, RevisionHead, RolloutState, Stage, StoreError,
 };
 
-const NOTE_CHARACTERS_MAX: usize = 500;
 /// Secret references and gateways that are read at once.
 const PAGE: u32 = 200;
 /// What the configuration of an environment is called in the store.
@@ -63,7 +62,7 @@ pub async fn read_revision(call: TenantCall) -> Result<Reply, Refused> {
 pub async fn publish_revision(call: TenantCall) -> Result<Reply, Refused> {
     let asked: PublishRevision = call.input.body()?;
     let stage = stage(&asked.rollout)?;
-    let note = note(asked.note)?;
+    let note = asked.note.map(|note| note.to_string()).unwrap_or_default();
     let mut read = call.read().await?;
     let (path, environment) = environment(&call, &mut read).await?;
     let rendered = rendered(&call, &mut read, &path, &environment).await?;
@@ -114,7 +113,7 @@ pub async fn roll_back(call: TenantCall) -> Result<Reply, Refused> {
     let asked: RollbackRevision = call.input.body()?;
     let number = call.input.number("number")?;
     let stage = stage(&asked.rollout)?;
-    let note = note(asked.note)?;
+    let note = asked.note.map(|note| note.to_string()).unwrap_or_default();
     let mut read = call.read().await?;
     let (path, environment) = environment(&call, &mut read).await?;
     let document = text(read.revision(&environment.id, number).await?.document)?;
@@ -258,14 +257,6 @@ fn stage(rollout: &Rollout) -> Result<Option<Stage>, Refused> {
         )),
         _ => Err(Refused::field(ProblemCode::Invalid, "/rollout/percent", "use 0 to 100")),
     }
-}
-
-fn note(note: Option<String>) -> Result<String, Refused> {
-    let note = note.unwrap_or_default();
-    if note.chars().count() > NOTE_CHARACTERS_MAX {
-        return Err(Refused::field(ProblemCode::Invalid, "/note", "use at most 500 characters"));
-    }
-    Ok(note)
 }
 
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
