@@ -12,11 +12,13 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::{Signer as _, SigningKey};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use mcpg_cp::agents::seen::Seen;
 use mcpg_cp::api::metrics::Metrics;
 use mcpg_cp::api::pipeline::Pipeline;
 use mcpg_cp::api::router;
 use mcpg_cp::api::service::{Service, Settings};
 use mcpg_cp::api::tenant_name::Hosts;
+use mcpg_cp::publish::RevisionSigner;
 use mcpg_cp::sign_in::token::{TokenKey, TokenKind};
 use mcpg_cp::store::{
     self, Actor, Clock, NewApiToken, NewOrg, NewPlatformToken, Options, Store, SystemClock,
@@ -133,6 +135,9 @@ impl World {
             token_key: TokenKey::new([3; 32]),
             license_keys: LicenseKeys::from_pem(&pem).unwrap(),
             settings: Settings { hosts, allow_addresses, ..Settings::default() },
+            signer: RevisionSigner::from_seed(&[5; 32]),
+            seen: Seen::default(),
+            stopping: tokio::sync::watch::Sender::new(false),
             metrics: Metrics::new().unwrap(),
             http: HttpClient::default(),
             tls: ClientTls::new(ClientTlsSettings::default()).unwrap(),
