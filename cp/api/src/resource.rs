@@ -65,8 +65,7 @@ impl FromStr for Timestamp {
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         let parsed = DateTime::parse_from_rfc3339(text).map_err(|_| TimestampError)?;
-        let milliseconds = parsed.timestamp_millis();
-        if (0..=Self::MAX).contains(&milliseconds) { Ok(Self(milliseconds)) } else { Err(TimestampError) }
+        Ok(Self::from_unix_ms(parsed.timestamp_millis()))
     }
 }
 
@@ -99,14 +98,14 @@ impl JsonSchema for Timestamp {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string", "format": "date-time", "examples": ["2026-11-22T10:11:54.000Z"],
-            "description": "A moment of the years 1970 to 9999, RFC 3339.",
+            "description": "A moment, RFC 3339. What is before 1970 counts as its beginning.",
         })
     }
 }
 
 /// A text that is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a time is RFC 3339, such as `2026-11-22T10:11:54Z`, in the years 1970 to 9999")]
+#[error("a time is RFC 3339, such as `2026-11-22T10:11:54Z`")]
 pub struct TimestampError;
 
 /// One page of a list, in a fixed order.
@@ -149,7 +148,9 @@ mod tests {
         check("2026-11-22T10:11:54.123Z", 1_795_342_314_123);
         check("2026-11-22T11:11:54.123+01:00", 1_795_342_314_123);
         check("9999-12-31T23:59:59.999Z", Timestamp::MAX);
-        for text in ["", "2026-11-22", "1969-12-31T23:59:59Z", "2026-11-22 10:11", "10000-01-01T00:00:00Z"] {
+        check("9999-12-31T23:59:59.999-10:00", Timestamp::MAX);
+        check("0276-04-28T07:25:33Z", 0);
+        for text in ["", "2026-11-22", "2026-11-22 10:11", "10000-01-01T00:00:00Z"] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
         assert_eq!(Timestamp::from_unix_ms(-1).to_string(), "1970-01-01T00:00:00.000Z");

@@ -52,25 +52,27 @@ pub fn query<T: DeserializeOwned>(text: Option<&str>) -> Result<T, Refused> {
         }
         texts.push((name.into_owned(), value.into_owned()));
     }
-    let read = |members: Map<String, Value>| serde_path_to_error::deserialize(Value::Object(members));
-    read(members.clone()).or_else(|error| {
-        // A cursor of digits is a text all the same: what is no number for its parameter is tried as text.
+    loop {
+        let error = match serde_path_to_error::deserialize(Value::Object(members.clone())) {
+            Ok(query) => return Ok(query),
+            Err(error) => error,
+        };
+        // A text of digits is a text all the same: what is no number for its parameter is tried as text, each once.
         let name = error.path().to_string();
-        let text = texts.iter().find(|(other, _)| *other == name).map(|(_, text)| text.clone());
-        let retry = text.and_then(|text| {
-            let mut members = members;
-            members.insert(name.clone(), Value::String(text));
-            read(members).ok()
-        });
-        retry.ok_or_else(|| {
-            let detail = reworded(&error.inner().to_string());
-            Refused::field(
-                ProblemCode::Query,
-                if name == "." { "?".to_owned() } else { format!("?{name}") },
-                detail,
-            )
-        })
-    })
+        let text =
+            texts.iter().find(|(other, _)| *other == name).map(|(_, text)| Value::String(text.clone()));
+        match (members.get_mut(&name), text) {
+            (Some(member), Some(text)) if *member != text => *member = text,
+            _ => {
+                let pointer = if name == "." { "?".to_owned() } else { format!("?{name}") };
+                return Err(Refused::field(
+                    ProblemCode::Query,
+                    pointer,
+                    reworded(&error.inner().to_string()),
+                ));
+            }
+        }
+    }
 }
 
 fn scalar(text: &str) -> Value {
@@ -226,6 +228,10 @@ mod tests {
         }
         let (_, _, detail) = refused(page("limt=5"));
         assert_eq!(detail, "unknown field `limt`: did you mean `limit`?");
+        let digits =
+            query::<AuditQuery>(Some("cursor=30&kind=0&subject=1&verdict=true&limit=1&newest_first=true"))
+                .unwrap();
+        assert_eq!((digits.cursor.as_deref(), digits.limit), (Some("30"), Some(1)));
         assert!(query::<AuditQuery>(Some("since=2026-11-22T10:00:00Z")).unwrap().since.is_some());
     }
 

@@ -17,6 +17,8 @@ use crate::sign_in::token::hex;
 use crate::store::{self, UsageCounts, UsageKey};
 
 const HOUR_MS: i64 = 3_600_000;
+/// The largest number that every reader of JSON reads alike.
+const NUMBER_MAX: u64 = 9_007_199_254_740_991;
 const USAGE_MAX: u16 = 10_000;
 /// Sums in the answer to Prometheus.
 const METRICS_MAX: u32 = 5_000;
@@ -63,8 +65,9 @@ pub async fn list_audit(call: TenantCall) -> Result<Reply, Refused> {
         return Err(input::wrong_cursor());
     }
     if let (None, Some(after)) = (&page.after, query.after) {
-        let after =
-            i64::try_from(after).map_err(|_| Refused::field(ProblemCode::Query, "?after", "too large"))?;
+        if after > NUMBER_MAX {
+            return Err(Refused::field(ProblemCode::Query, "?after", "use a row's number"));
+        }
         page.after = Some(after.to_string());
     }
     let mut read = call.read().await?;
