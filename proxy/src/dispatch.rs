@@ -1,36 +1,36 @@
-//! Stage 9 over HTTP/1.1: an authorized request goes out in one write, and its answer streams back.
+//! Stage 9, straight through: an authorized request goes out, and its answer streams back.
 //!
 //! Pingora's own upstream leg writes head and body apart, copies the head, and moves every piece of the answer through
-//! two channels. Here the head is written straight from the client's, the body that was judged follows in the same
-//! system call, and the answer is read and written by one task (docs/adr/0003 has the figures). Upstreams that speak HTTP/2 are
-//! left to Pingora.
+//! two channels. Here the head is written straight from the client's, over HTTP/1.1 the body that was judged follows in the same
+//! system call, and the answer is read and written by one task (docs/adr/0003 has the figures). One deadline, the same retries and
+//! the same renewal of tokens hold over every version of HTTP (docs/adr/0018).
 //!
-//! Only [`Authorized`] can be dispatched: a context without one is an error.
+//! Only [`Authorized`](crate::pipeline::Authorized) can be dispatched: a context without one is an error.
 
 mod pool;
 mod request;
 
-use std::sync::Arc;
+use std::future::pending;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, StatusCode, Version};
-use pingora_core::protocols::http::v1::client::HttpSession as Upstream;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use pingora_timeout::timeout as coarse_timeout;
 
 pub use pool::Target;
-pub(crate) use request::{connection_options, is_forwarded};
 
 use crate::gateway::Context;
-use crate::pipeline::Authorized;
 use crate::revision::Route;
 use crate::serve;
+use crate::upstream::body::Body;
+use crate::upstream::outbound;
 use crate::upstream::retries::Retries;
-use crate::upstream::{HttpUpstream, UpstreamError, http1};
+use crate::upstream::{HttpUpstream, UpstreamError};
 
 /// A client that hears nothing for so long gets a comment on its event stream, so that nothing between us closes it.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -40,48 +40,47 @@ const KEEP_ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
 const KEEP_ALIVE_HEADER: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// Completes when an answer must end, though its upstream goes on; none for one that ends with its upstream.
+pub(crate) type Over = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The status that stands for an answer which must not begin any more.
+pub(crate) const OVER: ErrorType = ErrorType::HTTPStatus(403);
+
 /// Sends the request and streams the answer to the client.
 ///
 /// # Errors
 /// When the upstream or the client fails. Nothing was written to the client if it still has no response.
-pub async fn exchange(session: &mut Session, context: &mut Context) -> Result<()> {
+pub async fn exchange(session: &mut Session, context: &mut Context, over: Option<Over>) -> Result<()> {
     match context.deadline() {
         Some(deadline) => {
-            coarse_timeout(deadline, exchange_in_time(session, context)).await.unwrap_or_else(|_| {
+            let exchange = exchange_in_time(session, context, over);
+            coarse_timeout(deadline, exchange).await.unwrap_or_else(|_| {
                 let error =
                     Error::explain(ErrorType::ReadTimedout, "the call took longer than `calls.deadline_ms`");
                 Err(error.into_up())
             })
         }
-        None => exchange_in_time(session, context).await,
+        None => exchange_in_time(session, context, over).await,
     }
 }
 
-async fn exchange_in_time(session: &mut Session, context: &mut Context) -> Result<()> {
+async fn exchange_in_time(
+    session: &mut Session,
+    context: &mut Context,
+    mut over: Option<Over>,
+) -> Result<()> {
     let route = context.route()?.clone();
     let Some(http) = route.http() else {
         return Error::e_explain(ErrorType::InternalError, "the upstream is no HTTP endpoint");
     };
-    let mut opened = open(session, context, &route, http).await?;
+    let mut upstream = open(session, context, &route, http, &mut over).await?;
+    let refused = upstream.response_header().is_some_and(|head| head.status == StatusCode::UNAUTHORIZED);
     // A request that is refused for its token has not been looked at, so it may go out again with another.
-    if opened.upstream.get_status() == Some(StatusCode::UNAUTHORIZED)
-        && context.renew_authorization(serve::bearer(session.req_header())).await
-    {
-        opened = open(session, context, &route, http).await?;
+    if refused && context.renew_authorization(serve::bearer(session.req_header())).await {
+        drop(upstream);
+        upstream = open(session, context, &route, http, &mut over).await?;
     }
-    let Opened { mut upstream, target } = opened;
-    answer(session, context, &mut upstream).await?;
-    upstream.respect_keepalive();
-    if let Some(stream) = upstream.reuse().await {
-        target.put(stream);
-    }
-    Ok(())
-}
-
-/// An upstream that has begun to answer, and where its connection goes back to.
-struct Opened {
-    upstream: Upstream,
-    target: Arc<Target>,
+    answer(session, context, &mut upstream, &mut over).await
 }
 
 /// Sends the request, after as many attempts as are allowed, and reads the head of the answer.
@@ -90,9 +89,9 @@ async fn open(
     context: &Context,
     route: &Route,
     http: &HttpUpstream,
-) -> Result<Opened> {
-    let message = request::write(session.req_header(), context)?;
-    let repeatable = context.authorized.as_ref().is_some_and(Authorized::is_idempotent);
+    over: &mut Option<Over>,
+) -> Result<Body> {
+    let outbound = request::outbound(session.req_header(), context)?;
     let mut retries = Retries::new(&route.gate);
     loop {
         let target = http.next_target().ok_or_else(|| {
@@ -101,31 +100,47 @@ async fn open(
         })?;
         let opened = tokio::select! {
             biased;
-            opened = http1::open(http, &target, &message, repeatable) => opened,
+            () = end(over) => return Error::e_explain(OVER, "its caller may not have it any more"),
+            opened = outbound::open(http, &target, &outbound) => opened,
             gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
         };
         let failure = match opened {
-            Ok(upstream) => return Ok(Opened { upstream, target }),
+            Ok(upstream) => return Ok(upstream),
             Err(failure) => failure,
         };
-        if !retries.again(&UpstreamError::transport(&failure.error, failure.sent), repeatable).await {
+        let error = UpstreamError::transport(&failure.error, failure.sent);
+        if !retries.again(&error, outbound.repeatable).await {
             return Err(failure.error);
         }
     }
 }
 
+async fn end(over: &mut Option<Over>) {
+    match over {
+        Some(over) => over.await,
+        None => pending().await,
+    }
+}
+
 /// Sends the answer on: in one piece where it is all there already, else as it comes.
-async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Upstream) -> Result<()> {
-    let mut head = upstream.resp_header().cloned().ok_or_else(|| {
+async fn answer(
+    session: &mut Session,
+    context: &mut Context,
+    upstream: &mut Body,
+    over: &mut Option<Over>,
+) -> Result<()> {
+    let mut head = upstream.response_header().cloned().ok_or_else(|| {
         Error::explain(ErrorType::InvalidHTTPHeader, "the upstream's answer has no head").into_up()
     })?;
+    // However it came.
+    head.set_version(Version::HTTP_11);
     for of_this_hop in [&CONNECTION, &UPGRADE, &TRAILER, &KEEP_ALIVE_HEADER, &PROXY_CONNECTION] {
         head.remove_header(of_this_hop);
     }
     let event_stream = context.begin_answer(&mut head)?;
     // Where an error of ours takes its place, the upstream's body is not worth reading.
-    let (begun, whole) =
-        if context.replaces_answer() { (BytesMut::new(), true) } else { at_hand(upstream).await? };
+    let replaced = context.replaces_answer();
+    let (begun, whole) = if replaced { (BytesMut::new(), true) } else { at_hand(upstream).await? };
     let mut body = (!begun.is_empty()).then(|| begun.freeze());
     context.chunk(&mut body, whole).await?;
     frame(session, &mut head, whole.then(|| body.as_ref().map_or(0, Bytes::len)))?;
@@ -135,32 +150,27 @@ async fn answer(session: &mut Session, context: &mut Context, upstream: &mut Ups
     if let Some(body) = body.filter(|body| !body.is_empty()) {
         boundary.see(&body);
         session.write_response_body(Some(body), whole).await.map_err(|error| error.into_down())?;
-        if whole {
-            return Ok(());
-        }
+    } else if whole {
+        session.write_response_body(None, true).await.map_err(|error| error.into_down())?;
     }
     if !whole {
-        stream(session, context, upstream, event_stream, boundary).await?;
-    }
-    let mut last = None;
-    if !whole {
+        stream(session, context, upstream, event_stream, boundary, over).await?;
+        let mut last = None;
         context.chunk(&mut last, true).await?;
+        session.write_response_body(last, true).await.map_err(|error| error.into_down())?;
     }
-    session.write_response_body(last, true).await.map_err(|error| error.into_down())
+    upstream.give_back().await;
+    Ok(())
 }
 
 /// What has arrived of the body by now, and whether that is all of it. Does not wait.
-async fn at_hand(upstream: &mut Upstream) -> Result<(BytesMut, bool)> {
+async fn at_hand(upstream: &mut Body) -> Result<(BytesMut, bool)> {
     let mut body = BytesMut::new();
     while body.len() < AT_HAND_BYTES_MAX {
-        if upstream.is_body_done() {
-            return Ok((body, true));
-        }
         tokio::select! {
             biased;
-            piece = upstream.read_body_ref() => match piece.map_err(|error| error.into_up())? {
-                Some(piece) => body.extend_from_slice(piece),
-                None => return Ok((body, true)),
+            more = upstream.read_into(&mut body) => if !more? {
+                return Ok((body, true));
             },
             () = std::future::ready(()) => break,
         }
@@ -189,18 +199,20 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<usize>
 async fn stream(
     session: &mut Session,
     context: &mut Context,
-    upstream: &mut Upstream,
+    upstream: &mut Body,
     event_stream: bool,
     mut boundary: Boundary,
+    over: &mut Option<Over>,
 ) -> Result<()> {
     if event_stream {
         // An event stream may be silent for as long as it likes: keep-alives find out whether the client is there.
-        upstream.read_timeout = None;
+        upstream.wait_for_ever();
     }
-    while !upstream.is_body_done() && !context.replaces_answer() {
+    while !context.replaces_answer() {
         let read = tokio::select! {
             biased;
-            read = upstream.read_body_bytes() => Some(read.map_err(|error| error.into_up())?),
+            () = end(over) => break,
+            read = upstream.read() => Some(read?),
             gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
             () = tokio::time::sleep(KEEP_ALIVE), if event_stream => None,
         };

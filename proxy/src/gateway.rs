@@ -3,7 +3,7 @@
 mod answer;
 mod body;
 mod context;
-mod upstream;
+mod failure;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,14 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use mcpg_ledger::Completion;
-use pingora_core::protocols::Digest;
+use mcpg_protocol::RpcError;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
-use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::watch;
 
@@ -167,125 +164,27 @@ impl ProxyHttp for Proxy {
         let admitted =
             pipeline::admit(&generation, gateway, &mut exchange, context.request_id, gateway.arrival()).await;
         match admitted {
-            Ok(Admission::Authorized(authorized)) => gateway.pass(session, context, authorized).await,
+            Ok(Admission::Authorized(authorized)) => gateway.pass(session, context, authorized).await?,
             Ok(Admission::Awaiting(awaiting)) => {
                 let metrics = Arc::clone(awaiting.metrics());
                 match Box::pin(serve::wait(session, context, gateway, awaiting)).await? {
-                    Waited::Authorized(authorized) => gateway.pass(session, context, *authorized).await,
-                    Waited::Answered => Ok(true),
+                    Waited::Authorized(authorized) => gateway.pass(session, context, *authorized).await?,
+                    Waited::Answered => {}
                     Waited::Refused(refusal) => {
                         gateway.refuse(session, context, &refusal, Some(&metrics)).await?;
-                        Ok(true)
                     }
                 }
             }
             Err(refused) => {
                 gateway.refuse(session, context, &refused.refusal, refused.metrics.as_ref()).await?;
-                Ok(true)
             }
         }
+        Ok(true)
     }
 
-    async fn upstream_peer(&self, _session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
-        let target = context.http()?.next_target().ok_or_else(|| {
-            Error::explain(ErrorType::ConnectError, "no address of the upstream is known that may be dialled")
-                .into_up()
-        })?;
-        Ok(Box::new(target.peer().clone()))
-    }
-
-    async fn connected_to_upstream(
-        &self,
-        _session: &mut Session,
-        _reused: bool,
-        _peer: &HttpPeer,
-        _fd: std::os::unix::io::RawFd,
-        digest: Option<&Digest>,
-        context: &mut Context,
-    ) -> Result<()> {
-        context.http()?.peer.check(digest).map_err(|error| {
-            let mut error = Error::because(ErrorType::InvalidCert, "upstream not trusted", error).into_up();
-            error.set_retry(false);
-            error
-        })
-    }
-
-    async fn upstream_request_filter(
-        &self,
-        _session: &mut Session,
-        request: &mut RequestHeader,
-        context: &mut Context,
-    ) -> Result<()> {
-        upstream::prepare(request, context)
-    }
-
-    async fn request_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        context: &mut Context,
-    ) -> Result<()> {
-        // Pingora replays the tail of the body that the pipeline has read; the whole of it goes out at once.
-        *body =
-            if end { context.authorized.as_ref().map(|authorized| authorized.body().clone()) } else { None };
-        Ok(())
-    }
-
-    async fn upstream_response_filter(
-        &self,
-        session: &mut Session,
-        response: &mut ResponseHeader,
-        context: &mut Context,
-    ) -> Result<()> {
-        if response.status.is_informational() {
-            return Ok(());
-        }
-        if response.status == StatusCode::UNAUTHORIZED {
-            // This request is lost to HTTP/2; the next one has another token.
-            context.renew_authorization(serve::bearer(session.req_header())).await;
-        }
-        context.begin_answer(response).map(|_| ())
-    }
-
-    async fn response_filter(
-        &self,
-        _session: &mut Session,
-        response: &mut ResponseHeader,
-        context: &mut Context,
-    ) -> Result<()> {
-        context.status = response.status.as_u16();
-        Ok(())
-    }
-
-    fn response_body_filter(
-        &self,
-        _session: &mut Session,
-        body: &mut Option<Bytes>,
-        end: bool,
-        context: &mut Context,
-    ) -> Result<Option<std::time::Duration>> {
-        // Only lists need more than a moment, and those do not come this way.
-        match context.chunk(body, end).now_or_never() {
-            Some(done) => done.map(|()| None),
-            None => Error::e_explain(ErrorType::InternalError, "an answer cannot be read at once"),
-        }
-    }
-
-    fn error_while_proxy(
-        &self,
-        _peer: &HttpPeer,
-        _session: &mut Session,
-        mut error: Box<Error>,
-        context: &mut Context,
-        reused: bool,
-    ) -> Box<Error> {
-        // A pooled connection that the upstream closed meanwhile. Safe to try again where nothing was answered
-        // and the method has no effects.
-        let untouched = context.answer.is_none();
-        let retry = reused && untouched && context.is_idempotent();
-        error.set_retry(retry);
-        error
+    async fn upstream_peer(&self, _session: &mut Session, _context: &mut Context) -> Result<Box<HttpPeer>> {
+        // Every request is answered by the time Pingora would send it on.
+        Error::e_explain(ErrorType::InternalError, "a request was left to the framework")
     }
 
     async fn fail_to_proxy(
@@ -294,9 +193,10 @@ impl ProxyHttp for Proxy {
         error: &Error,
         context: &mut Context,
     ) -> FailToProxy {
-        let failure = upstream::classify(error);
+        let failure = failure::classify(error);
         context.fail(error, failure);
-        if let (Some(failure), Ok(route)) = (failure, context.route()) {
+        let of_upstream = failure.filter(|failure| *failure != RpcError::Denied);
+        if let (Some(failure), Ok(route)) = (of_upstream, context.route()) {
             let metrics = context.revision().map_or(&self.0.metrics, |revision| &revision.scope.metrics);
             metrics.upstream_failed(&route.id, failure.reason());
             tracing::warn!(

@@ -106,7 +106,7 @@ async fn admit_to<E: Exchange>(
     let Tenant { revision, endpoint } = tenant;
     let scope = &revision.scope;
     let identified = identify::identify(scope, exchange, generation, arrival).await?;
-    let received = exchange.body(revision, endpoint).await.map_err(envelope::body_refusal)?;
+    let received = exchange.body(revision).await.map_err(envelope::body_refusal)?;
     let spoken = Spoken::read(exchange.head(), &received, revision)?;
     let session = session(revision, gateway, endpoint, exchange.head(), &identified, &spoken, arrival)?;
     let search = address::Search {

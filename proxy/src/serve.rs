@@ -27,7 +27,7 @@ use mcpg_sdk::Caller;
 use tokio::sync::watch;
 
 pub use client::{Client, ClientError};
-pub(crate) use run::{bearer, run};
+pub(crate) use run::{bearer, over, run};
 pub(crate) use wait::{Waited, wait};
 pub(crate) use way::{Way, choose};
 

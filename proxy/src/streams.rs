@@ -29,12 +29,18 @@ mod session;
 mod source;
 mod subscribe;
 mod subscription;
+mod term;
 #[cfg(test)]
 mod tests;
 mod voice;
+mod watch;
 
 pub use end::end;
 pub use feeds::Feeds;
 pub use session::get;
 pub use subscribe::subscribe;
 pub use subscription::listen;
+pub(crate) use watch::Watch;
+
+/// What policy knows the stream of a session as.
+const SESSION_STREAM: &str = "mcp/stream";

@@ -7,7 +7,7 @@
 //! is what belongs to the request.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod connect;
 pub mod credentials;
 mod error;
@@ -18,6 +18,7 @@ pub(crate) mod http1;
 mod lease;
 mod message;
 mod modern;
+pub(crate) mod outbound;
 mod response;
 mod resume;
 pub(crate) mod retries;

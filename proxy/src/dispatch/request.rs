@@ -1,38 +1,88 @@
-//! The request as it goes over the wire to an HTTP/1.1 upstream: its head written straight from the client's.
+//! The request as it goes over the wire: its head from the client's, its body as it was judged.
 
-use http::HeaderName;
-use http::header::CONNECTION;
-use pingora_core::{Error, ErrorType, Result};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName, HeaderValue};
+use pingora_core::{Error, ErrorType, OrErr as _, Result};
 use pingora_http::RequestHeader;
 
 use crate::gateway::Context;
+use crate::pipeline::Ask;
 use crate::upstream::http1::{Wire, field};
+use crate::upstream::outbound::{Form, Outbound};
 
-/// Writes the request of an authorized context.
+const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+const MCP_SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The request of an authorized context.
 ///
 /// # Errors
 /// When it is not authorized: nothing is dispatched.
-pub(super) fn write(client: &RequestHeader, context: &Context) -> Result<Wire> {
+pub(super) fn outbound(client: &RequestHeader, context: &Context) -> Result<Outbound> {
     let upstream = context.http()?;
-    let body = context
+    let authorized = context
         .authorized
         .as_ref()
-        .map(|authorized| authorized.body().clone())
         .ok_or_else(|| Error::explain(ErrorType::InternalError, "the request is not authorized"))?;
-    let mut head = Wire::begin(client.method.as_str(), upstream.path_and_query.as_str(), &body);
-    field(&mut head, "host", upstream.authority.as_bytes());
-    forward(&mut head, client, context);
+    let (body, path_and_query) = (authorized.body(), upstream.path_and_query.as_str());
+    let form = if upstream.peer.speaks_http1() {
+        let mut head = Wire::begin(client.method.as_str(), path_and_query, body);
+        fill(&mut head, client, context)?;
+        Form::Http1(Wire::end(head, body))
+    } else {
+        let (method, fields) = (client.method.as_str(), client.headers.len());
+        let mut head = RequestHeader::build_no_case(method, path_and_query.as_bytes(), Some(fields))?;
+        fill(&mut head, client, context)?;
+        Form::Either { head, body: body.clone() }
+    };
+    // The stream of a session may be silent for as long as it likes, and some upstreams send its head with its first event.
+    let patience = (authorized.ask() != Ask::Stream).then_some(upstream.timeouts.read);
+    Ok(Outbound { form, repeatable: authorized.is_idempotent(), patience })
+}
+
+/// A head that is being written.
+trait Fields {
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()>;
+    fn add_bytes(&mut self, name: &HeaderName, value: &[u8]) -> Result<()>;
+}
+
+impl Fields for Vec<u8> {
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()> {
+        self.add_bytes(name, value.as_bytes())
+    }
+
+    fn add_bytes(&mut self, name: &HeaderName, value: &[u8]) -> Result<()> {
+        field(self, name.as_str(), value);
+        Ok(())
+    }
+}
+
+impl Fields for RequestHeader {
+    fn add(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<()> {
+        self.append_header(name.clone(), value.clone()).map(|_| ())
+    }
+
+    fn add_bytes(&mut self, name: &HeaderName, value: &[u8]) -> Result<()> {
+        let value = HeaderValue::from_bytes(value).or_err(ErrorType::InternalError, "a header of ours")?;
+        self.append_header(name.clone(), value).map(|_| ())
+    }
+}
+
+/// Every header but the body's length.
+fn fill(head: &mut impl Fields, client: &RequestHeader, context: &Context) -> Result<()> {
+    let upstream = context.http()?;
+    head.add(&HOST, &upstream.authority)?;
+    forward(head, client, context)?;
     for (name, value) in &upstream.headers {
-        field(&mut head, name.as_str(), value.as_bytes());
+        head.add(name, value)?;
     }
     if context.generation.propagate_trace {
-        field(&mut head, "traceparent", &context.trace.traceparent());
+        head.add_bytes(&TRACEPARENT, &context.trace.traceparent())?;
     }
-    Ok(Wire::end(head, &body))
+    Ok(())
 }
 
 /// Copies the headers that may go on.
-fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
+fn forward(head: &mut impl Fields, client: &RequestHeader, context: &Context) -> Result<()> {
     let of_this_hop = connection_options(client);
     let ours = context.http().map(|upstream| upstream.headers.as_slice()).unwrap_or_default();
     let reads_answer = context.must_read_answer();
@@ -49,24 +99,25 @@ fn forward(head: &mut Vec<u8>, client: &RequestHeader, context: &Context) {
             || ours.iter().any(|(our, _)| our == name)
             || of_this_hop.contains(name);
         if !skip {
-            field(head, text, value.as_bytes());
+            head.add(name, value)?;
         }
     }
     for (name, value) in [
-        ("mcp-name", &context.direct.name),
-        ("mcp-session-id", &context.direct.session),
-        ("authorization", &context.direct.authorization),
+        (&MCP_NAME, &context.direct.name),
+        (&MCP_SESSION_ID, &context.direct.session),
+        (&AUTHORIZATION, &context.direct.authorization),
     ] {
         if let Some(value) = value {
-            field(head, name, value.as_bytes());
+            head.add(name, value)?;
         }
     }
+    Ok(())
 }
 
 /// Whether a client's header goes to the upstream. What does not: the client's credentials (MCP "Authorization", token
 /// passthrough), what the gateway has judged itself, what belongs to one hop, and what could be taken for the word
 /// of a trusted proxy.
-pub(crate) fn is_forwarded(name: &str) -> bool {
+fn is_forwarded(name: &str) -> bool {
     const FAMILIES: &[&str] = &[
         "x-forwarded-",
         "x-mcpg-",
@@ -105,7 +156,7 @@ pub(crate) fn is_forwarded(name: &str) -> bool {
 
 /// Headers that `Connection` names belong to this hop (RFC 9110 section 7.6.1), except those that make up the message: dropping
 /// them is what an attacker would be after.
-pub(crate) fn connection_options(client: &RequestHeader) -> Vec<HeaderName> {
+fn connection_options(client: &RequestHeader) -> Vec<HeaderName> {
     client
         .headers
         .get_all(CONNECTION)

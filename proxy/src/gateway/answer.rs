@@ -42,36 +42,26 @@ impl Gateway {
         write_refusal(session, refusal).await
     }
 
-    /// Sends an authorized request on its way. True if it was answered, false if Pingora is to send it.
+    /// Sends an authorized request on its way.
     pub(super) async fn pass(
         &self,
         session: &mut Session,
         context: &mut Context,
         authorized: Authorized,
-    ) -> Result<bool> {
+    ) -> Result<()> {
         context.join_trace(authorized.traceparent());
         context.authorized = Some(authorized);
         let bearer = serve::bearer(session.req_header());
         match serve::choose(context, &self.shared, bearer).await {
             Ok(Way::Direct) => {
                 if let Err(refusal) = context.enter().await {
-                    self.refuse(session, context, &refusal, None).await?;
-                    return Ok(true);
+                    return self.refuse(session, context, &refusal, None).await;
                 }
-                let http1 = context.http()?.peer.speaks_http1();
-                if http1 {
-                    Box::pin(dispatch::exchange(session, context)).await?;
-                }
-                Ok(http1)
+                let over = serve::over(session, context, self);
+                Box::pin(dispatch::exchange(session, context, over)).await
             }
-            Ok(Way::Served) => {
-                Box::pin(serve::run(session, context, self)).await?;
-                Ok(true)
-            }
-            Err(refusal) => {
-                self.refuse(session, context, &refusal, None).await?;
-                Ok(true)
-            }
+            Ok(Way::Served) => Box::pin(serve::run(session, context, self)).await,
+            Err(refusal) => self.refuse(session, context, &refusal, None).await,
         }
     }
 

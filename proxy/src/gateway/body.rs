@@ -1,9 +1,4 @@
 //! The request as Pingora has it, and its body, read whole before an upstream is chosen.
-//!
-//! Where Pingora sends the request on (HTTP/2 upstreams), the tail trick: it replays the body from its retry buffer, which holds the first 64 KiB that
-//! are read after it was switched on. So it is switched on once no more than that is left; the replayed tail
-//! is then exchanged for the whole body in `request_body_filter`. A body without a length cannot be known to
-//! fit, so beyond 64 KiB it is refused. (docs/adr/0002)
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -15,10 +10,8 @@ use tokio::time::timeout;
 
 use crate::connection::{ClientTls, Connection};
 use crate::pipeline::{BodyError, Exchange};
-use crate::revision::{Endpoint, Revision};
+use crate::revision::Revision;
 
-/// The size of Pingora's retry buffer.
-const TAIL_BYTES_MAX: usize = 64 * 1024;
 /// What is read of a refused request so that its connection can be kept.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
@@ -32,8 +25,7 @@ impl<'s> SessionExchange<'s> {
         Self { session }
     }
 
-    /// With `replay` Pingora can send the body on by itself.
-    async fn read(&mut self, bytes_max: usize, replay: bool) -> Result<Bytes, BodyError> {
+    async fn read(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
         let length = declared_length(self.session);
         if length.is_some_and(|length| length > bytes_max) {
             return Err(BodyError::TooLarge);
@@ -52,17 +44,11 @@ impl<'s> SessionExchange<'s> {
         let mut whole = BytesMut::new();
         let mut read = 0;
         loop {
-            if replay && length.is_none_or(|length| length.saturating_sub(read) <= TAIL_BYTES_MAX) {
-                self.session.as_downstream_mut().enable_retry_buffering();
-            }
             let piece = self.session.as_downstream_mut().read_request_body().await;
             let Some(piece) = piece.map_err(|_| BodyError::Broken)? else { break };
             read += piece.len();
             if read > bytes_max {
                 return Err(BodyError::TooLarge);
-            }
-            if replay && length.is_none() && read > TAIL_BYTES_MAX {
-                return Err(BodyError::LengthRequired);
             }
             if whole.is_empty() && first.is_empty() {
                 first = piece;
@@ -92,10 +78,9 @@ impl Exchange for SessionExchange<'_> {
         connection(self.session)
     }
 
-    async fn body(&mut self, revision: &Revision, endpoint: &Endpoint) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, revision: &Revision) -> Result<Bytes, BodyError> {
         let limits = revision.bodies;
-        let replay = endpoint.needs_replay();
-        timeout(limits.request_timeout, self.read(limits.request_bytes_max, replay))
+        timeout(limits.request_timeout, self.read(limits.request_bytes_max))
             .await
             .unwrap_or(Err(BodyError::Timeout))
     }

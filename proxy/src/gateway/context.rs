@@ -263,11 +263,6 @@ impl Context {
             || self.authorized.as_ref().is_none_or(|authorized| !authorized.redactor().is_empty())
     }
 
-    /// Whether the request may be sent twice.
-    pub(super) fn is_idempotent(&self) -> bool {
-        self.authorized.as_ref().is_some_and(Authorized::is_idempotent)
-    }
-
     /// Notes how a dispatched request failed.
     pub(super) fn fail(&mut self, error: &Error, failure: Option<RpcError>) {
         let client = matches!(error.esource(), ErrorSource::Downstream) || failure.is_none();
@@ -275,6 +270,7 @@ impl Context {
         self.outcome = match failure {
             Some(RpcError::UpstreamTimeout | RpcError::UpstreamUnavailable) => Some(Outcome::Failed),
             // Whether the upstream would have answered is not known.
+            Some(RpcError::Denied) => self.outcome,
             _ if client => self.outcome,
             _ => Some(Outcome::Answered),
         };

@@ -25,9 +25,6 @@ pub enum BodyError {
     /// Over `body_bytes_max`.
     #[error("the body is larger than `limits.body_bytes_max`")]
     TooLarge,
-    /// Too large to be judged before it is sent, without a length.
-    #[error("a body over 64 KiB needs `Content-Length`")]
-    LengthRequired,
     /// Not there in time.
     #[error("the body did not arrive within `limits.body_timeout_ms`")]
     Timeout,
@@ -321,9 +318,7 @@ pub(super) fn body_refusal(error: BodyError) -> Refusal {
     let (rpc, reason) = match error {
         BodyError::TooLarge => (RpcError::PayloadTooLarge, RpcError::PayloadTooLarge.reason()),
         BodyError::Timeout => (RpcError::RequestTimeout, RpcError::RequestTimeout.reason()),
-        BodyError::LengthRequired => (RpcError::InvalidRequest, "length_required"),
         BodyError::Broken => (RpcError::InvalidRequest, "broken_body"),
     };
-    let refusal = Refusal::worded(rpc, None, reason, &message, message.clone()).closing();
-    if error == BodyError::LengthRequired { refusal.with_status(411) } else { refusal }
+    Refusal::worded(rpc, None, reason, &message, message.clone()).closing()
 }

@@ -8,7 +8,7 @@ use http::request::Parts;
 
 use super::BodyError;
 use crate::connection::Connection;
-use crate::revision::{Endpoint, Revision};
+use crate::revision::Revision;
 
 /// The request as the network has it.
 pub trait Exchange: Send + Sync {
@@ -24,11 +24,7 @@ pub trait Exchange: Send + Sync {
     }
 
     /// Its body, whole.
-    fn body(
-        &mut self,
-        revision: &Revision,
-        endpoint: &Endpoint,
-    ) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
+    fn body(&mut self, revision: &Revision) -> impl Future<Output = Result<Bytes, BodyError>> + Send;
 }
 
 /// When a request arrived, by both clocks.

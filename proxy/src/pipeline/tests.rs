@@ -54,7 +54,7 @@ impl Exchange for Fake {
         IpAddr::from([192, 0, 2, 1])
     }
 
-    async fn body(&mut self, _revision: &Revision, _endpoint: &Endpoint) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, _revision: &Revision) -> Result<Bytes, BodyError> {
         self.reads += 1;
         self.body.clone()
     }

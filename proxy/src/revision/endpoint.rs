@@ -38,11 +38,6 @@ impl Endpoint {
         }
     }
 
-    /// Whether Pingora may have to send a body on by itself: some upstream speaks HTTP/2.
-    pub fn needs_replay(&self) -> bool {
-        self.routes.iter().filter_map(|route| route.http()).any(|http| !http.peer.speaks_http1())
-    }
-
     /// The binding of this id.
     pub fn route(&self, id: &str) -> Option<&Arc<Route>> {
         self.routes.iter().find(|route| route.id == id)

@@ -15,6 +15,7 @@ use pingora_proxy::Session;
 use super::wire::SessionClient;
 use super::{Admitted, Client, ClientError, session};
 use crate::bridge;
+use crate::dispatch::Over;
 use crate::federation;
 use crate::gateway::{Context, Gateway, connection};
 use crate::guard::{hand_over, is_offered};
@@ -41,6 +42,13 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &
         return Ok(());
     }
     on(&mut session.downstream_session, context, admitted).await
+}
+
+/// When the stream of a session that passes straight through must end; none for what ends by itself.
+pub(crate) fn over(session: &Session, context: &Context, gateway: &Gateway) -> Option<Over> {
+    let authorized = context.authorized.as_ref().filter(|authorized| authorized.ask() == Ask::Stream)?;
+    let watch = streams::Watch::new(admitted(session, context, authorized, gateway));
+    Some(Box::pin(watch.over()))
 }
 
 /// Leaves a stream to the guard of its connection: it may last, and Pingora's frame around a request is much larger than a stream.

@@ -43,12 +43,7 @@ pub(crate) async fn choose(
     needs_session(authorized)?;
     wait::cancel(authorized, shared);
     let Some(route) = authorized.route() else { return Ok(Way::Served) };
-    let served = match (authorized.ask(), route.http()) {
-        (Ask::Listen, _) | (_, None) => true,
-        // What a list shows may take more than a moment to decide, and Pingora's body filter waits for nothing.
-        (Ask::List(_), Some(http)) => !http.peer.speaks_http1(),
-        _ => false,
-    };
+    let served = authorized.ask() == Ask::Listen || route.http().is_none();
     if served || authorized.protocol().era() != era(authorized, route, bearer).await? {
         return Ok(Way::Served);
     }

@@ -11,29 +11,24 @@ use super::feed::{Honoured, Subscription};
 use super::feeds::Feeds;
 use super::mailbox::{Mailbox, News, PartId};
 use super::pace::Pace;
-use super::recheck::recheck;
+use super::term::Term;
 use crate::revision::Route;
 use crate::serve::Admitted;
 
-/// A stream is judged again after so long, if not before: credentials expire, and policies may read the clock.
-const JUDGED_INTERVAL: Duration = Duration::from_secs(60);
 /// After a reload clients are told that lists changed within so long, and not all of them at once.
 const TOLD_WITHIN_MS: u64 = 1000;
 
 /// A stream to a client while it lasts.
 pub(super) struct Live {
     pub(super) admitted: Admitted,
-    /// What policy knows it as.
-    method: &'static str,
+    term: Term,
     pub(super) mailbox: Arc<Mailbox>,
     pace: Pace,
     attached: Vec<Attached>,
     next_part: PartId,
-    revisions: watch::Receiver<u64>,
     leaving: watch::Receiver<bool>,
     /// Which tools are withheld changes with it.
     pins: watch::Receiver<u64>,
-    judged_at: Instant,
 }
 
 /// What is wanted of a binding.
@@ -83,24 +78,21 @@ impl Live {
         // Nothing of the message is needed as long as the stream lasts.
         admitted.body = bytes::Bytes::new();
         admitted.last_event_id = None;
-        let jitter = Duration::from_millis(fastrand::u64(..JUDGED_INTERVAL.as_secs() * 250));
         Self {
-            method,
+            term: Term::new(&admitted, method),
             mailbox: Arc::default(),
             pace: Pace::default(),
             attached: Vec::new(),
             next_part: 0,
-            revisions: admitted.shared.revisions.watch(),
             leaving: admitted.shared.leaving.subscribe(),
             pins: admitted.revision.scope.gates.pins().version(),
-            judged_at: Instant::now() + JUDGED_INTERVAL - jitter,
             admitted,
         }
     }
 
     /// Whether the revision that admitted it is not in force any more: one may have come between.
     pub(super) fn is_outdated(&self) -> bool {
-        *self.revisions.borrow() != self.admitted.revision.number
+        self.term.is_outdated()
     }
 
     /// The next reason to do something. Cancel-safe.
@@ -109,8 +101,7 @@ impl Live {
         tokio::select! {
             biased;
             _ = self.leaving.wait_for(|leaving| *leaving) => Wake::Leaving,
-            _ = self.revisions.changed() => Wake::Judge,
-            () = sleep_until(self.judged_at) => Wake::Judge,
+            () = self.term.over() => Wake::Judge,
             _ = self.pins.changed() => {
                 self.mailbox.changed([Change::Tools].into_iter().collect());
                 Wake::News
@@ -128,15 +119,7 @@ impl Live {
 
     /// Judges it again.
     pub(super) async fn judge(&mut self, now: SystemTime) -> Judged {
-        self.judged_at = Instant::now() + JUDGED_INTERVAL;
-        self.revisions.borrow_and_update();
-        let Some(admitted) = recheck(&self.admitted, self.method, now).await else {
-            tracing::info!(
-                request_id = %crate::trace_context::Hex(&self.admitted.request_id),
-                "a stream ends: its caller may not have it any more"
-            );
-            return Judged::Over;
-        };
+        let Some(admitted) = self.term.judge(&self.admitted, now).await else { return Judged::Over };
         self.pins = admitted.revision.scope.gates.pins().version();
         let is_same = admitted.revision.number == self.admitted.revision.number
             && same_routes(&admitted.routes, &self.admitted.routes);

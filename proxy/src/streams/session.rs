@@ -10,6 +10,7 @@ use mcpg_protocol::streams::{Changes, EventId, Incoming, Notice, Positions, outw
 use mcpg_protocol::{Limits, RpcError};
 use tokio::sync::oneshot;
 
+use super::SESSION_STREAM;
 use super::feeds::forget;
 use super::live::{Judged, Live, Wake, Wanted};
 use super::mailbox::PartId;
@@ -74,7 +75,7 @@ struct SessionStream {
 
 impl SessionStream {
     fn new(admitted: Admitted, token: Arc<SessionToken>, local: Arc<LocalSession>, last: Last) -> Self {
-        let live = Live::new(admitted, "mcp/stream");
+        let live = Live::new(admitted, SESSION_STREAM);
         let (positions, own) = match last {
             Last::Nothing => (Positions::default(), None),
             Last::Own(id) => (Positions::default(), Some(id)),

@@ -40,7 +40,7 @@ pub(super) enum Connection {
 }
 
 /// A stream of an HTTP/2 connection. Dropping it resets the stream where it has not ended.
-pub(super) struct Http2Share {
+pub(crate) struct Http2Share {
     session: Option<Http2Session>,
     connectors: Arc<Connectors>,
     target: Arc<Target>,
@@ -55,7 +55,7 @@ impl Default for Connectors {
 
 impl Connectors {
     /// A new connection to an upstream that is spoken to in HTTP/1.1.
-    pub(crate) async fn http1(&self, target: &Target) -> Result<Stream> {
+    async fn http1(&self, target: &Target) -> Result<Stream> {
         self.transport.new_stream(target.peer()).await.map_err(|error| error.into_up())
     }
 

@@ -2,26 +2,22 @@
 //!
 //! Nothing of a client's request goes out here but the message: every header is the gateway's.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use pingora_core::protocols::http::v2::client::Http2Session;
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Answer;
 use super::body::Body;
-use super::connect::{Connection, Http2Share, trust};
 use super::gate::{Outcome, Permit};
-use super::http1::{self, Failure, Wire, field};
+use super::http1::{Wire, field};
+use super::outbound::{self, Form, Outbound};
 use super::retries::Retries;
 use super::{HttpUpstream, OnBehalf, Outgoing, Reply, UpstreamError, Verb};
-use crate::dispatch::Target;
 use crate::revision::{Route, Transport};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -49,8 +45,15 @@ impl Route {
         let deadline = Instant::now() + self.gate.calls().deadline;
         let prepared = timeout_at(deadline, self.prepare(http, on_behalf, &outgoing)).await;
         let (permit, headers) = prepared.unwrap_or(Err(UpstreamError::Timeout { sent: false }))?;
-        let opened = timeout_at(deadline, self.accepted(http, headers, on_behalf, &outgoing)).await;
-        let opened = opened.unwrap_or(Err(UpstreamError::Timeout { sent: true }));
+        let accepted = self.accepted(http, headers, on_behalf, &outgoing);
+        let opened = match outgoing.verb {
+            // It may be silent for as long as it likes, and some upstreams send its head with its first event.
+            Verb::Get => accepted.await,
+            Verb::Post | Verb::Delete => {
+                let late = Err(UpstreamError::Timeout { sent: true });
+                timeout_at(deadline, accepted).await.unwrap_or(late)
+            }
+        };
         let answered = match opened {
             Ok(body) => Answer::begin(body, &outgoing, self.replies, permit, deadline).await,
             Err(error) => {
@@ -140,9 +143,10 @@ impl Route {
         headers: &[(HeaderName, HeaderValue)],
         outgoing: &Outgoing,
     ) -> Result<Body, UpstreamError> {
+        let outbound = outbound(http, headers, outgoing)?;
         let mut retries = Retries::new(&self.gate);
         loop {
-            match attempt(http, headers, outgoing).await {
+            match attempt(http, &outbound).await {
                 Err(error) if retries.again(&error, outgoing.repeatable).await => {}
                 outcome => return outcome,
             }
@@ -175,7 +179,7 @@ impl HttpUpstream {
         ];
         headers.extend_from_slice(&outgoing.headers);
         headers.extend_from_slice(&self.headers);
-        let mut answer = attempt(self, &headers, outgoing).await?;
+        let mut answer = attempt(self, &outbound(self, &headers, outgoing)?).await?;
         let (status, headers) = answer.head().ok_or(UpstreamError::Invalid("no head".into()))?;
         let mut body = BytesMut::new();
         while let Some(piece) = answer.piece().await? {
@@ -193,93 +197,45 @@ fn replace_authorization(headers: &mut Vec<(HeaderName, HeaderValue)>, authoriza
     headers.push((AUTHORIZATION, authorization));
 }
 
-/// Sends the request and reads the head of the answer, over a pooled connection or, where that proves to be dead, a new one.
-async fn attempt(
-    http: &HttpUpstream,
-    headers: &[(HeaderName, HeaderValue)],
-    outgoing: &Outgoing,
-) -> Result<Body, UpstreamError> {
+/// Sends the request and reads the head of the answer.
+async fn attempt(http: &HttpUpstream, outbound: &Outbound) -> Result<Body, UpstreamError> {
     let target = http.next_target().ok_or(UpstreamError::Unavailable {
         reason: "no address of the upstream is known that may be dialled".into(),
         sent: false,
     })?;
-    let failed = |failure: Failure| UpstreamError::transport(&failure.error, failure.sent);
-    match once(http, &target, headers, outgoing, false).await {
-        Err((failure, true)) if failure.is_stale(outgoing.repeatable) => {
-            once(http, &target, headers, outgoing, true).await.map_err(|(failure, _)| failed(failure))
-        }
-        outcome => outcome.map_err(|(failure, _)| failed(failure)),
-    }
+    let opened = outbound::open(http, &target, outbound).await;
+    opened.map_err(|failure| UpstreamError::transport(&failure.error, failure.sent))
 }
 
-/// One try. A failure comes with whether the connection had served before.
-async fn once(
-    http: &HttpUpstream,
-    target: &Arc<Target>,
-    headers: &[(HeaderName, HeaderValue)],
-    outgoing: &Outgoing,
-    fresh: bool,
-) -> Result<Body, (Failure, bool)> {
-    let unsent = |error| (Failure::new(error, false), false);
-    match http.connectors.any(http, target, fresh).await.map_err(unsent)? {
-        Connection::Http1 { stream, reused } => {
-            let session = http1::attempt(http, stream, &wire(http, headers, outgoing)).await;
-            let session = session.map_err(|failure| (failure, reused))?;
-            Ok(Body::Http1 { session: Box::new(session), target: Arc::clone(target) })
-        }
-        Connection::Http2 { mut session, reused } => {
-            match over_http2(http, &mut session, headers, outgoing).await {
-                Ok(()) => Ok(Body::Http2(session)),
-                Err(failure) => Err((failure, reused)),
-            }
-        }
-    }
-}
-
-fn wire(http: &HttpUpstream, headers: &[(HeaderName, HeaderValue)], outgoing: &Outgoing) -> Wire {
-    let mut head = Wire::begin(outgoing.verb.as_str(), http.path_and_query.as_str(), &outgoing.body);
-    for (name, value) in headers {
-        field(&mut head, name.as_str(), value.as_bytes());
-    }
-    Wire::end(head, &outgoing.body)
-}
-
-async fn over_http2(
-    http: &HttpUpstream,
-    share: &mut Http2Share,
-    headers: &[(HeaderName, HeaderValue)],
-    outgoing: &Outgoing,
-) -> Result<(), Failure> {
-    let unsent = |error: Box<Error>| Failure::new(error.into_up(), false);
-    let session: &mut Http2Session = share.session().map_err(unsent)?;
-    session.read_timeout = Some(http.timeouts.read);
-    session.write_timeout = Some(http.timeouts.write);
-    trust(http, session.digest()).map_err(unsent)?;
-    let head = http2_head(http, headers, outgoing).map_err(unsent)?;
-    session.write_request_header(Box::new(head), outgoing.body.is_empty()).map_err(unsent)?;
-    if !outgoing.body.is_empty() {
-        // Half a message is none.
-        session.write_request_body(outgoing.body.clone(), true).await.map_err(unsent)?;
-    }
-    session.read_response_header().await.map_err(|error| {
-        // Where the upstream says that it has not looked at the stream (GOAWAY, REFUSED_STREAM), nothing was sent.
-        let untouched = matches!(&error.retry, pingora_core::RetryType::Decided(true));
-        Failure::new(error.into_up(), !untouched)
-    })
-}
-
-fn http2_head(
+/// The request with these headers.
+fn outbound(
     http: &HttpUpstream,
     headers: &[(HeaderName, HeaderValue)],
     outgoing: &Outgoing,
+) -> Result<Outbound, UpstreamError> {
+    let form = if http.peer.speaks_http1() {
+        let mut head = Wire::begin(outgoing.verb.as_str(), http.path_and_query.as_str(), &outgoing.body);
+        for (name, value) in headers {
+            field(&mut head, name.as_str(), value.as_bytes());
+        }
+        Form::Http1(Wire::end(head, &outgoing.body))
+    } else {
+        let head = either_head(http, headers, outgoing.verb);
+        let head = head.map_err(|error| UpstreamError::transport(&error, false))?;
+        Form::Either { head, body: outgoing.body.clone() }
+    };
+    Ok(Outbound { form, repeatable: outgoing.repeatable, patience: outgoing.patience(http.timeouts.read) })
+}
+
+fn either_head(
+    http: &HttpUpstream,
+    headers: &[(HeaderName, HeaderValue)],
+    verb: Verb,
 ) -> Result<RequestHeader, Box<Error>> {
     let path = http.path_and_query.as_str().as_bytes();
-    let mut head = RequestHeader::build(outgoing.verb.as_str(), path, Some(headers.len() + 1))?;
+    let mut head = RequestHeader::build_no_case(verb.as_str(), path, Some(headers.len() + 1))?;
     for (name, value) in headers {
         head.append_header(name.clone(), value.clone())?;
-    }
-    if !outgoing.body.is_empty() {
-        head.insert_header(CONTENT_LENGTH, outgoing.body.len())?;
     }
     Ok(head)
 }

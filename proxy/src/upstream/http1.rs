@@ -1,7 +1,8 @@
-//! A request over HTTP/1.1, up to the head of its answer. Both ways to an upstream send it here: `dispatch`, which passes
-//! messages through, and `upstream`, which reads them.
+//! A request over HTTP/1.1, up to the head of its answer.
 //!
 //! Dropping the future closes the connection.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use super::HttpUpstream;
 use super::connect::trust;
-use crate::dispatch::Target;
+use super::outbound::Failure;
 
 /// Up to here a body goes into the same buffer, and so into the same system call, as the head.
 pub(crate) const JOINED_BYTES_MAX: usize = 64 * 1024;
@@ -27,38 +28,12 @@ pub(crate) struct Wire {
     pub(crate) rest: Bytes,
 }
 
-/// A failed attempt, and how far it came.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// What happened.
-    pub(crate) error: Box<Error>,
-    /// Whether the upstream may have the whole request.
-    pub(crate) sent: bool,
-}
-
-/// Sends the request and reads the head of the answer. A pooled connection that turns out to be dead is replaced once,
-/// where the upstream cannot have acted on the request or acting twice does no harm.
-pub(crate) async fn open(
-    http: &HttpUpstream,
-    target: &Target,
-    message: &Wire,
-    repeatable: bool,
-) -> Result<HttpSession, Failure> {
-    if let Some(stream) = target.take() {
-        match attempt(http, stream, message).await {
-            Err(failure) if failure.is_stale(repeatable) => {}
-            outcome => return outcome,
-        }
-    }
-    let stream = http.connectors.http1(target).await.map_err(|error| Failure::new(error, false))?;
-    attempt(http, stream, message).await
-}
-
-/// Sends the request over a connection and reads the head of the answer.
+/// Sends the request over a connection and reads the head of the answer, silent for `patience` at most.
 pub(super) async fn attempt(
     http: &HttpUpstream,
     mut stream: Stream,
     message: &Wire,
+    patience: Option<Duration>,
 ) -> Result<HttpSession, Failure> {
     if http.peer.needs_proof() {
         let digest = Digest { ssl_digest: stream.get_ssl_digest(), ..Digest::default() };
@@ -77,7 +52,7 @@ pub(super) async fn attempt(
     }
     .map_err(|error| Failure::new(error.into_up(), false))?;
     let mut session = HttpSession::new(stream);
-    session.read_timeout = Some(http.timeouts.read);
+    session.read_timeout = patience;
     loop {
         session.read_response().await.map_err(|error| Failure::new(error.into_up(), true))?;
         match session.get_status() {
@@ -87,7 +62,10 @@ pub(super) async fn attempt(
                 return Err(Failure::new(error, true));
             }
             Some(status) if status.is_informational() => {}
-            _ => return Ok(session),
+            _ => {
+                session.read_timeout = Some(http.timeouts.read);
+                return Ok(session);
+            }
         }
     }
 }
@@ -117,21 +95,6 @@ impl Wire {
             return Self { head, rest: Bytes::new() };
         }
         Self { head, rest: body.clone() }
-    }
-}
-
-impl Failure {
-    pub(super) fn new(error: Box<Error>, sent: bool) -> Self {
-        Self { error, sent }
-    }
-
-    /// Whether the request may go out again on a fresh connection, given that this one had served before.
-    pub(super) fn is_stale(&self, repeatable: bool) -> bool {
-        let gone = matches!(
-            self.error.etype(),
-            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
-        );
-        gone && (!self.sent || repeatable)
     }
 }
 

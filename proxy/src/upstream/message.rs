@@ -103,6 +103,12 @@ impl Outgoing {
         Self { aside: true, ..self }
     }
 
+    /// How long its upstream may be silent before it answers, where `usual` is how long it may be silent otherwise; none for a
+    /// stream that may be silent for as long as it likes.
+    pub(super) fn patience(&self, usual: Duration) -> Option<Duration> {
+        (self.verb != Verb::Get).then_some(usual)
+    }
+
     /// Whether an answer may say something.
     pub(super) fn asks(&self) -> bool {
         !self.aside || self.verb == Verb::Get
