@@ -137,11 +137,15 @@ fn a_token_that_the_upstream_refuses_is_replaced() {
         assert!(is_served(), "{era}");
         good.store(2, Ordering::SeqCst);
         // One that has just been granted is not thrown away at the first word.
-        until("the token should be replaced", || is_served().then_some(()));
+        let asked = until("the token should be replaced", || {
+            let before = calls(&upstream).len();
+            is_served().then(|| calls(&upstream).len() - before)
+        });
+        assert_eq!(asked, 2, "{era}: within one call");
         let seen = calls(&upstream);
         let presented = |seen: &Seen| seen.header("authorization").map(str::to_owned);
         let last: Vec<_> = seen[seen.len() - 2..].iter().map(presented).collect();
-        assert_eq!(last, [Some("Bearer token-1".into()), Some("Bearer token-2".into())], "{era}: one call");
+        assert_eq!(last, [Some("Bearer token-1".into()), Some("Bearer token-2".into())], "{era}");
         assert_eq!(issuer.granted(), 2, "{era}");
 
         good.store(0, Ordering::SeqCst);
@@ -192,13 +196,13 @@ fn without_a_token_the_upstream_is_not_asked() {
 }
 
 /// An issuer whose tokens are numbered.
-struct Counting {
+pub(crate) struct Counting {
     issuer: RawUpstream,
     granted: Arc<AtomicUsize>,
 }
 
 impl Counting {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let granted = Arc::<AtomicUsize>::default();
         let count = Arc::clone(&granted);
         let issuer = RawUpstream::unaided(move |_| {
@@ -209,11 +213,11 @@ impl Counting {
         Self { issuer, granted }
     }
 
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/token", self.issuer.address())
     }
 
-    fn granted(&self) -> usize {
+    pub(crate) fn granted(&self) -> usize {
         self.granted.load(Ordering::SeqCst)
     }
 }

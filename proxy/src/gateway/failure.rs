@@ -28,7 +28,9 @@ pub(super) fn classify(error: &Error) -> Option<RpcError> {
             | ErrorType::HandshakeError
             | ErrorType::ConnectionClosed
             | ErrorType::ReadError
-            | ErrorType::WriteError,
+            | ErrorType::WriteError
+            | ErrorType::H2Error
+            | ErrorType::H2Downgrade,
         ) => Some(RpcError::UpstreamUnavailable),
         (ErrorSource::Upstream, _) => Some(RpcError::UpstreamInvalid),
         _ => Some(RpcError::InternalError),

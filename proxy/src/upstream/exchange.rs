@@ -3,9 +3,7 @@
 //! Nothing of a client's request goes out here but the message: every header is the gateway's.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, USER_AGENT,
-};
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;

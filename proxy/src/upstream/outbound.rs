@@ -87,12 +87,10 @@ async fn once(
             let session = session.map_err(|failure| (failure, reused))?;
             Ok(Body::Http1 { session: Box::new(session), target: Arc::clone(target) })
         }
-        Connection::Http2 { mut session, reused } => {
-            match over_http2(http, &mut session, outbound).await {
-                Ok(()) => Ok(Body::Http2(session)),
-                Err(failure) => Err((failure, reused)),
-            }
-        }
+        Connection::Http2 { mut session, reused } => match over_http2(http, &mut session, outbound).await {
+            Ok(()) => Ok(Body::Http2(session)),
+            Err(failure) => Err((failure, reused)),
+        },
     }
 }
 
@@ -106,11 +104,7 @@ fn write(head: &RequestHeader, body: &Bytes) -> Wire {
     Wire::end(wire, body)
 }
 
-async fn over_http2(
-    http: &HttpUpstream,
-    share: &mut Http2Share,
-    outbound: &Outbound,
-) -> Result<(), Failure> {
+async fn over_http2(http: &HttpUpstream, share: &mut Http2Share, outbound: &Outbound) -> Result<(), Failure> {
     let unsent = |error: Box<Error>| Failure::new(error.into_up(), false);
     let Form::Either { head, body } = &outbound.form else {
         return Err(unsent(Error::explain(ErrorType::InternalError, "a request for HTTP/1.1 only")));
