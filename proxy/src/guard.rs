@@ -11,6 +11,7 @@ mod connections;
 mod handover;
 mod head;
 mod listeners;
+mod streams;
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr};
@@ -34,6 +35,7 @@ pub use connections::{Active, ConnectionLimits, ConnectionPermit, Connections};
 pub use handover::{Rest, hand_over, is_offered};
 pub use head::{HeadError, HeadLimits, HeadScan, inspect};
 pub use listeners::Listeners;
+use streams::Streams;
 
 use crate::tls::Termination;
 
@@ -92,6 +94,8 @@ pub enum Handshake {
 /// The guard around an HTTP application.
 pub struct Guard<A, P> {
     app: Arc<A>,
+    /// The same, for the streams of HTTP/2 connections.
+    streams: Arc<Streams<A>>,
     policy: Arc<P>,
     connections: Arc<Connections>,
     listeners: Listeners,
@@ -104,7 +108,8 @@ where
 {
     /// Guards `app` at these listeners.
     pub fn new(app: A, policy: Arc<P>, connections: Arc<Connections>, listeners: Listeners) -> Self {
-        Self { app: Arc::new(app), policy, connections, listeners }
+        let app = Arc::new(app);
+        Self { streams: Arc::new(Streams::new(&app)), app, policy, connections, listeners }
     }
 
     /// The connection without its TLS, if its listener has TLS. None if there is no agreement.
@@ -123,7 +128,7 @@ where
 
     async fn serve(&self, mut stream: Stream, shutdown: &ShutdownWatch) {
         if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            self.app.process_new(stream, shutdown).await;
+            self.streams.process_new(stream, shutdown).await;
             return;
         }
         let cleartext = stream.get_ssl_digest().is_none();
@@ -133,7 +138,7 @@ where
                 NextHead::Http1(head) => head,
                 NextHead::Http2(preface) => {
                     if let Some(stream) = rewind(stream, &preface) {
-                        self.app.process_new(stream, shutdown).await;
+                        self.streams.process_new(stream, shutdown).await;
                     }
                     return;
                 }

@@ -338,7 +338,7 @@ impl Bench {
 }
 
 /// Opens the stream of a client on which news arrives; with it, the id that news must carry.
-fn listen(client: &Client, uri: &str) -> (Stream, Value) {
+pub(crate) fn listen(client: &Client, uri: &str) -> (Stream, Value) {
     match client {
         Client::Modern { .. } => {
             let wanted = json!({ "toolsListChanged": true, "resourceSubscriptions": [uri] });
@@ -360,7 +360,7 @@ fn listen(client: &Client, uri: &str) -> (Stream, Value) {
 }
 
 /// The call again, with an answer to each question, all of which must be of one method.
-fn retry(params: &Value, asked: &Value, method: &str) -> Value {
+pub(crate) fn retry(params: &Value, asked: &Value, method: &str) -> Value {
     let questions = asked["result"]["inputRequests"].as_object();
     let questions = questions.unwrap_or_else(|| panic!("there should be questions: {asked}"));
     let mut params = params.clone();
@@ -375,7 +375,7 @@ fn retry(params: &Value, asked: &Value, method: &str) -> Value {
 }
 
 /// What the user, the model and the client itself say.
-fn answer(method: &str, question: &Value) -> Value {
+pub(crate) fn answer(method: &str, question: &Value) -> Value {
     match method {
         "sampling/createMessage" => json!({
             "role": "assistant",

@@ -52,6 +52,7 @@ mod reload;
 mod sealed_sessions;
 mod sessions;
 mod stdio;
+mod stdio_streams;
 mod streams;
 mod support;
 mod tenants;

@@ -212,14 +212,14 @@ done
 }
 
 /// Writes the number of the process that the fixture will be.
-const NOTE_PID: &str = "echo $$ >> \"$PWD/pids\"";
+pub(crate) const NOTE_PID: &str = "echo $$ >> \"$PWD/pids\"";
 
-fn bench(arguments: &str, lines: &str) -> Setup {
+pub(crate) fn bench(arguments: &str, lines: &str) -> Setup {
     bench_script(arguments, lines, "true")
 }
 
 /// The fixture as a process, once a line of shell has run.
-fn bench_script(arguments: &str, lines: &str, before: &str) -> Setup {
+pub(crate) fn bench_script(arguments: &str, lines: &str, before: &str) -> Setup {
     scenes::open_federation(&[("up", &format!("{}{lines}", command(arguments, before)))], "")
 }
 
@@ -228,7 +228,7 @@ fn command(arguments: &str, before: &str) -> String {
     format!("    command: {}\n", json!(["/bin/sh", "-c", script]))
 }
 
-fn pids(dir: &Path) -> Vec<u32> {
+pub(crate) fn pids(dir: &Path) -> Vec<u32> {
     let text = std::fs::read_to_string(dir.join("pids")).unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }

@@ -117,7 +117,7 @@ impl Call {
         let aside = if opening.capabilities.is_some_and(Capabilities::any) {
             Aside::open(Arc::clone(&peer)).await
         } else {
-            Aside::Closed
+            Aside::closed()
         };
         let reply = peer.request(Bytes::from(opening.body), opening.repeatable).await?;
         Ok(Self {
@@ -209,7 +209,7 @@ impl Call {
         if clean {
             self.answer.settle().await;
         }
-        self.aside = Aside::Closed;
+        self.aside = Aside::closed();
         self.peer.release(clean);
     }
 

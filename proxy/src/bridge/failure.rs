@@ -12,6 +12,8 @@ use crate::upstream::UpstreamError;
 pub(super) enum Failure {
     /// The upstream gave none.
     Upstream(UpstreamError),
+    /// The upstream does not know the session, which is the client's own.
+    SessionGone,
     /// The other era cannot say it.
     Impossible(Impossible),
     /// It needs a capability that the client did not declare.
@@ -53,7 +55,9 @@ impl Failure {
         let mut body = Vec::with_capacity(224);
         let error = self.rpc(era);
         match self {
-            Self::Upstream(_) => write_error(&mut body, Some(id), error, error.message(), &[]),
+            Self::Upstream(_) | Self::SessionGone => {
+                write_error(&mut body, Some(id), error, error.message(), &[])
+            }
             Self::Impossible(impossible) => {
                 let data = [("detail", Datum::Text(impossible.word()))];
                 write_error(&mut body, Some(id), error, &impossible.to_string(), &data);
@@ -73,6 +77,7 @@ impl Failure {
     /// The row of the table that it is.
     pub(super) fn rpc(&self, era: Era) -> RpcError {
         match self {
+            Self::SessionGone => RpcError::UnknownSession,
             // The session was the gateway's own: for the client there is none to be lost.
             Self::Upstream(UpstreamError::SessionLost) => RpcError::UpstreamUnavailable,
             Self::Upstream(error) => error.rpc(),

@@ -1,10 +1,17 @@
 //! A session with a legacy upstream, as a bridged call uses it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::upstream::{Behalf, Lease, Reply, UpstreamError, UpstreamSession};
+
+/// A stream is open before the call is made, as long as that takes no longer than this: some round trips to a distant server.
+const HEAD_START: Duration = Duration::from_secs(2);
+/// The same for a server that begins a stream with its first event: waiting for it would keep the call from causing one.
+const HEAD_START_LATE: Duration = Duration::from_millis(250);
 
 /// A session that serves one call at a time.
 #[async_trait]
@@ -17,6 +24,12 @@ pub(super) trait Peer: Send + Sync {
 
     /// What the upstream says on its own, or what it went on to say after an event.
     async fn stream(&self, last_event_id: Option<&str>) -> Result<Option<Reply>, UpstreamError>;
+
+    /// How long a call waits for the stream to open before it is made.
+    fn head_start(&self) -> Duration;
+
+    /// Whether the stream has opened in that time.
+    fn opened(&self, in_time: bool);
 
     /// What the upstream said to `initialize`: the raw text of its result.
     fn initialized(&self) -> &str;
@@ -61,6 +74,17 @@ impl Peer for Leased {
 
     async fn stream(&self, last_event_id: Option<&str>) -> Result<Option<Reply>, UpstreamError> {
         self.session.stream(&self.behalf.borrow(), last_event_id).await
+    }
+
+    fn head_start(&self) -> Duration {
+        let route = self.session.route();
+        let usual = if route.leases.streams_open_late() { HEAD_START_LATE } else { HEAD_START };
+        // What the call itself may take is for the upstream to use.
+        usual.min(route.gate.calls().deadline / 4)
+    }
+
+    fn opened(&self, in_time: bool) {
+        self.session.route().leases.note_stream(in_time);
     }
 
     fn initialized(&self) -> &str {

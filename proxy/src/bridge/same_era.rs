@@ -32,6 +32,8 @@ pub(super) async fn serve(
 ) -> Result<(), ClientError> {
     match begin(admitted, route, request, body).await {
         Ok(relay) => relay.run(outlet).await,
+        // It is the client's own: it has to begin another.
+        Err(Failure::Upstream(UpstreamError::SessionLost)) => outlet.fail(&Failure::SessionGone).await,
         Err(failure) => outlet.fail(&failure).await,
     }
 }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::peer::Peer;
 use crate::upstream::{Message, Reply, UpstreamError};
@@ -16,12 +16,12 @@ const RESUMED_MAX: u32 = 100;
 /// Before it is, if the upstream says nothing else.
 const RESUME_PAUSE: Duration = Duration::from_secs(1);
 const RESUME_PAUSE_MAX: Duration = Duration::from_secs(30);
-/// How long a call waits for the session's stream to open before it is made.
-const STREAM_HEAD_START: Duration = Duration::from_millis(250);
-/// How often the session's stream is asked for while the upstream refuses it, and how long between: it may take the stream of the
-/// call before for open still, and have no second one.
+/// How often the session's stream is asked for before the call is made while the upstream refuses it, and how long between: it may
+/// take the stream of the call before for open still, and have no second one.
 const STREAM_ASKED_MAX: u32 = 6;
 const STREAM_PAUSE: Duration = Duration::from_millis(25);
+/// From then on, twice as long each time, up to this.
+const STREAM_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The answer to a request, across connections.
 pub(super) struct Answer {
@@ -125,10 +125,22 @@ impl Answer {
 
 type Opening = Pin<Box<dyn Future<Output = Result<Option<Reply>, UpstreamError>> + Send>>;
 
-/// The session's own stream, as far as there is one.
-pub(super) enum Aside {
-    /// None, or not any more.
-    Closed,
+/// The session's own stream, for as long as the call lasts: opened again whenever it ends or breaks, since what an upstream says
+/// while there is no stream may be lost.
+pub(super) struct Aside {
+    /// None where there is no stream to be had.
+    peer: Option<Arc<dyn Peer>>,
+    state: State,
+    last_event: Option<Box<str>>,
+    /// What the upstream has said to wait for before it is asked again.
+    retry: Option<Duration>,
+    /// How often in a row it was refused, or ended without a word.
+    failures: u32,
+}
+
+enum State {
+    /// Not to be asked for before this.
+    Waiting(Instant),
     /// Asked for.
     Opening(Opening),
     /// There.
@@ -136,43 +148,83 @@ pub(super) enum Aside {
 }
 
 impl Aside {
-    /// Asks for it, and gives it a moment to open: what an upstream says before that may be lost.
+    /// None.
+    pub(super) fn closed() -> Self {
+        Self { peer: None, state: State::Waiting(Instant::now()), last_event: None, retry: None, failures: 0 }
+    }
+
+    /// Asks for it, and gives it time to open: what an upstream says before that may be lost. Some open it with the first event
+    /// only; that is remembered, and the next call waits for a moment.
     pub(super) async fn open(peer: Arc<dyn Peer>) -> Self {
-        let mut opening: Opening = Box::pin(async move {
-            let mut asked = 1;
-            loop {
-                match peer.stream(None).await {
-                    Err(UpstreamError::Invalid(_)) if asked < STREAM_ASKED_MAX => asked += 1,
-                    opened => return opened,
+        let mut aside = Self { peer: Some(Arc::clone(&peer)), ..Self::closed() };
+        let in_time = timeout(peer.head_start(), async {
+            while aside.failures < STREAM_ASKED_MAX && !matches!(aside.state, State::Open(_)) {
+                aside.advance().await;
+                if aside.peer.is_none() {
+                    break;
                 }
-                sleep(STREAM_PAUSE).await;
             }
-        });
-        match timeout(STREAM_HEAD_START, &mut opening).await {
-            Ok(Ok(Some(reply))) => Self::Open(reply),
-            Ok(Ok(None) | Err(_)) => Self::Closed,
-            Err(_) => Self::Opening(opening),
+        })
+        .await
+        .is_ok();
+        match aside.state {
+            State::Open(_) => peer.opened(true),
+            State::Opening(_) if !in_time => peer.opened(false),
+            State::Opening(_) | State::Waiting(_) => {}
         }
+        aside
     }
 
     /// The next message; never, if there is none to come. Cancel-safe.
     pub(super) async fn next(&mut self) -> Message {
         loop {
-            match self {
-                Self::Closed => std::future::pending().await,
-                Self::Opening(opening) => {
-                    *self = match opening.await {
-                        Ok(Some(reply)) => Self::Open(reply),
-                        Ok(None) | Err(_) => Self::Closed,
-                    };
-                }
-                Self::Open(reply) => match reply.next().await {
-                    Ok(Some(message)) if message.json.is_empty() => {}
-                    Ok(Some(message)) => return message,
-                    // Without it the call goes on.
-                    Ok(None) | Err(_) => *self = Self::Closed,
-                },
+            if self.peer.is_none() {
+                std::future::pending::<()>().await;
+            }
+            if let Some(message) = self.advance().await {
+                return message;
             }
         }
+    }
+
+    /// One step: to the stream, or on it. Cancel-safe.
+    async fn advance(&mut self) -> Option<Message> {
+        match &mut self.state {
+            State::Waiting(until) => {
+                sleep_until(*until).await;
+                let (peer, last) = (Arc::clone(self.peer.as_ref()?), self.last_event.clone());
+                self.state = State::Opening(Box::pin(async move { peer.stream(last.as_deref()).await }));
+            }
+            State::Opening(opening) => match opening.await {
+                Ok(Some(reply)) => self.state = State::Open(reply),
+                Ok(None) | Err(UpstreamError::SessionLost) => *self = Self::closed(),
+                Err(_) => {
+                    // An event that it does not know any more is not asked for twice.
+                    self.last_event = None;
+                    self.wait();
+                }
+            },
+            State::Open(reply) => match reply.next().await {
+                Ok(Some(message)) => {
+                    self.failures = 0;
+                    self.retry = message.retry_ms.map(Duration::from_millis).or(self.retry);
+                    if message.event_id.is_some() {
+                        self.last_event.clone_from(&message.event_id);
+                    }
+                    return (!message.json.is_empty()).then_some(message);
+                }
+                Ok(None) | Err(_) => self.wait(),
+            },
+        }
+        None
+    }
+
+    /// Asks again later, and ever more seldom.
+    fn wait(&mut self) {
+        let doubled = self.failures.saturating_sub(STREAM_ASKED_MAX).min(16);
+        self.failures = self.failures.saturating_add(1);
+        let pause = (STREAM_PAUSE * (1 << doubled)).min(STREAM_PAUSE_MAX);
+        let said = self.retry.unwrap_or_default().min(RESUME_PAUSE_MAX);
+        self.state = State::Waiting(Instant::now() + pause.max(said));
     }
 }

@@ -1,5 +1,6 @@
 //! Bridged calls against scripted upstreams and clients.
 
+mod beside;
 mod messages;
 mod parked;
 mod relayed;

@@ -1,10 +1,10 @@
 //! A request that outlives Pingora's handling of it.
 //!
 //! What Pingora keeps of a request while it is handled takes about 12 KB; a stream that lasts for hours needs none of it once its head
-//! is judged. So whoever handles a request on a connection of the guard's may hand over what is left to be done: the handling
-//! ends, its memory is freed, and the guard, which owns the connection, does the rest.
+//! is judged. So whoever handles a request on a connection of the guard's, or on a stream of one, may hand over what is left to be
+//! done: the handling ends, its memory is freed, and the guard does the rest.
 //!
-//! The offer is made to the task that handles the request, and to none that it spawns: a stream of HTTP/2 is no connection of its own.
+//! The offer is made to the task that handles the request, and to none that it spawns.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -88,6 +88,18 @@ impl Route {
         matches!(credentials.map(|credentials| &credentials.grant), Some(Grant::TokenExchange { .. }))
     }
 
+    /// Whether each caller has a process of its own there, which tells what it has to tell to nobody else. As long as it is not
+    /// known what the server speaks, it may be so.
+    pub fn is_process_per_caller(&self) -> bool {
+        let BindingKind::Mcp(mcp) = &self.origin.binding.kind;
+        let stdio = match &mcp.transport {
+            mcpg_config::Transport::Stdio(stdio) => Some(stdio),
+            mcpg_config::Transport::Http(_) => None,
+        };
+        stdio.is_some_and(|stdio| matches!(stdio.sharing, Sharing::PerSession { .. }))
+            && self.known_era_for(Era::Modern) != Some(Era::Legacy)
+    }
+
     /// Every HTTP endpoint that is spoken to on its behalf: the upstream's, and that of the server which issues tokens for it.
     pub fn endpoints(&self) -> impl Iterator<Item = &HttpUpstream> {
         let http = self.http();

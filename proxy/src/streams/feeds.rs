@@ -40,7 +40,7 @@ impl Feeds {
     ) -> Option<Arc<Feed>> {
         filter.resources.sort_unstable();
         filter.tasks.sort_unstable();
-        if route.is_per_caller() {
+        if route.is_per_caller() || route.is_process_per_caller() {
             return Some(start(route, on_behalf, filter));
         }
         let everybody = OnBehalf { caller: &GATEWAY, bearer: None, traceparent: None };

@@ -147,6 +147,11 @@ impl Failure {
             self.error.etype(),
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::H2Error
         );
-        gone && (!self.sent || repeatable)
+        gone && !self.is_reset() && (!self.sent || repeatable)
+    }
+
+    /// Whether the upstream gave up this stream only: its connection is as good as another.
+    fn is_reset(&self) -> bool {
+        self.error.root_cause().downcast_ref::<h2::Error>().is_some_and(h2::Error::is_reset)
     }
 }

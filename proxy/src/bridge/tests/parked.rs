@@ -57,6 +57,12 @@ impl Peer for Memory {
         Ok(None)
     }
 
+    fn head_start(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn opened(&self, _in_time: bool) {}
+
     fn initialized(&self) -> &'static str {
         "{}"
     }

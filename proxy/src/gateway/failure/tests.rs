@@ -9,7 +9,7 @@ fn failures_have_a_meaning() {
         (upstream(ErrorType::ConnectionClosed), Some(RpcError::UpstreamUnavailable)),
         (upstream(ErrorType::H2Error), Some(RpcError::UpstreamUnavailable)),
         (upstream(ErrorType::InvalidH2), Some(RpcError::UpstreamInvalid)),
-        (Error::new(crate::dispatch::OVER), Some(RpcError::Denied)),
+        (Error::new(OVER), Some(RpcError::Denied)),
         (upstream(ErrorType::ConnectTimedout), Some(RpcError::UpstreamTimeout)),
         (upstream(ErrorType::ReadTimedout), Some(RpcError::UpstreamTimeout)),
         (upstream(ErrorType::InvalidHTTPHeader), Some(RpcError::UpstreamInvalid)),

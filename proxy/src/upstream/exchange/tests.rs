@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::upstream::testing::{
     Act, Upstream, answer, caller, chunk, empty, endless_head, events, json, on_behalf, revision, route,
 };
-use crate::upstream::{Message, Outgoing, Reply, UpstreamError};
+use crate::upstream::{Message, Outgoing, Reply, UpstreamError, Verb};
 
 const RESULT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 
@@ -264,7 +264,7 @@ async fn a_call_has_a_deadline_and_a_stream_that_lasts_has_none() {
     let error = route.exchange(&on_behalf(&caller), request()).await.unwrap_err();
     assert_eq!(error, UpstreamError::Timeout { sent: true });
 
-    let stream = Outgoing::bare(crate::upstream::Verb::Get);
+    let stream = Outgoing::bare(Verb::Get);
     let mut reply = route.exchange(&on_behalf(&caller), stream).await.unwrap();
     assert!(reply.next().await.unwrap().is_some());
     assert!(timeout(Duration::from_millis(120), reply.next()).await.is_err(), "it goes on past the deadline");
@@ -333,4 +333,34 @@ fn however_a_stream_is_cut_its_messages_are_the_same() {
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_may_be_silent_before_it_begins_as_well() {
+    // Some servers send the head of a stream with its first event.
+    let (say, said) = tokio::sync::mpsc::unbounded_channel();
+    let said = parking_lot::Mutex::new(Some(said));
+    let upstream = Upstream::serve(move |seen| match (seen.method.as_str(), said.lock().take()) {
+        ("GET", Some(said)) => Act::Follow(said),
+        _ => Act::Hang,
+    })
+    .await;
+    let route = upstream.route("timeouts: {read_ms: 100}, calls: {deadline_ms: 200, retries_max: 0}").await;
+    let (caller, other) = (caller("user:a"), caller("user:b"));
+    let on_behalf = on_behalf(&caller);
+    let stream = route.exchange(&on_behalf, Outgoing::bare(Verb::Get));
+    // What is no stream is over by its deadline, which is when the stream begins.
+    let call = async {
+        while upstream.seen().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let on_behalf = crate::upstream::testing::on_behalf(&other);
+        let late = route.exchange(&on_behalf, request()).await;
+        assert_eq!(late.unwrap_err(), UpstreamError::Timeout { sent: true });
+        say.send(endless_head()).unwrap();
+        say.send(chunk("data: {\"late\":true}\n\n")).unwrap();
+    };
+    let (stream, ()) = tokio::join!(stream, call);
+    let message = stream.unwrap().next().await.unwrap().unwrap();
+    assert_eq!(&*message.json, br#"{"late":true}"#);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -23,6 +24,8 @@ pub(super) struct Key([u8; 32]);
 #[derive(Default)]
 pub struct Leases {
     book: Arc<Mutex<Book>>,
+    /// Whether a session's stream was seen to open with its first event only.
+    streams_open_late: AtomicBool,
 }
 
 #[derive(Default)]
@@ -77,6 +80,16 @@ impl Key {
 }
 
 impl Leases {
+    /// Whether the upstream was seen to open a session's stream only when it had something to say.
+    pub fn streams_open_late(&self) -> bool {
+        self.streams_open_late.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a session's stream has opened in time.
+    pub fn note_stream(&self, in_time: bool) {
+        self.streams_open_late.store(!in_time, Ordering::Relaxed);
+    }
+
     /// A place, with a session of this key if one waits. None where there are too many.
     pub(super) fn take(&self, key: Key) -> Option<Taken> {
         let mut book = self.book.lock();

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
+use mcpg_protocol::streams::Change;
 use mcpg_protocol::{Method, RpcError, raw};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -175,12 +176,16 @@ impl Supervision {
         let mut backoff = Backoff::new(first, longest);
         // A server that an unknown request kills is not asked again.
         let mut probe = true;
+        let mut served_before = false;
         loop {
             let started = Instant::now();
             let reason = match self.start(&mut probe).await {
                 Ok(live) => {
                     let live = Arc::new(live);
                     self.standing.send_replace(Standing::Up(Arc::clone(&live)));
+                    if std::mem::replace(&mut served_before, true) {
+                        self.tell_of_changes();
+                    }
                     let end = live.process.ended().await;
                     backoff.lasted(started.elapsed());
                     reason_of(end)
@@ -214,6 +219,14 @@ impl Supervision {
             self.subscribe_again(&process).await;
         }
         Ok(Live { process, handshake })
+    }
+
+    /// Another process may list other things than the one before: whoever listens shall look again.
+    fn tell_of_changes(&self) {
+        for change in Change::ALL {
+            // Nobody may be listening.
+            let _ = self.common.events.send(change.message(None).into());
+        }
     }
 
     async fn subscribe_again(&self, process: &Arc<Process>) {
