@@ -22,6 +22,8 @@ const STREAM_ASKED_MAX: u32 = 6;
 const STREAM_PAUSE: Duration = Duration::from_millis(25);
 /// From then on, twice as long each time, up to this.
 const STREAM_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// An upstream that cannot be reached for the stream is left alone as if that had been doubled so often: for 0.8 s.
+const STREAM_BROKEN_DOUBLED: u32 = 5;
 
 /// The answer to a request, across connections.
 pub(super) struct Answer {
@@ -136,6 +138,8 @@ pub(super) struct Aside {
     retry: Option<Duration>,
     /// How often in a row it was refused, or ended without a word.
     failures: u32,
+    /// Whether it was there since the upstream could last not be reached for it.
+    was_open: bool,
 }
 
 enum State {
@@ -150,7 +154,14 @@ enum State {
 impl Aside {
     /// None.
     pub(super) fn closed() -> Self {
-        Self { peer: None, state: State::Waiting(Instant::now()), last_event: None, retry: None, failures: 0 }
+        Self {
+            peer: None,
+            state: State::Waiting(Instant::now()),
+            last_event: None,
+            retry: None,
+            failures: 0,
+            was_open: false,
+        }
     }
 
     /// Asks for it, and gives it time to open: what an upstream says before that may be lost. Some open it with the first event
@@ -196,13 +207,23 @@ impl Aside {
                 self.state = State::Opening(Box::pin(async move { peer.stream(last.as_deref()).await }));
             }
             State::Opening(opening) => match opening.await {
-                Ok(Some(reply)) => self.state = State::Open(reply),
+                Ok(Some(reply)) => {
+                    self.was_open = true;
+                    self.state = State::Open(reply);
+                }
                 Ok(None) | Err(UpstreamError::SessionLost) => *self = Self::closed(),
-                Err(_) => {
-                    // An event that it does not know any more is not asked for twice.
+                // Answered, but not with a stream. An event that it does not know any more is not asked for twice.
+                Err(UpstreamError::Invalid(_)) => {
                     self.last_event = None;
                     self.wait();
                 }
+                // It does not get through. Each time counts for the circuit breaker, and the call itself must not suffer for that.
+                Err(_) if self.was_open => {
+                    self.was_open = false;
+                    self.failures = self.failures.max(STREAM_ASKED_MAX + STREAM_BROKEN_DOUBLED);
+                    self.wait();
+                }
+                Err(_) => *self = Self::closed(),
             },
             State::Open(reply) => match reply.next().await {
                 Ok(Some(message)) => {

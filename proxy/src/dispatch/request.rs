@@ -32,7 +32,7 @@ pub(super) fn outbound(client: &RequestHeader, context: &Context) -> Result<Outb
         let (method, fields) = (client.method.as_str(), client.headers.len());
         let mut head = RequestHeader::build_no_case(method, path_and_query.as_bytes(), Some(fields))?;
         fill(&mut head, client, context)?;
-        Form::Either { head, body: body.clone() }
+        Form::Either { head: Box::new(head), body: body.clone() }
     };
     // The stream of a session may be silent for as long as it likes, and some upstreams send its head with its first event.
     let patience = (authorized.ask() != Ask::Stream).then_some(upstream.timeouts.read);

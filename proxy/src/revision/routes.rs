@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mcpg_config::{BindingKind, Grant, Naming as Configured};
+use mcpg_config::{BindingKind, Grant, Naming as Configured, Sharing};
+use mcpg_protocol::Era;
 use mcpg_sdk::Scope;
 use parking_lot::Mutex;
 

@@ -220,7 +220,7 @@ fn outbound(
     } else {
         let head = either_head(http, headers, outgoing.verb);
         let head = head.map_err(|error| UpstreamError::transport(&error, false))?;
-        Form::Either { head, body: outgoing.body.clone() }
+        Form::Either { head: Box::new(head), body: outgoing.body.clone() }
     };
     Ok(Outbound { form, repeatable: outgoing.repeatable, patience: outgoing.patience(http.timeouts.read) })
 }

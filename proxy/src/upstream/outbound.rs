@@ -34,7 +34,7 @@ pub(crate) enum Form {
     /// To one whose connection says what it speaks. The head has everything but the body's length.
     Either {
         /// The head.
-        head: RequestHeader,
+        head: Box<RequestHeader>,
         /// The body.
         body: Bytes,
     },
@@ -113,7 +113,7 @@ async fn over_http2(http: &HttpUpstream, share: &mut Http2Share, outbound: &Outb
     session.read_timeout = outbound.patience;
     session.write_timeout = Some(http.timeouts.write);
     trust(http, session.digest()).map_err(unsent)?;
-    let mut head = Box::new(head.clone());
+    let mut head = head.clone();
     if !body.is_empty() {
         head.insert_header(CONTENT_LENGTH, body.len()).map_err(unsent)?;
     }

@@ -29,6 +29,8 @@ enum Stream {
     Ends(&'static str, Duration),
     /// It is refused.
     Refused,
+    /// The connection breaks.
+    Breaks,
     /// It is asked for in vain.
     Never,
     /// There is none.
@@ -128,6 +130,7 @@ impl Peer for Shared {
                 });
                 Ok(Some(reply))
             }
+            Stream::Breaks => Err(UpstreamError::Unavailable { reason: "broken".into(), sent: true }),
             Stream::Refused => Err(UpstreamError::Invalid("HTTP 409".into())),
             Stream::Never => std::future::pending().await,
             Stream::Absent => Ok(None),
@@ -178,6 +181,11 @@ async fn a_question_is_heard_however_the_stream_comes_about() {
         ("very late", vec![Stream::After(30 * SECOND)], 40 * SECOND),
         ("refused while the call before is remembered", refused(3), Duration::ZERO),
         ("refused for longer than that", refused(12), 20 * SECOND),
+        (
+            "broken once, and opened again",
+            vec![Stream::Ends("e1", SECOND), Stream::Breaks, Stream::After(ms(5))],
+            5 * SECOND,
+        ),
         ("ended and opened again", vec![Stream::Ends("e1", SECOND), Stream::After(ms(5))], 3 * SECOND),
     ] {
         let upstream = Forgetful::new(&streams, asks_after);
@@ -224,6 +232,11 @@ async fn an_upstream_is_asked_ever_more_seldom() {
     assert!(timeout(600 * SECOND, call.next()).await.is_err());
     let asked = upstream.asked.lock().len();
     assert!((100..=150).contains(&asked), "{asked} times in ten minutes");
+    // Asking counts for the circuit breaker, which would close the upstream to calls as well.
+    let broken = Forgetful::new(&[Stream::Breaks; 100], 3600 * SECOND);
+    let mut call = begin(&broken).await;
+    assert!(timeout(600 * SECOND, call.next()).await.is_err());
+    assert_eq!(broken.asked.lock().len(), 1, "one that cannot be reached is not asked again");
     let none = Forgetful::new(&[Stream::Absent], 3600 * SECOND);
     let mut call = begin(&none).await;
     assert!(timeout(600 * SECOND, call.next()).await.is_err());
