@@ -176,6 +176,6 @@ fn name(configured: Option<&str>) -> anyhow::Result<Slug> {
 }
 
 fn labels(control_plane: &mcpg_config::ControlPlane) -> anyhow::Result<Labels> {
-    let labels = control_plane.labels.iter().map(|(key, value)| Ok((key.parse()?, value.clone())));
+    let labels = control_plane.labels.iter().map(|(key, value)| Ok((key.parse()?, value.parse()?)));
     labels.collect()
 }
