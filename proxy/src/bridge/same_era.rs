@@ -32,10 +32,17 @@ pub(super) async fn serve(
 ) -> Result<(), ClientError> {
     match begin(admitted, route, request, body).await {
         Ok(relay) => relay.run(outlet).await,
-        // It is the client's own: it has to begin another.
-        Err(Failure::Upstream(UpstreamError::SessionLost)) => outlet.fail(&Failure::SessionGone).await,
+        // It is the client's own, and was there: it has to begin another.
+        Err(Failure::Upstream(UpstreamError::SessionLost)) if is_of_session(admitted, route) => {
+            outlet.fail(&Failure::SessionGone).await
+        }
         Err(failure) => outlet.fail(&failure).await,
     }
+}
+
+/// Whether the client's session was begun with this binding.
+fn is_of_session(admitted: &Admitted, route: &Route) -> bool {
+    admitted.session.as_ref().is_some_and(|token| token.upstream(&route.id).is_some())
 }
 
 /// The session of a client's session with a binding: as it was sealed, or as this instance has replaced it.
