@@ -30,7 +30,7 @@ use super::service::Service;
 use super::tenant_name::TenantName;
 use crate::authorization;
 use crate::license::InForce;
-use crate::store::{Applied, Claim, ClaimId, Org, Platform, Store, StoreError};
+use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
 
 /// What serves requests.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Pipeline {
         id: RequestId,
         now: i64,
     ) -> Result<Reply, Refused> {
-        let _permit = self.permits.try_acquire().map_err(|_| busy())?;
+        let _permit = self.permits.try_acquire().map_err(|_| Refused::busy())?;
         let answered = timeout(self.service.settings.answer_timeout, async {
             let (parts, body) = request.into_parts();
             let source = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
@@ -335,10 +335,6 @@ fn authority(parts: &request::Parts) -> Option<&str> {
     parts.uri.authority().map(http::uri::Authority::as_str)
 }
 
-fn busy() -> Refused {
-    Refused::new(ProblemCode::Unavailable, "too many requests at once").with_header(header::RETRY_AFTER, "1")
-}
-
 fn not_here(endpoints: &[&'static Endpoint]) -> Refused {
     if endpoints.is_empty() {
         return Refused::not_found();
@@ -371,37 +367,4 @@ fn finished(reply: Reply, id: &RequestId) -> Response<Body> {
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-impl From<StoreError> for Refused {
-    /// The one table from the store's words to the API's.
-    fn from(error: StoreError) -> Self {
-        match &error {
-            StoreError::NotFound => Self::not_found(),
-            StoreError::Exists => Self::bare(ProblemCode::Exists),
-            StoreError::InUse => Self::bare(ProblemCode::InUse),
-            StoreError::VersionMismatch { .. } => Self::bare(ProblemCode::Precondition),
-            StoreError::Invalid { what } => {
-                Self::new(ProblemCode::Invalid, format!("{what} cannot be stored"))
-            }
-            StoreError::Contention => busy(),
-            StoreError::Unavailable { applied, .. } => Self {
-                may_be_applied: matches!(applied, Applied::Unknown),
-                cause: Some(chain(&error)),
-                ..Self::bare(ProblemCode::Unavailable)
-            }
-            .with_header(header::RETRY_AFTER, "1"),
-            _ => Self::internal(chain(&error)),
-        }
-    }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -9,6 +9,7 @@ use mcpg_cp_api::{FieldError, PROBLEM_MEDIA_TYPE, ProblemCode};
 use super::reply::Reply;
 use super::request_id::RequestId;
 use crate::authorization::{GrantError, Refusal};
+use crate::store::{Applied, StoreError};
 
 /// Why a request is not done.
 #[derive(Debug)]
@@ -58,6 +59,11 @@ impl Refused {
     /// A fault of the service. The cause is for the log.
     pub fn internal(cause: impl Into<String>) -> Self {
         Self { cause: Some(cause.into()), ..Self::bare(ProblemCode::Internal) }
+    }
+
+    /// Too much to do at the moment: nothing was done, and it can be tried again.
+    pub fn busy() -> Self {
+        Self::new(ProblemCode::Unavailable, "too many requests at once").with_header(header::RETRY_AFTER, "1")
     }
 
     /// One mistake in the content.
@@ -111,4 +117,37 @@ impl From<GrantError> for Refused {
             GrantError::Tier { .. } => Self::new(ProblemCode::Tier, error.to_string()),
         }
     }
+}
+
+impl From<StoreError> for Refused {
+    /// The one table from the store's words to the API's.
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::NotFound => Self::not_found(),
+            StoreError::Exists => Self::bare(ProblemCode::Exists),
+            StoreError::InUse => Self::bare(ProblemCode::InUse),
+            StoreError::VersionMismatch { .. } => Self::bare(ProblemCode::Precondition),
+            StoreError::Invalid { what } => {
+                Self::new(ProblemCode::Invalid, format!("{what} cannot be stored"))
+            }
+            StoreError::Contention => Self::busy(),
+            StoreError::Unavailable { applied, .. } => Self {
+                may_be_applied: matches!(applied, Applied::Unknown),
+                cause: Some(chain(&error)),
+                ..Self::bare(ProblemCode::Unavailable)
+            }
+            .with_header(header::RETRY_AFTER, "1"),
+            _ => Self::internal(chain(&error)),
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
