@@ -171,7 +171,7 @@ impl Builder {
             propagate_trace: config.telemetry.propagation == Propagation::W3c,
             warnings: of_file.into_iter().chain(of_scopes).chain(tls.warnings.clone()).collect(),
             tls,
-            scopes: Scopes::new(scopes, &config.tenancy, config.server.hosts.clone()),
+            scopes: Scopes::new(scopes, &config.tenancy, config.server.hosts.clone(), is_pushed_alone(config)),
         })
     }
 
@@ -280,6 +280,12 @@ impl Builder {
             redactor: filters.redactor.unwrap_or_default().within(limits::redact(config)).keyed(marks),
         }
     }
+}
+
+/// Whether all that is served is one scope that a control plane has pushed: then nobody needs to name it.
+fn is_pushed_alone(config: &Config) -> bool {
+    let mut scopes = config.scopes();
+    scopes.next().is_some_and(|only| only.base().is_bounded()) && scopes.next().is_none()
 }
 
 /// The hosts of scopes that have TLS of their own.

@@ -60,7 +60,9 @@ impl<'a> Members<'a> {
 
 impl Scopes {
     /// Finds scopes by what `tenancy` says of each; `hosts` are the gateway's own.
-    pub fn new(scopes: Vec<(Arc<Revision>, &Tenancy)>, gateway: &Tenancy, hosts: Hosts) -> Self {
+    ///
+    /// With `is_alone` there is one, and the gateway's own hosts are for it.
+    pub fn new(scopes: Vec<(Arc<Revision>, &Tenancy)>, gateway: &Tenancy, hosts: Hosts, is_alone: bool) -> Self {
         let mut found = Self {
             suffix: gateway.suffix.as_deref().map(Box::from),
             header: gateway.header.as_deref().and_then(|name| name.parse().ok()),
@@ -79,7 +81,7 @@ impl Scopes {
                 found.by_host.entry(host.name().into()).or_default().push((host.port(), index));
             }
             // That of the top level, or the one that is served alone.
-            if tenancy.scope == gateway.scope {
+            if tenancy.scope == gateway.scope || is_alone {
                 found.top_level = Some(index);
             }
             found.list.push(revision);
