@@ -79,6 +79,15 @@ enum Tags {
 
 const TAGS_MAX: usize = 16;
 
+/// The items of a list. A comma within quotes is part of a tag (RFC 9110 section 8.8.3).
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_quoted = false;
+    text.split(move |letter| {
+        is_quoted ^= letter == '"';
+        letter == ',' && !is_quoted
+    })
+}
+
 fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Refused> {
     let wrong = || Refused::field(ProblemCode::Header, name.as_str(), "use `*` or etags such as `\"3\"`");
     let mut values = headers.get_all(name).iter();
@@ -94,7 +103,7 @@ fn tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, Refused>
         return Ok(None);
     }
     let mut listed = Vec::new();
-    for part in text.split(',').map(str::trim) {
+    for part in parts(text).map(str::trim) {
         // A weak tag never matches in a strong comparison; for readers `W/` is as good.
         let bare =
             if *name == header::IF_NONE_MATCH { part.strip_prefix("W/").unwrap_or(part) } else { part };
@@ -141,6 +150,12 @@ mod tests {
         for wrong in ["3", "\"3", "W/\"3\"", "\"\"", "\"a\"b\"", "\"3\",", "\"a b\""] {
             check(&[("if-match", wrong)], Err(400));
         }
+    }
+
+    #[test]
+    fn a_comma_within_quotes_is_of_the_tag() {
+        let tags = Condition::of_existing(&headers(&[("if-match", "\"a,b\", \"3\"")])).unwrap();
+        assert_eq!(tags, ["a,b", "3"]);
     }
 
     #[test]

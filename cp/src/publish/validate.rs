@@ -108,12 +108,14 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "made where it is passed")]
     fn check(scope: Value, policy: &str) -> Result<Validated, Vec<String>> {
         let document = json!({ "scope": scope, "files": { "policies/main/all.cedar": policy } });
         let document = serde_json::from_value(document).unwrap();
         validate(&document, &"acme-corp/platform-team/prod".parse().unwrap(), SystemTime::now())
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "made where it is passed")]
     fn scope(plugins: Value, binding: Value) -> Value {
         json!({ "tenancy": { "scope": "acme-corp/platform-team/prod" }, "plugins": { "load": plugins }, "bindings": [binding] })
     }
@@ -163,11 +165,11 @@ mod tests {
             ),
             (
                 scope(
-                    json!([{ "id": "identity.api-key", "config": { "tokens": [{ "token": "$secret://env/A" }] } }]),
+                    json!([{ "id": "identity.api-key", "config": { "tokens": [{ "token": "$secret://env/A", "colour": 1 }] } }]),
                     binding(),
                 ),
                 PERMIT,
-                "subject",
+                "colour",
             ),
             (
                 scope(json!([cedar()]), json!({ "id": "sh", "type": "mcp", "command": "sh" })),
@@ -180,7 +182,7 @@ mod tests {
                 "`server` belongs to the gateway's own file",
             ),
         ] {
-            let problems = check(scope, policy).unwrap_err();
+            let problems = check(scope, policy).expect_err(expected);
             assert!(problems.iter().any(|problem| problem.contains(expected)), "{expected}: {problems:?}");
             assert!(problems.iter().all(|problem| !problem.contains("/tmp")), "{problems:?}");
         }

@@ -171,7 +171,12 @@ impl Builder {
             propagate_trace: config.telemetry.propagation == Propagation::W3c,
             warnings: of_file.into_iter().chain(of_scopes).chain(tls.warnings.clone()).collect(),
             tls,
-            scopes: Scopes::new(scopes, &config.tenancy, config.server.hosts.clone(), is_pushed_alone(config)),
+            scopes: Scopes::new(
+                scopes,
+                &config.tenancy,
+                config.server.hosts.clone(),
+                is_pushed_alone(config),
+            ),
         })
     }
 

@@ -62,7 +62,12 @@ impl Scopes {
     /// Finds scopes by what `tenancy` says of each; `hosts` are the gateway's own.
     ///
     /// With `is_alone` there is one, and the gateway's own hosts are for it.
-    pub fn new(scopes: Vec<(Arc<Revision>, &Tenancy)>, gateway: &Tenancy, hosts: Hosts, is_alone: bool) -> Self {
+    pub fn new(
+        scopes: Vec<(Arc<Revision>, &Tenancy)>,
+        gateway: &Tenancy,
+        hosts: Hosts,
+        is_alone: bool,
+    ) -> Self {
         let mut found = Self {
             suffix: gateway.suffix.as_deref().map(Box::from),
             header: gateway.header.as_deref().and_then(|name| name.parse().ok()),

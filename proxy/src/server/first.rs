@@ -39,15 +39,15 @@ impl Start<'_> {
             let generation = generation.ok_or_else(|| anyhow!("the configuration has nothing to serve"))?;
             return Ok(First { generation, agents: Vec::new(), pushed: Arc::default() });
         };
-        if let Some(generation) = self.from_disk(config, &agents, &pushed).await? {
+        if let Some(generation) = self.last_good(config, &agents, &pushed).await? {
             return Ok(First { generation, agents, pushed });
         }
-        let generation = self.from_control_plane(&agents, &pushed).await?;
+        let generation = self.next_pushed(&agents, &pushed).await?;
         Ok(First { generation, agents, pushed })
     }
 
     /// What was in force last, else what the file says by itself. None if that is nothing.
-    async fn from_disk(
+    async fn last_good(
         &self,
         config: &Config,
         agents: &[Agent],
@@ -70,11 +70,7 @@ impl Start<'_> {
         if config.scopes().next().is_none() { Ok(None) } else { self.build(pushed).await.map_err(joined) }
     }
 
-    async fn from_control_plane(
-        &self,
-        agents: &[Agent],
-        pushed: &PushedScopes,
-    ) -> anyhow::Result<Generation> {
+    async fn next_pushed(&self, agents: &[Agent], pushed: &PushedScopes) -> anyhow::Result<Generation> {
         tracing::info!("waiting for a first revision from the control plane");
         loop {
             let waiting: Vec<_> = agents.iter().map(|agent| Box::pin(agent.first())).collect();

@@ -6,13 +6,14 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpg_cp_api::{
-    EnvironmentPath, FieldError, GatewayConfigSpec, PageQuery, PluginSetSpec, PolicySpec, ProblemCode,
-    Progress, PublishRevision, Revision, RevisionDocument, RevisionPreview, RollbackRevision, Rollout,
-    ScopeDocument, SecretUri, Slug, document_digest,
+    EnvironmentPath, FieldError, GatewayConfigSpec, PluginSetSpec, PolicySpec, ProblemCode, Progress,
+    PublishRevision, Revision, RevisionDocument, RevisionPreview, RollbackRevision, Rollout, ScopeDocument,
+    SecretUri, Slug, VersionsQuery, document_digest,
 };
 use serde::de::DeserializeOwned;
 
 use super::super::call::TenantCall;
+use super::super::input;
 use super::super::refused::Refused;
 use super::super::reply::Reply;
 use super::{actor, listed, page, time};
@@ -34,8 +35,12 @@ async fn environment(call: &TenantCall, read: &mut Read) -> Result<(EnvironmentP
 
 /// `GET …/revisions`, the newest first.
 pub async fn list_revisions(call: TenantCall) -> Result<Reply, Refused> {
-    let query: PageQuery = call.input.query()?;
+    let query: VersionsQuery = call.input.query()?;
     let page = page(query.limit, query.cursor.as_deref())?;
+    // The key of a revision is its number.
+    if page.after.as_ref().is_some_and(|key| key.parse::<i64>().is_err()) {
+        return Err(input::wrong_cursor());
+    }
     let mut read = call.read().await?;
     let (path, environment) = environment(&call, &mut read).await?;
     let found = read.revisions(&environment.id, &page).await?;

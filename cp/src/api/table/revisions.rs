@@ -31,7 +31,7 @@ fn of_environments() -> Vec<Endpoint> {
             (GET, environment!("/revisions"), "listRevisions", "Lists the revisions, the newest first."),
             revisions::list_revisions,
         )
-        .query::<wire::PageQuery>()
+        .query::<wire::VersionsQuery>()
         .gives::<wire::Page<wire::Revision>>(200),
         Endpoint::on(
             ManageGateways,
