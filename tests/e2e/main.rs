@@ -23,6 +23,7 @@ mod bridging_http;
 mod bundles;
 mod chained;
 mod commands;
+mod control_plane;
 mod credentials;
 mod crossing;
 mod direct_streams;

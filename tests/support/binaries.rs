@@ -11,6 +11,11 @@ pub fn mcpg() -> PathBuf {
     find("mcpg", "MCPG_BIN", "cargo build -p mcpg")
 }
 
+/// The control plane's binary: `MCPG_CP_BIN`, or `mcpg-cp` of this build.
+pub(crate) fn mcpg_cp() -> PathBuf {
+    find("mcpg-cp", "MCPG_CP_BIN", "cargo build -p mcpg-cp")
+}
+
 /// Runs `mcpg` with `arguments` to its end.
 pub fn run_mcpg<S: AsRef<std::ffi::OsStr>>(arguments: &[S]) -> Output {
     Command::new(mcpg()).args(arguments).output().expect("cannot run mcpg")

@@ -20,6 +20,7 @@
 mod audit;
 mod binaries;
 pub mod client;
+mod control_plane;
 mod fixture;
 mod gateway;
 pub mod h2;
@@ -40,6 +41,7 @@ mod wait;
 
 pub use audit::Ledger;
 pub use binaries::{fixture as fixture_binary, mcpg, run_mcpg};
+pub use control_plane::ControlPlane;
 pub use fixture::Fixture;
 pub use gateway::{Gateway, Setup};
 pub use h2_upstream::{H2Step, H2Upstream};

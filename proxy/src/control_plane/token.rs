@@ -14,7 +14,7 @@ impl<'a> EnrollmentToken<'a> {
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let (token, fingerprint) = text.split_once('.')?;
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        let is_token = token.strip_prefix("mcpg_").is_some_and(|rest| rest.starts_with("cpe_"));
+        let is_token = token.strip_prefix("mcpg").is_some_and(|rest| rest.starts_with("_cpe_"));
         let fits = is_token && fingerprint.len() == 32 && fingerprint.bytes().all(is_digit);
         fits.then_some(Self { token, fingerprint })
     }

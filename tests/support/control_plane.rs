@@ -1,0 +1,151 @@
+//! A control plane: the real binary, a folder and a database of its own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::postgres::{Database, PostgresServer};
+use crate::{Process, RawHttp, Response, Signal, binaries, free_port, until};
+
+/// Where a control plane keeps its rows.
+#[derive(Debug)]
+enum Rows {
+    Sqlite,
+    Postgres(PostgresServer, Database),
+}
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct ControlPlane {
+    // Dropped before the folder and the database that it writes to.
+    process: Process,
+    folder: TempDir,
+    listen: SocketAddr,
+    rows: Rows,
+}
+
+impl ControlPlane {
+    /// One on SQLite.
+    pub fn on_sqlite() -> Self {
+        Self::on(Rows::Sqlite)
+    }
+
+    /// One on a PostgreSQL of its own.
+    pub fn on_postgres() -> Self {
+        let server = PostgresServer::start();
+        let database = server.database(None);
+        let mut migrate = Command::new(binaries::mcpg_cp());
+        migrate.args(["migrate", "--db", &database.owner_url, "--app-role", crate::postgres::APP]);
+        let migrated = migrate.output().expect("cannot run mcpg-cp");
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        Self::on(Rows::Postgres(server, database))
+    }
+
+    fn on(rows: Rows) -> Self {
+        let folder = tempfile::tempdir().expect("cannot make a folder");
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
+        let process = process(folder.path(), listen, &rows);
+        Self { process, folder, listen, rows }.once_ready()
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.process.signal(Signal::Kill);
+        self.process.wait();
+    }
+
+    /// Starts it again, with the same folder, database and port, once the process before it has ended.
+    pub fn restart(mut self) -> Self {
+        self.process.wait();
+        self.process = process(self.folder.path(), self.listen, &self.rows);
+        self.once_ready()
+    }
+
+    /// The server of its database, if it has one.
+    pub fn postgres(&self) -> Option<&PostgresServer> {
+        match &self.rows {
+            Rows::Sqlite => None,
+            Rows::Postgres(server, _) => Some(server),
+        }
+    }
+
+    /// Asks for something as its first administrator.
+    pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+        let token = std::fs::read_to_string(self.folder.path().join("state/bootstrap.token"));
+        let token = token.expect("there is a bootstrap token");
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let mut request = format!(
+            "{method} /v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n",
+            self.listen,
+            token.trim_end(),
+        );
+        if !body.is_empty() {
+            request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        request += "\r\n";
+        let mut connection = RawHttp::connect(self.listen);
+        connection.send(&[request.as_bytes(), body.as_bytes()].concat());
+        connection.response().expect("the control plane should answer")
+    }
+
+    /// Makes something.
+    pub fn post(&self, path: &str, body: &Value) -> Value {
+        done(self.ask("POST", path, &[], body))
+    }
+
+    /// Reads something.
+    pub fn get(&self, path: &str) -> Value {
+        done(self.ask("GET", path, &[], &Value::Null))
+    }
+
+    /// Puts a document in versions, whichever version is there.
+    pub fn put(&self, path: &str, spec: &Value) -> Value {
+        let body = json!({ "spec": spec });
+        let first = self.ask("PUT", path, &[("If-None-Match", "*")], &body);
+        done(if first.status == 412 { self.ask("PUT", path, &[("If-Match", "*")], &body) } else { first })
+    }
+
+    fn once_ready(mut self) -> Self {
+        until("the control plane should be ready", || {
+            if let Some(status) = self.process.exited() {
+                panic!("the control plane ended with {status}: {}", self.process.log());
+            }
+            let mut connection = RawHttp::try_connect(self.listen)?;
+            connection.send(
+                format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.listen)
+                    .as_bytes(),
+            );
+            connection.response().filter(|response| response.status == 200).map(drop)
+        });
+        self
+    }
+}
+
+fn process(folder: &Path, listen: SocketAddr, rows: &Rows) -> Process {
+    let db = match rows {
+        Rows::Sqlite => format!("sqlite://{}", folder.join("cp.db").display()),
+        Rows::Postgres(_, database) => database.app_url.clone(),
+    };
+    let mut command = Command::new(binaries::mcpg_cp());
+    command
+        .args(["serve", "--listen", &listen.to_string(), "--db", &db, "--state"])
+        .arg(folder.join("state"));
+    command.env_remove("NOTIFY_SOCKET").current_dir(folder);
+    Process::start("mcpg-cp", &mut command, &folder.join("cp.log"))
+}
+
+fn done(response: Response) -> Value {
+    assert!((200..300).contains(&response.status), "{} {}", response.status, response.text());
+    response.json()
+}
