@@ -13,7 +13,7 @@ use mcpg::audit::AuditMode;
 use mcpg::gateway::Gateway;
 use mcpg::metrics::Metrics;
 use mcpg::pipeline::{Arrival, BodyError, Exchange, admit as admit_request};
-use mcpg::revision::{Builder, Endpoint, Revision, RevisionStore};
+use mcpg::revision::{Builder, Revision, RevisionStore};
 use mcpg_config::Config;
 use mcpg_filters::identity::api_key::{HashKey, generate};
 use mcpg_sdk::Secret;
@@ -45,7 +45,7 @@ impl Exchange for Arrived {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     }
 
-    async fn body(&mut self, _revision: &Revision, _endpoint: &Endpoint) -> Result<Bytes, BodyError> {
+    async fn body(&mut self, _revision: &Revision) -> Result<Bytes, BodyError> {
         Ok(self.body.clone())
     }
 }
