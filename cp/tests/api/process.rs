@@ -176,8 +176,9 @@ fn schemathesis(folder: tempfile::TempDir, db: &str) {
         "5",
         "--seed",
         "1",
+        // Of its own accord it parses Python in threads, which Python 3.11 gets wrong now and then.
         "--workers",
-        "2",
+        "1",
         "--generation-database",
         "none",
         "--no-color",

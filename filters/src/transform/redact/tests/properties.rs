@@ -116,7 +116,11 @@ proptest! {
             Ok(_) | Err(RedactError::Text) => true,
             Err(_) => false,
         };
-        prop_assert_eq!(accepted, serde_json::from_str::<Value>(&text).is_ok(), "{}", text);
+        let other = serde_json::from_str::<Value>(&text);
+        // A number that no `f64` holds is JSON all the same; the other parser says so of it and looks no further.
+        if !other.as_ref().is_err_and(|error| error.to_string().starts_with("number out of range")) {
+            prop_assert_eq!(accepted, other.is_ok(), "{}", text);
+        }
     }
 
     /// Text that is no JSON: whatever is said in it, no member of the name keeps its value.
