@@ -1,7 +1,8 @@
 //! What a gateway keeps of an environment on disk: that it has enrolled, and its revisions.
 //!
-//! `enrolled.json`, `revisions/NUMBER/` with `signed.json` (as it was received) and what is unpacked from it, and `current`, a link to the revision
-//! that was in force last. What is unpacked is for reading only: at every start it is unpacked anew from what was signed.
+//! `enrolled.json`; `signed/NUMBER.json`, revisions as they were received; `revisions/NUMBER/`, what is unpacked of them; and `current`, a link to the signed
+//! one that was in force last. What is unpacked is for reading only: at every start it is unpacked anew from what was signed, which stays where it is
+//! meanwhile, so nothing is lost wherever that is cut off.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,7 +16,7 @@ use crate::new_file;
 
 /// The scope's file in a revision's folder. JSON is YAML.
 const SCOPE_FILE: &str = "scope.yaml";
-const SIGNED_FILE: &str = "signed.json";
+const SIGNED: &str = "signed";
 const ENROLLED_FILE: &str = "enrolled.json";
 const CURRENT: &str = "current";
 const REVISIONS: &str = "revisions";
@@ -88,7 +89,8 @@ impl Folder {
         }
         let scope = dir.join(SCOPE_FILE);
         write(&scope, &serde_json::to_vec_pretty(&document.scope)?)?;
-        write(&dir.join(SIGNED_FILE), &serde_json::to_vec(signed)?)?;
+        new_file::folder(&self.0.join(SIGNED))?;
+        replace(&self.signed(signed.number), &serde_json::to_vec(signed)?)?;
         Ok(scope)
     }
 
@@ -99,7 +101,7 @@ impl Folder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        symlink(Path::new(REVISIONS).join(number.to_string()), &draft)?;
+        symlink(Path::new(SIGNED).join(format!("{number}.json")), &draft)?;
         fs::rename(&draft, self.0.join(CURRENT))?;
         fs::File::open(&self.0)?.sync_all()?;
         self.prune(number);
@@ -108,7 +110,7 @@ impl Folder {
 
     /// The revision that was in force last, as it was signed. None before the first.
     pub(super) fn last(&self) -> io::Result<Option<SignedRevision>> {
-        let bytes = match fs::read(self.0.join(CURRENT).join(SIGNED_FILE)) {
+        let bytes = match fs::read(self.0.join(CURRENT)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -118,8 +120,14 @@ impl Folder {
 
     /// The scope's file of the revision that was in force last, if it is unpacked.
     pub(super) fn last_file(&self) -> Option<PathBuf> {
-        let file = fs::canonicalize(self.0.join(CURRENT)).ok()?.join(SCOPE_FILE);
+        let signed = fs::read_link(self.0.join(CURRENT)).ok()?;
+        let number = signed.file_stem()?.to_str()?.parse().ok()?;
+        let file = self.revision(number).join(SCOPE_FILE);
         file.is_file().then_some(file)
+    }
+
+    fn signed(&self, number: u64) -> PathBuf {
+        self.0.join(SIGNED).join(format!("{number}.json"))
     }
 
     fn revision(&self, number: u64) -> PathBuf {
@@ -136,7 +144,9 @@ impl Folder {
         numbers.sort_unstable();
         numbers.truncate(numbers.len().saturating_sub(KEPT_BEFORE));
         for number in numbers {
-            if let Err(error) = fs::remove_dir_all(self.revision(number)) {
+            let removed =
+                fs::remove_file(self.signed(number)).and_then(|()| fs::remove_dir_all(self.revision(number)));
+            if let Err(error) = removed {
                 tracing::warn!(number, %error, "an old revision is left on disk");
             }
         }
