@@ -6,7 +6,7 @@
 //! Nothing here touches the file system, the network or the environment: secrets and paths stay references.
 //!
 //! The settings of a plugin are for its filter to parse; [`Config::locate`] turns its complaint into a position.
-//! [`schema()`] describes the same file as JSON Schema, for editors.
+//! [`schema()`] describes the same file as JSON Schema, for editors. [`Document`] reads other files as strictly.
 
 mod audit;
 mod binding;
@@ -14,6 +14,7 @@ mod cidr;
 mod config;
 mod control_plane;
 mod diagnostic;
+mod documents;
 mod federation;
 mod key_source;
 mod pinning;
@@ -42,6 +43,7 @@ pub use binding::{
 pub use config::{Config, Digest};
 pub use control_plane::{ControlPlane, Pushed};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use documents::Document;
 pub use federation::{Catalogue, Federation, Naming};
 pub use key_source::KeySource;
 pub use pinning::{OnNew, PinRules, Pinning, Reaction};

@@ -74,13 +74,15 @@ pub(crate) const ERRORS_MAX: usize = 100;
 /// What was found wrong so far.
 pub(crate) struct Report<'a> {
     file: &'a str,
+    /// What the root is called.
+    pub(crate) whole: &'static str,
     pub(crate) errors: Vec<Diagnostic>,
     pub(crate) warnings: Vec<Diagnostic>,
 }
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str) -> Self {
-        Self { file, errors: Vec::new(), warnings: Vec::new() }
+        Self { file, whole: "the configuration", errors: Vec::new(), warnings: Vec::new() }
     }
 
     /// Whether there is no point in looking further.

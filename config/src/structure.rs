@@ -2,8 +2,8 @@
 //! position: unknown and missing keys, wrong types, values out of range.
 //!
 //! Only the keywords that the wire types use are understood: `$ref`, `anyOf`, `oneOf`, `type`, `const`, `enum`,
-//! `properties`, `additionalProperties`, `required`, `items`, `minimum`, `maximum`, `minItems`, `maxItems`,
-//! `maxProperties`.
+//! `properties`, `patternProperties` (one; which keys fit it is the type's to say), `additionalProperties`, `required`,
+//! `items`, `minimum`, `maximum`, `minItems`, `maxItems`, `maxProperties`.
 //! A value is repeated only where it is close to an allowed one, so that a misplaced secret is not.
 
 use std::sync::LazyLock;
@@ -128,13 +128,14 @@ impl<'c> Checker<'c, '_> {
             return self.report.error(place, format!("{} has more than {maximum} keys", quote(&place.path)));
         }
         let properties = schema.get("properties").and_then(Value::as_object);
+        let patterned = schema.get("patternProperties").and_then(|known| known.as_object()?.values().next());
         let mut meant = Vec::new();
         for Entry { key, .. } in entries {
             if self.report.is_full() {
                 return;
             }
             let member = properties.and_then(|properties| properties.get(key));
-            match member.or_else(|| schema.get("additionalProperties")) {
+            match member.or(patterned).or_else(|| schema.get("additionalProperties")) {
                 Some(Value::Bool(false)) => meant.extend(self.unknown_key(properties, key, place)),
                 Some(member) => self.value(member, &place.child(key)),
                 None => {}
@@ -144,7 +145,8 @@ impl<'c> Checker<'c, '_> {
         for key in required.into_iter().flatten().filter_map(Value::as_str) {
             let child = place.child(key);
             if child.node.is_none() && !meant.contains(&key) {
-                self.report.error(&child, format!("{} is missing in {}", quote(key), within(place)));
+                self.report
+                    .error(&child, format!("{} is missing in {}", quote(key), within(place, self.report)));
             }
         }
     }
@@ -167,7 +169,7 @@ impl<'c> Checker<'c, '_> {
             .map(|meant| format!("did you mean {}?", quote(meant)))
             .or_else(|| nearest::elsewhere(self.root, key))
             .unwrap_or_else(|| format!("known here: {}", list(siblings)));
-        let message = format!("unknown key {} in {}", quote(key), within(place));
+        let message = format!("unknown key {} in {}", quote(key), within(place, self.report));
         self.report.error_with_help(&at, message, help);
         meant
     }
@@ -248,6 +250,6 @@ fn bound(schema: &Value, keyword: &str) -> Option<i128> {
     schema.get(keyword)?.as_number()?.as_i128()
 }
 
-fn within(place: &Place<'_>) -> String {
-    if place.path.is_empty() { "the configuration".to_owned() } else { quote(&place.path) }
+fn within(place: &Place<'_>, report: &Report<'_>) -> String {
+    if place.path.is_empty() { report.whole.to_owned() } else { quote(&place.path) }
 }

@@ -1,7 +1,7 @@
 //! YAML 1.2 text to a tree of values with positions, within fixed bounds.
 //!
-//! One document, one value per key, keys are strings, no tags but `!!str`, no merge keys. Aliases are expanded
-//! against a budget, so that a small text cannot become a large tree. Nothing here recurses with the input.
+//! One value per key, keys are strings, no tags but `!!str`, no merge keys. Aliases are expanded against a budget, so
+//! that a small text cannot become a large tree; several documents of one text share it. Nothing here recurses with the input.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,6 +29,17 @@ pub(crate) struct Fault {
 
 /// Reads one document. An empty one is a map without keys.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Node, Fault> {
+    let mut documents = read(bytes, 1)?;
+    Ok(documents.pop().unwrap_or(Node { position: Position::START, kind: Kind::Map(Vec::new()) }))
+}
+
+/// Reads several documents, leaving out those that are empty.
+pub(crate) fn parse_all(bytes: &[u8], documents_max: usize) -> Result<Vec<Node>, Fault> {
+    let documents = read(bytes, documents_max)?;
+    Ok(documents.into_iter().filter(|document| document.kind != Kind::Null).collect())
+}
+
+fn read(bytes: &[u8], documents_max: usize) -> Result<Vec<Node>, Fault> {
     if bytes.len() > DOCUMENT_BYTES_MAX {
         let message = format!("the file has {} bytes; {DOCUMENT_BYTES_MAX} is the limit", bytes.len());
         return Err(fault(Position::START, message, None));
@@ -38,19 +49,20 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Node, Fault> {
         fault(Position::after(&before), "the file is not UTF-8 text", None)
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder { weight_max: text.len() + WEIGHT_MAX, ..Builder::default() };
+    let mut builder = Builder { weight_max: text.len() + WEIGHT_MAX, documents_max, ..Builder::default() };
     for event in Parser::<'_, StrInput<'_>>::new_from_str(text) {
         let (event, span) = event.map_err(|error| not_yaml(&error))?;
         builder.accept(event, position(&span.start))?;
     }
-    Ok(builder.root.unwrap_or(Node { position: Position::START, kind: Kind::Map(Vec::new()) }))
+    Ok(builder.roots)
 }
 
 #[derive(Default)]
 struct Builder {
     weight_max: usize,
+    documents_max: usize,
     open: Vec<Open>,
-    root: Option<Node>,
+    roots: Vec<Node>,
     documents: usize,
     weight: usize,
     anchors: HashMap<usize, Node>,
@@ -74,9 +86,14 @@ impl Builder {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => {
                 self.documents += 1;
-                match self.documents {
-                    1 => Ok(()),
-                    _ => Err(fault(at, "a second document begins here", Some("keep one document in a file"))),
+                // A document's anchors are its own (YAML 1.2, 7.1).
+                self.anchors.clear();
+                match (self.documents <= self.documents_max, self.documents_max) {
+                    (true, _) => Ok(()),
+                    (false, 1) => {
+                        Err(fault(at, "a second document begins here", Some("keep one document in a file")))
+                    }
+                    (false, most) => Err(fault(at, format!("more than {most} documents"), None)),
                 }
             }
             Event::SequenceStart(anchor, tag) => {
@@ -171,7 +188,7 @@ impl Builder {
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut().map(|open| &mut open.items) {
-            None => self.root = Some(node),
+            None => self.roots.push(node),
             Some(Items::List(items)) => items.push(node),
             Some(Items::Map { entries, key, .. }) => {
                 if let Some((key, key_position)) = key.take() {

@@ -3,6 +3,8 @@
 //! A command line becomes one typed [`Request`] or an error that names the argument: nothing is sent that the API would
 //! refuse for its form.
 
+pub mod manifest;
+
 use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
