@@ -10,7 +10,7 @@ use crate::tree::{self, Finding, Source};
 /// Third-party crates that belong to one place, with the packages that may name them.
 const CONFINED: &[(&str, &[&str])] = &[
     ("pingora", &["mcpg", "mcpg-benches"]),
-    ("boring", &["mcpg", "mcpg-filters", "mcpg-benches", "mcpg-tests", "mcpg-cp"]),
+    ("boring", &["mcpg", "mcpg-filters", "mcpg-benches", "mcpg-tests", "mcpg-cp", "mcpg-ctl"]),
     ("sqlx", &["mcpg-cp"]),
     ("axum", &["mcpg-cp"]),
     ("wasmtime", &["mcpg-plugin-host"]),
