@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 
 use crate::row::{
-    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, LifecycleEvent, LifecycleRef,
-    OperatorRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, HoleCause, HoleRef, LifecycleEvent,
+    LifecycleRef, OperatorRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict,
 };
 
 /// No row is larger than this: a limit for the writer, and for a reader of damaged length fields.
@@ -32,6 +32,7 @@ pub(crate) const CHECKPOINT: u8 = 5;
 const APPROVAL: u8 = 7;
 const OPERATOR: u8 = 8;
 pub(crate) const FORWARDED: u8 = 9;
+const HOLE: u8 = 10;
 
 /// Why a row cannot be recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +55,7 @@ pub(crate) fn encode(row: &RowRef<'_>, out: &mut Vec<u8>) {
         RowRef::Approval(row) => approval(row, out),
         RowRef::Operator(row) => operator(row, out),
         RowRef::Forwarded(row) => forwarded(row, out),
+        RowRef::Hole(row) => hole(row, out),
         RowRef::Gap { time, dropped } => {
             begin(GAP, *time, out);
             number(*dropped, out);
@@ -238,6 +240,19 @@ fn forwarded(row: &ForwardedRef<'_>, out: &mut Vec<u8>) {
     number(row.seq, out);
     out.extend_from_slice(&row.previous);
     bytes(row.row, out);
+}
+
+fn hole(row: &HoleRef<'_>, out: &mut Vec<u8>) {
+    begin(HOLE, row.time, out);
+    text(row.gateway, out);
+    out.extend_from_slice(&row.log);
+    number(row.after, out);
+    number(row.up_to, out);
+    out.extend_from_slice(&row.hash);
+    out.push(match row.cause {
+        HoleCause::Lost => 1,
+        HoleCause::Elsewhere => 2,
+    });
 }
 
 fn lifecycle(row: &LifecycleRef<'_>, out: &mut Vec<u8>) {

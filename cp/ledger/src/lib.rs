@@ -25,8 +25,8 @@ pub use chain::{ChainId, Hash, Head};
 pub use checkpoint::{Checkpoint, CheckpointClaim, KeyId, key_id};
 pub use encode::{ROW_BYTES_MAX, RowError};
 pub use row::{
-    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, LifecycleEvent, LifecycleRef,
-    OperatorRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts, Verdict,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, HoleCause, HoleRef, LifecycleEvent,
+    LifecycleRef, OperatorRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts, Verdict,
 };
 pub use scan::{Scan, Tail, follow, scan, scan_until};
 pub use segment::{RECORD_OVERHEAD, SegmentError, SegmentHeader};

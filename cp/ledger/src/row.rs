@@ -23,6 +23,8 @@ pub enum RowRef<'a> {
     Operator(&'a OperatorRef<'a>),
     /// A gateway's row, taken over into the control plane's chain of the organization.
     Forwarded(&'a ForwardedRef<'a>),
+    /// Rows of a gateway's log that are not taken over.
+    Hole(&'a HoleRef<'a>),
     /// Rows were dropped by the `async` mode because its queue was full.
     Gap {
         /// When the gap was closed.
@@ -271,6 +273,34 @@ pub struct ForwardedRef<'a> {
     pub row: &'a [u8],
 }
 
+/// Rows of a gateway's log that are not in the other chain: it goes on behind them.
+#[derive(Debug, Clone, Copy)]
+pub struct HoleRef<'a> {
+    /// When that was found.
+    pub time: UnixNanos,
+    /// The gateway instance.
+    pub gateway: &'a str,
+    /// The chain of its log.
+    pub log: ChainId,
+    /// The number of the row before them there.
+    pub after: u64,
+    /// The number of the last of them there.
+    pub up_to: u64,
+    /// The hash of that one.
+    pub hash: Hash,
+    /// Why they are not there.
+    pub cause: HoleCause,
+}
+
+/// Why rows of a gateway's log are not taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoleCause {
+    /// They were gone from the gateway before they were sent.
+    Lost,
+    /// They are about environments that the gateway is not enrolled in.
+    Elsewhere,
+}
+
 /// A list of texts in whatever shape the owner holds it.
 #[derive(Debug, Clone, Copy)]
 pub enum Texts<'a> {
@@ -320,6 +350,7 @@ impl RowRef<'_> {
             Self::Approval(approval) => approval.time,
             Self::Operator(operator) => operator.time,
             Self::Forwarded(forwarded) => forwarded.time,
+            Self::Hole(hole) => hole.time,
             Self::Gap { time, .. } => *time,
         }
     }

@@ -11,6 +11,7 @@ mod format;
 mod record;
 mod report;
 mod row;
+mod sources;
 mod walk;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use std::str::FromStr;
 pub use ed25519_dalek::VerifyingKey;
 pub use record::{Record, RecordError, Records, records};
 pub use report::{BadRow, Damage, Place, Report, Standing, TornTail};
-pub use row::{Approval, Checkpoint, Decision, Forwarded, Lifecycle, Operator, Outcome, Row, RowBody};
+pub use row::{Approval, Checkpoint, Decision, Forwarded, Hole, Lifecycle, Operator, Outcome, Row, RowBody};
 pub use walk::Verifier;
 
 use crate::verify::format::{Hash, hex, key_id};

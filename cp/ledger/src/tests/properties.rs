@@ -6,10 +6,12 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use proptest::{collection, option};
 
 use super::{Log, verify_with};
-use crate::verify::{Approval, Decision, Forwarded, Lifecycle, Operator, Outcome, Report, Row, RowBody};
+use crate::verify::{
+    Approval, Decision, Forwarded, Hole, Lifecycle, Operator, Outcome, Report, Row, RowBody,
+};
 use crate::{
-    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, Head, LifecycleEvent, LifecycleRef,
-    OperatorRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict, scan,
+    ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, Head, HoleCause, HoleRef,
+    LifecycleEvent, LifecycleRef, OperatorRef, OutcomeRef, RowRef, TargetRef, Texts, Verdict, scan,
 };
 
 proptest! {
@@ -103,9 +105,20 @@ fn forwarded() -> impl Strategy<Value = Row> {
             let mut bytes = Vec::new();
             encode(&row, &mut bytes);
             let hash = Head { seq: seq.wrapping_sub(1), hash: previous }.after(&bytes).hash;
-            let inner = !matches!(row.body, RowBody::Operator(_));
+            let inner = !matches!(row.body, RowBody::Operator(_) | RowBody::Hole(_));
             let body = RowBody::Forwarded(Box::new(Forwarded { gateway, log, seq, previous, hash, row }));
             inner.then_some(Row { time, body })
+        },
+    )
+}
+
+fn hole() -> impl Strategy<Value = Hole> {
+    let numbers = (any::<u32>(), 1_u32..);
+    let cause = prop_oneof![Just("lost"), Just("elsewhere")];
+    (".{0,8}", any::<[u8; 16]>(), numbers, any::<[u8; 32]>(), cause).prop_map(
+        |(gateway, log, (after, rows), hash, cause)| {
+            let after = u64::from(after);
+            Hole { gateway, log, after, up_to: after + u64::from(rows), hash, cause }
         },
     )
 }
@@ -114,6 +127,7 @@ fn forwarded() -> impl Strategy<Value = Row> {
 fn plain_row() -> proptest::strategy::BoxedStrategy<Row> {
     let body = prop_oneof![
         operator().prop_map(|operator| RowBody::Operator(Box::new(operator))).boxed(),
+        hole().prop_map(|hole| RowBody::Hole(Box::new(hole))).boxed(),
         decision().prop_map(|decision| RowBody::Decision(Box::new(decision))).boxed(),
         outcome().prop_map(RowBody::Outcome),
         lifecycle().prop_map(RowBody::Lifecycle),
@@ -293,6 +307,16 @@ fn encode(row: &Row, out: &mut Vec<u8>) {
             })
             .encode(out);
         }
+        RowBody::Hole(hole) => RowRef::Hole(&HoleRef {
+            time,
+            gateway: &hole.gateway,
+            log: hole.log,
+            after: hole.after,
+            up_to: hole.up_to,
+            hash: hole.hash,
+            cause: if hole.cause == "lost" { HoleCause::Lost } else { HoleCause::Elsewhere },
+        })
+        .encode(out),
         RowBody::Checkpoint(_) => unreachable!("not generated"),
     }
 }

@@ -22,6 +22,12 @@ pub struct Report {
     pub last: Option<Place>,
     /// Checkpoints that verified.
     pub checkpoints: u64,
+    /// Rows of gateways' logs among the rows, each at its place in its log.
+    pub forwarded: u64,
+    /// How many logs of gateways they are of.
+    pub logs: u64,
+    /// Rows of those logs that are not there, as rows say: lost to the gateway, and of other environments.
+    pub not_forwarded: [u64; 2],
     /// The last row that a checkpoint's signature covers.
     pub signed_up_to: Option<u64>,
     /// Heads known from elsewhere that the log contains.
@@ -93,6 +99,13 @@ pub enum Damage {
     },
     /// Of another organization or another chain.
     Foreign,
+    /// Rows of a gateway's log are missing before it, and no row says so.
+    Unaccounted {
+        /// The chain of that log.
+        log: [u8; 16],
+        /// The last row of it that is known.
+        after: u64,
+    },
     /// Hashes fit each other but not what was signed or is known from elsewhere.
     Rewritten {
         /// The last row known to be right.
@@ -176,6 +189,11 @@ impl fmt::Display for Report {
             (None, Some(_)) => write!(f, " (no row is signed yet)")?,
             _ => {}
         }
+        if self.logs > 0 {
+            let [lost, elsewhere] = self.not_forwarded;
+            write!(f, ", rows of gateways: {} of {} logs", self.forwarded, self.logs)?;
+            write!(f, " (lost before they were sent: {lost}, of other environments: {elsewhere})")?;
+        }
         if self.expected_found > 0 {
             write!(f, ", known heads found: {}", self.expected_found)?;
         }
@@ -214,6 +232,9 @@ impl fmt::Display for Damage {
             Self::Swapped => write!(f, "swapped: it stands later in the segment"),
             Self::Repeated { seq } => write!(f, "repeated: row {seq} stands here again"),
             Self::Foreign => write!(f, "foreign: it belongs to another organization or chain"),
+            Self::Unaccounted { log, after } => {
+                write!(f, "rows of the gateway's log {} are missing behind its row {after}", hex(log))
+            }
             Self::Rewritten { since } => {
                 write!(f, "rewritten: rows after {since} are not those that were signed")
             }

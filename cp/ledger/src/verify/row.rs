@@ -29,6 +29,8 @@ pub enum RowBody {
     Operator(Box<Operator>),
     /// A gateway's row, taken over.
     Forwarded(Box<Forwarded>),
+    /// Rows of a gateway's log that are not taken over.
+    Hole(Box<Hole>),
     /// Rows were dropped here.
     Gap {
         /// How many.
@@ -134,6 +136,23 @@ pub struct Forwarded {
     pub row: Row,
 }
 
+/// Rows of a gateway's log that are not within the chain of its organization.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// The gateway instance.
+    pub gateway: String,
+    /// The chain of its log.
+    pub log: [u8; 16],
+    /// The number of the row before them there.
+    pub after: u64,
+    /// The number of the last of them there.
+    pub up_to: u64,
+    /// The hash of that one there.
+    pub hash: Hash,
+    /// Why: `lost`, `elsewhere`.
+    pub cause: &'static str,
+}
+
 /// What happened to the gateway.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
@@ -202,6 +221,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Row> {
         7 => RowBody::Approval(Box::new(approval(&mut input)?)),
         8 => RowBody::Operator(Box::new(operator(&mut input)?)),
         9 => RowBody::Forwarded(Box::new(forwarded(&mut input)?)),
+        10 => RowBody::Hole(Box::new(hole(&mut input)?)),
         _ => return None,
     };
     input.is_empty().then_some(Row { time, body })
@@ -268,11 +288,27 @@ fn forwarded(input: &mut Cursor<'_>) -> Option<Forwarded> {
     let length = input.length()?;
     let bytes = input.slice(length)?;
     // One level: the kind is told apart before the inner row is read.
-    if matches!(bytes.get(1), Some(8 | 9)) {
+    if matches!(bytes.get(1), Some(8..=10)) {
         return None;
     }
     let row = decode(bytes)?;
     Some(Forwarded { gateway, log, seq, previous, hash: row_hash(&previous, seq, bytes), row })
+}
+
+fn hole(input: &mut Cursor<'_>) -> Option<Hole> {
+    let hole = Hole {
+        gateway: input.text()?,
+        log: input.array()?,
+        after: input.u64()?,
+        up_to: input.u64()?,
+        hash: input.array()?,
+        cause: match input.u8()? {
+            1 => "lost",
+            2 => "elsewhere",
+            _ => return None,
+        },
+    };
+    (hole.up_to > hole.after).then_some(hole)
 }
 
 fn outcome(input: &mut Cursor<'_>) -> Option<Outcome> {

@@ -1,11 +1,10 @@
 //! The walk over segments and rows. The first thing that is wrong ends it.
 
-use std::collections::BTreeMap;
-
 use super::format::{Hash, checkpoint_hash, checkpoint_is_signed, genesis, key_id};
 use super::record::{Frame, Header, HeaderError};
 use super::report::{BadRow, Damage, Place, Report, TornTail};
 use super::row::{self, Row, RowBody};
+use super::sources::Sources;
 use super::{Expected, Trust, VerifyingKey};
 
 /// A verification under way: segments go in one by one, in order.
@@ -18,8 +17,8 @@ pub struct Verifier<'t> {
     hash: Hash,
     last_checkpoint: Hash,
     last_segment: String,
-    /// Of each log of each gateway whose rows are forwarded, the last one.
-    sources: BTreeMap<(String, [u8; 16]), (u64, Hash)>,
+    /// The logs of gateways whose rows are forwarded.
+    sources: Sources,
     report: Report,
 }
 
@@ -33,7 +32,7 @@ impl<'t> Verifier<'t> {
             hash: [0; 32],
             last_checkpoint: [0; 32],
             last_segment: String::new(),
-            sources: BTreeMap::new(),
+            sources: Sources::default(),
             report: Report::default(),
         }
     }
@@ -184,7 +183,8 @@ impl<'t> Verifier<'t> {
                 return Err(Damage::Foreign);
             }
             RowBody::Checkpoint(checkpoint) => self.checkpoint(checkpoint, frame.row)?,
-            RowBody::Forwarded(forwarded) => self.forwarded(forwarded)?,
+            RowBody::Forwarded(forwarded) => self.sources.row(forwarded, &mut self.report)?,
+            RowBody::Hole(hole) => self.sources.hole(hole, &mut self.report)?,
             _ => {}
         }
         self.seq = seq;
@@ -246,38 +246,6 @@ impl<'t> Verifier<'t> {
         self.last_checkpoint = checkpoint_hash(row);
         self.report.checkpoints += 1;
         self.report.signed_up_to = Some(checkpoint.seq);
-        Ok(())
-    }
-
-    /// A gateway's row continues that gateway's log, and speaks of this organization. Its log's own signatures are for who has
-    /// that gateway's key.
-    fn forwarded(&mut self, forwarded: &row::Forwarded) -> Result<(), Damage> {
-        let organization = match &forwarded.row.body {
-            RowBody::Decision(decision) => Some(&decision.organization),
-            RowBody::Checkpoint(checkpoint) => Some(&checkpoint.organization),
-            _ => None,
-        };
-        if organization.is_some() && organization != self.report.organization.as_ref() {
-            return Err(Damage::Foreign);
-        }
-        if let RowBody::Checkpoint(checkpoint) = &forwarded.row.body
-            && (checkpoint.chain != forwarded.log
-                || checkpoint.seq.wrapping_add(1) != forwarded.seq
-                || checkpoint.head != forwarded.previous)
-        {
-            return Err(Damage::BadCheckpoint);
-        }
-        let source = (forwarded.gateway.clone(), forwarded.log);
-        if let Some((seq, hash)) = self.sources.get(&source) {
-            if forwarded.seq <= *seq {
-                return Err(Damage::Repeated { seq: self.seq });
-            }
-            // Rows that a gateway had removed before they were taken over are missing openly: the numbers say so.
-            if forwarded.seq == seq + 1 && forwarded.previous != *hash {
-                return Err(Damage::Foreign);
-            }
-        }
-        self.sources.insert(source, (forwarded.seq, forwarded.hash));
         Ok(())
     }
 
