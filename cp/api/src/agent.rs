@@ -118,21 +118,72 @@ pub struct Heartbeat {
     pub started_at: Timestamp,
 }
 
-/// Audit rows of a gateway's own chain, as they stand in its log.
+/// Audit rows of a gateway's own log, as they stand in it. Without rows it asks how far the log is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditUpload {
-    /// The sequence number of the first row.
-    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
-    pub first: u64,
-    /// The rows' canonical bytes, base64url, without gaps.
-    #[schemars(length(min = 1, max = 1000))]
-    pub rows: Vec<String>,
+    /// The chain of the log: 32 hexadecimal digits.
+    #[schemars(length(equal = 32), regex(pattern = "^[0-9a-f]{32}$"))]
+    pub log: String,
+    /// The row before the first; number 0 and the chain's first hash where the first is row 1.
+    pub previous: AuditHead,
+    /// The rows in order, and what is left out between them.
+    #[schemars(length(max = 2000))]
+    pub rows: Vec<AuditEntry>,
+    /// The hash of the last row.
+    #[schemars(length(equal = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub last: String,
 }
 
-/// How far a gateway's rows are kept.
+/// A place in a log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditHead {
+    /// The row's number.
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
+    pub sequence: u64,
+    /// The row's hash: 64 hexadecimal digits.
+    #[schemars(length(equal = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub hash: String,
+}
+
+/// A part of an [`AuditUpload`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AuditEntry {
+    /// A row's canonical bytes, base64url.
+    Row(#[schemars(length(min = 1, max = 1_398_102), regex(pattern = "^[A-Za-z0-9_-]+$"))] String),
+    /// Rows that are not sent.
+    Missing(AuditHole),
+}
+
+/// Rows that are not sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditHole {
+    /// How many there are.
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
+    pub missing: u64,
+    /// The hash of the last of them.
+    #[schemars(length(equal = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub hash: String,
+    /// Why they are not sent.
+    pub cause: AuditHoleCause,
+}
+
+/// Why rows are not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditHoleCause {
+    /// They were gone before they were sent.
+    Lost,
+    /// They are about environments that the gateway is not enrolled in.
+    Elsewhere,
+}
+
+/// How far a gateway's log is kept: what is up to here need not be sent again, and what is behind it is wanted next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuditAccepted {
-    /// The sequence number of the last row that is kept: what is up to it need not be sent again.
-    pub kept: u64,
+    /// The last row that is kept; number 0 for none.
+    pub kept: AuditHead,
 }

@@ -29,8 +29,8 @@ mod versioned;
 pub use access::{ApiToken, CreateApiToken, MemberRoles, NewApiToken, RoleBinding, RoleOn, WhoAmI};
 pub use actor::{Actor, ActorError};
 pub use agent::{
-    Acknowledgement, AuditAccepted, AuditUpload, EnrollGateway, Enrolled, Heartbeat, Outcome, RevisionsQuery,
-    SignedRevision,
+    Acknowledgement, AuditAccepted, AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload,
+    EnrollGateway, Enrolled, Heartbeat, Outcome, RevisionsQuery, SignedRevision,
 };
 pub use fleet::{
     CreateEnrollmentToken, EnrollmentToken, Gateway, GatewayStatus, LabelKey, LabelKeyError, Labels,

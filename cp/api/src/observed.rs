@@ -12,7 +12,8 @@ pub struct AuditRow {
     pub sequence: u64,
     /// When it happened.
     pub time: Timestamp,
-    /// What kind: `operator`, `decision`, `outcome`, `lifecycle`, `approval`, `gap`, `checkpoint`.
+    /// What kind: `operator`, `decision`, `outcome`, `lifecycle`, `approval`, `gap`, `hole`,
+    /// `checkpoint`.
     pub kind: String,
     /// The gateway that recorded it; absent for the control plane's own rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]

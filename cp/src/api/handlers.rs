@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod agents;
+pub mod agents_audit;
 pub mod documents;
 pub mod fleet;
 pub mod licenses;

@@ -130,6 +130,9 @@ impl From<StoreError> for Refused {
             StoreError::Invalid { what } => {
                 Self::new(ProblemCode::Invalid, format!("{what} cannot be stored"))
             }
+            StoreError::OutOfOrder { .. } | StoreError::Forked { .. } | StoreError::OtherGateway => {
+                Self::new(ProblemCode::State, error.to_string())
+            }
             StoreError::Contention => Self::busy(),
             StoreError::Unavailable { applied, .. } => Self {
                 may_be_applied: matches!(applied, Applied::Unknown),

@@ -9,7 +9,7 @@ mod operator;
 mod query;
 
 pub use checkpoints::{AuditChain, SignedHead};
-pub use forward::{Forward, Forwarded};
+pub use forward::{Entry, Forward, Forwarded, Missing};
 pub(super) use operator::Pending;
 pub use query::{AuditQuery, AuditRow};
 

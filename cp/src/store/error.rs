@@ -24,10 +24,10 @@ pub enum StoreError {
         current: i64,
     },
     /// Rows of a log that do not follow those that are there.
-    #[error("row {expected} is the next one that is wanted")]
+    #[error("the rows behind row {} are wanted", kept.seq)]
     OutOfOrder {
-        /// The next row.
-        expected: u64,
+        /// The last row that is there.
+        kept: mcpg_ledger::Head,
     },
     /// Rows of a log that are others than those that are there by the same numbers.
     #[error("row {seq} is not the one that was taken over before")]
@@ -35,6 +35,9 @@ pub enum StoreError {
         /// The last row that was taken over.
         seq: u64,
     },
+    /// The log is another gateway's.
+    #[error("the log is another gateway's")]
+    OtherGateway,
     /// The value cannot be stored.
     #[error("{what} cannot be stored")]
     Invalid {

@@ -14,10 +14,14 @@ use sqlx::{
 use super::Backend;
 use super::open::{self, OpenError, Target};
 
-const SQLITE: &[(i64, &str, &str)] =
-    &[(1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql"))];
-const POSTGRES: &[(i64, &str, &str)] =
-    &[(1, "tables", include_str!("../../migrations/postgres/0001_tables.sql"))];
+const SQLITE: &[(i64, &str, &str)] = &[
+    (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
+    (2, "forwarding", include_str!("../../migrations/sqlite/0002_forwarding.sql")),
+];
+const POSTGRES: &[(i64, &str, &str)] = &[
+    (1, "tables", include_str!("../../migrations/postgres/0001_tables.sql")),
+    (2, "forwarding", include_str!("../../migrations/postgres/0002_forwarding.sql")),
+];
 
 /// Tables whose rows the service adds and never changes, and whether it may remove them (retention).
 const APPEND_ONLY: &[(&str, bool)] = &[

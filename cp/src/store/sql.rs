@@ -69,7 +69,10 @@ impl Texts {
 const fn names_tenant(sql: &[u8]) -> bool {
     let tables = count(sql, b"FROM ") + count(sql, b"JOIN ") + count(sql, b"INTO ") + count(sql, b"UPDATE ");
     // These are no tables.
-    let others = count(sql, b"FROM UNNEST(") + count(sql, b"DO UPDATE ") + count(sql, b"FOR UPDATE OF ");
+    let others = count(sql, b"FROM UNNEST(")
+        + count(sql, b"FROM json_each(")
+        + count(sql, b"DO UPDATE ")
+        + count(sql, b"FOR UPDATE OF ");
     let bound = count(sql, b"org_id = $1") + count(sql, b"VALUES ($1,") + count(sql, b"SELECT $1,");
     // `$10` begins with `$1`.
     let longer = count(sql, b"org_id = $10") + count(sql, b"org_id = $11") + count(sql, b"org_id = $12");

@@ -14,6 +14,9 @@ const LEASE_MS: i64 = 10 * 60_000;
 /// How long a session is still listed after its end.
 const SESSIONS_KEPT_MS: i64 = 7 * 24 * 3_600_000;
 
+/// How long a call is known whose outcome does not come.
+const CALLS_KEPT_MS: i64 = 2 * 24 * 3_600_000;
+
 /// How many organizations are read at once.
 const ORGS_AT_ONCE: u32 = 200;
 
@@ -49,6 +52,7 @@ impl Store {
         let mut removed = write.remove_old_keys(now - KEEP_MS).await?;
         removed += write.remove_ended_sessions(now - SESSIONS_KEPT_MS).await?;
         removed += write.remove_ended_sign_ins().await?;
+        removed += write.remove_waiting_calls(now - CALLS_KEPT_MS).await?;
         write.commit().await?;
         Ok(removed)
     }

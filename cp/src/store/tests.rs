@@ -9,6 +9,7 @@ mod bench;
 mod catalogue;
 mod conditions;
 mod foreign;
+mod forwarding;
 mod isolation;
 #[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
 #[path = "../../../tests/support/postgres.rs"]
@@ -28,8 +29,10 @@ cases! {
         a_sign_in_ends_once, enrolment_is_for_one, what_has_had_its_time_is_swept;
     publishing: documents_have_versions, references_and_revocation_lists, revisions_are_numbered_without_holes,
         rollouts_go_in_stages, acknowledgements_are_written_once, changes_are_told_when_they_are_in_force;
-    audit: fifty_writers_make_one_chain, logs_are_taken_over_once, a_foreign_log_is_not_taken_over,
-        what_retention_leaves_verifies, usage_adds_up;
+    audit: fifty_writers_make_one_chain, what_retention_leaves_verifies, usage_adds_up;
+    forwarding: logs_are_taken_over_once, replicas_take_over_once, a_foreign_log_is_not_taken_over,
+        holes_are_rows, rows_go_to_their_environment, a_log_is_one_instance_s, calls_are_counted_once,
+        names_are_bounded;
     foreign: foreign_and_absent_are_alike;
     isolation: nothing_of_another_organization, foreign_references_are_not_found,
         a_dropped_transaction_changes_nothing, a_failed_transaction_goes_no_further;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::sql::{Row, Sql, values};
+use super::sql::{Row, Sql, Value, values};
 use super::{Read, StoreError, UnixMillis, Write};
 
 /// An hour, in milliseconds.
@@ -36,7 +36,21 @@ const SUM: Sql = Sql::both(
      FROM usage_hours WHERE org_id = $1 AND hour >= $2 AND hour < $3 AND ($4 IS NULL OR workspace = $4) \
      AND ($5 IS NULL OR environment = $5) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT $10",
 );
+const LINES: Sql = Sql::both(
+    "SELECT count(*) AS lines FROM usage_hours WHERE org_id = $1 AND hour = $2 AND workspace = $3 AND environment = $4",
+);
+const MORE: Sql = Sql::both(
+    "UPDATE usage_hours SET calls = calls + $7, denied = denied + $8, failed = failed + $9, bytes = bytes + $10, \
+     duration_us = duration_us + $11 WHERE org_id = $1 AND hour = $2 AND workspace = $3 AND environment = $4 \
+     AND tool = $5 AND caller = $6",
+);
 const SWEEP: Sql = Sql::both("DELETE FROM usage_hours WHERE org_id = $1 AND hour < $2");
+
+/// What is counted by no name of its own.
+pub(super) const OTHER: &str = "(other)";
+
+/// Tools and callers that are told apart in an environment and hour, together: the names are for callers to choose.
+const LINES_MAX: usize = 10_000;
 
 /// What is counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -139,22 +153,37 @@ impl Write {
         for (key, counts) in used {
             sums.entry(key).or_default().add(*counts);
         }
-        let rows = sums.into_iter().map(|(key, counts)| {
-            values![
-                key.hour,
-                &key.workspace,
-                &key.environment,
-                &key.tool,
-                &key.caller,
-                counts.calls,
-                counts.denied,
-                counts.failed,
-                counts.bytes,
-                counts.duration_us,
-            ]
-        });
-        let rows = rows.collect();
+        let sums = self.bounded(sums).await?;
+        let rows = sums.iter().map(|(key, counts)| line(key, *counts)).collect();
         self.execute_each(ADD, rows).await.map(|_| ())
+    }
+
+    /// Adds at once what there is a line for, where there are many, and puts the rest together. About [`LINES_MAX`]: who adds at the same moment is
+    /// not waited for.
+    async fn bounded(
+        &mut self,
+        sums: BTreeMap<&UsageKey, UsageCounts>,
+    ) -> Result<BTreeMap<UsageKey, UsageCounts>, StoreError> {
+        let mut left: BTreeMap<UsageKey, UsageCounts> = BTreeMap::new();
+        let mut places: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (key, counts) in sums {
+            let place = (key.hour, key.workspace.as_str(), key.environment.as_str());
+            places.entry(place).or_default().push((key, counts));
+        }
+        for ((hour, workspace, environment), lines) in places {
+            let there = self.one(LINES, values![hour, workspace, environment]).await?.int("lines")?;
+            let there = usize::try_from(there).unwrap_or(usize::MAX);
+            let is_full = there.saturating_add(lines.len()) > LINES_MAX;
+            for (key, counts) in lines {
+                if !is_full {
+                    left.insert(key.clone(), counts);
+                } else if self.execute(MORE, line(key, counts)).await? == 0 {
+                    let other = UsageKey { tool: OTHER.to_owned(), caller: OTHER.to_owned(), ..key.clone() };
+                    left.entry(other).or_default().add(counts);
+                }
+            }
+        }
+        Ok(left)
     }
 
     /// Removes the counts of hours before a time; how many.
@@ -164,6 +193,21 @@ impl Write {
     pub async fn remove_usage(&mut self, before: UnixMillis) -> Result<u64, StoreError> {
         self.execute(SWEEP, values![before]).await
     }
+}
+
+fn line(key: &UsageKey, counts: UsageCounts) -> Vec<Value> {
+    values![
+        key.hour,
+        &key.workspace,
+        &key.environment,
+        &key.tool,
+        &key.caller,
+        counts.calls,
+        counts.denied,
+        counts.failed,
+        counts.bytes,
+        counts.duration_us,
+    ]
 }
 
 fn read(row: &Row) -> Result<(UsageKey, UsageCounts), StoreError> {

@@ -19,6 +19,7 @@
 
 mod behaviour;
 mod documents;
+mod forwarding;
 mod golden;
 mod matrix;
 mod observed;
@@ -43,6 +44,8 @@ cases! {
     documents: a_plugin_set_is_put_in_versions, what_a_document_says_is_checked, secrets_are_referred_to;
     tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,
         a_member_loses_a_role_at_once, nothing_of_another_organization_is_listed;
+    forwarding: rows_of_gateways_are_kept_once, what_gateways_send_is_checked,
+        an_environment_s_rows_are_its_gateways;
     observed: what_operators_do_is_listed, usage_is_added_up;
     sso: a_member_signs_in, providers_are_strangers;
     matrix: the_matrix_of_who_may_do_what;

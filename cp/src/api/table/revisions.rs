@@ -5,7 +5,7 @@ use mcpg_cp_api as wire;
 use mcpg_cp_api::ProblemCode as P;
 
 use super::super::endpoint::Endpoint;
-use super::super::handlers::{agents, revisions};
+use super::super::handlers::{agents, agents_audit, revisions};
 use crate::authorization::Permission;
 
 const GET: Method = Method::GET;
@@ -129,5 +129,13 @@ fn of_gateways() -> Vec<Endpoint> {
         Endpoint::agent((POST, "/v1/agent/heartbeat", "beat", "Says how the gateway is."), agents::heartbeat)
             .body::<wire::Heartbeat>()
             .gives_plain(204, ""),
+        Endpoint::agent(
+            (POST, "/v1/agent/audit", "forwardAudit", "Takes over the rows of the gateway's audit log."),
+            agents_audit::forward,
+        )
+        .body::<wire::AuditUpload>()
+        .body_bytes_max(agents_audit::UPLOAD_BYTES_MAX)
+        .gives::<wire::AuditAccepted>(200)
+        .problems(&[P::State]),
     ]
 }

@@ -1,63 +1,61 @@
 //! Taking over the rows of gateways' logs into the chain of their organization.
 //!
 //! A gateway sends stretches of its log, and again whatever it has heard no answer for. INVARIANT: every row of a log is taken over
-//! once: how far it has come is in `audit_sources`, whose row is locked first, and moves in the transaction that appends. A stretch that
-//! overlaps what is there must be the same where it meets it. The gateway is who it proved to be, and its rows are its organization's.
+//! once: how far it has come is in `audit_sources`, whose row is locked first, and moves in the transaction that appends, and counts. A stretch that
+//! overlaps what is there must be the same where it meets it; what is left out of one is a row of its own kind.
+//!
+//! A log is an instance's, known by its key, whichever of its enrolments in the organization it sends by. No other instance may go on with it, unless
+//! every enrolment of the first is retired: then an operator has ended that one.
 
-use std::borrow::Cow;
+mod calls;
+mod rows;
+mod stretch;
 
-use mcpg_ledger::verify::{Row as LedgerRow, RowBody};
-use mcpg_ledger::{ChainId, ForwardedRef, Hash, Head, ROW_BYTES_MAX, RowRef};
+use mcpg_ledger::Head;
 
-use super::{NewRow, number};
+pub use stretch::{Entry, Forward, Missing};
+
+use self::rows::{Place, Sorter};
+use super::number;
 use crate::store::ids::hex;
-use crate::store::sql::{Sql, values};
+use crate::store::sql::{Row, Sql, values};
 use crate::store::{GatewayId, StoreError, Write};
 
 const LOCK: Sql = Sql::each(
-    "SELECT seq, hash FROM audit_sources WHERE org_id = $1 AND gateway_id = $2 AND log = $3",
-    "SELECT seq, hash FROM audit_sources WHERE org_id = $1 AND gateway_id = $2 AND log = $3 FOR UPDATE",
+    "SELECT public_key, seq, hash FROM audit_sources WHERE org_id = $1 AND log = $2",
+    "SELECT public_key, seq, hash FROM audit_sources WHERE org_id = $1 AND log = $2 FOR UPDATE",
 );
 const CREATE: Sql = Sql::both(
-    "INSERT INTO audit_sources (org_id, gateway_id, log, seq, hash, updated_at) VALUES ($1, $2, $3, $4, $5, $6) \
-     ON CONFLICT (org_id, gateway_id, log) DO NOTHING",
+    "INSERT INTO audit_sources (org_id, log, public_key, gateway_id, seq, hash, updated_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (org_id, log) DO NOTHING",
 );
 const MOVE: Sql = Sql::both(
-    "UPDATE audit_sources SET seq = $4, hash = $5, updated_at = $6 \
-     WHERE org_id = $1 AND gateway_id = $2 AND log = $3",
+    "UPDATE audit_sources SET public_key = $3, gateway_id = $4, seq = $5, hash = $6, updated_at = $7 \
+     WHERE org_id = $1 AND log = $2",
 );
-
-/// A stretch of a gateway's log: rows with numbers that follow each other.
-#[derive(Debug, Clone, Copy)]
-pub struct Forward<'a> {
-    /// The chain of the log.
-    pub log: ChainId,
-    /// The number of the row before the first, and its hash.
-    pub previous: Head,
-    /// The rows' bytes.
-    pub rows: &'a [Cow<'a, [u8]>],
-    /// The hash of the last row, as the gateway has it.
-    pub last: Hash,
-    /// Rows before these are lost to the gateway: go on behind the hole.
-    pub after_hole: bool,
-}
+const PLACES: Sql = Sql::both(
+    "SELECT g.gateway_id, w.slug AS workspace, e.slug AS environment FROM gateways g \
+     JOIN environments e ON e.org_id = $1 AND e.environment_id = g.environment_id \
+     JOIN workspaces w ON w.org_id = $1 AND w.workspace_id = e.workspace_id \
+     WHERE g.org_id = $1 AND g.public_key = $2 AND g.retired_at IS NULL ORDER BY g.gateway_id",
+);
 
 /// What became of a stretch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forwarded {
     /// The log is here up to this row: the gateway need not keep what is before.
-    pub up_to: u64,
+    pub kept: Head,
     /// How many rows of the stretch were not here yet.
     pub added: usize,
 }
 
 impl Write {
-    /// Appends the rows of a stretch that are not here yet.
+    /// Appends the rows of a stretch that are not here yet, and counts the calls in them.
     ///
     /// # Errors
     /// [`StoreError::OutOfOrder`] where rows are missing before them; [`StoreError::Forked`] where they are others than those that
-    /// were taken over; [`StoreError::Invalid`] where they are no rows, or another organization's; [`StoreError::NotFound`] where
-    /// the gateway is retired or unknown.
+    /// were taken over; [`StoreError::OtherGateway`] where the log is another instance's; [`StoreError::Invalid`] where they are no rows, or another
+    /// organization's; [`StoreError::NotFound`] where the gateway is retired or unknown.
     pub async fn forward(
         &mut self,
         gateway: &GatewayId,
@@ -67,122 +65,60 @@ impl Write {
         if gateway.retired_at.is_some() {
             return Err(StoreError::NotFound);
         }
-        let environment = self.environment_by_id(&gateway.environment_id).await?;
         let organization = self.slug().await?;
-        let log = hex(&stretch.log);
-        let now = self.now;
+        let (log, key, now) = (hex(&stretch.log), &gateway.public_key, self.now);
         let genesis = Head::genesis(&organization, &stretch.log);
-        self.execute(CREATE, values![&gateway.id, &log, 0_i64, &genesis.hash, now]).await?;
-        let row = self.one(LOCK, values![&gateway.id, &log]).await?;
-        let seq = u64::try_from(row.int("seq")?).map_err(|_| StoreError::Corrupt { what: "seq" })?;
-        let known = Head { seq, hash: row.array("hash")? };
+        // Who only asks leaves nothing behind.
+        if !stretch.entries.is_empty() {
+            self.execute(CREATE, values![&log, key, &gateway.id, 0_i64, &genesis.hash, now]).await?;
+        }
+        let known = match self.optional(LOCK, values![&log]).await? {
+            None => genesis,
+            // The first hash names the organization.
+            Some(_) if stretch.previous.seq == 0 && stretch.previous != genesis => {
+                return Err(StoreError::Forked { seq: 0 });
+            }
+            Some(source) => {
+                let owner: [u8; 32] = source.array("public_key")?;
+                if owner != *key && !self.places(&owner).await?.is_empty() {
+                    return Err(StoreError::OtherGateway);
+                }
+                let seq = u64::try_from(source.int("seq")?);
+                let seq = seq.map_err(|_| StoreError::Corrupt { what: "seq" })?;
+                Head { seq, hash: source.array("hash")? }
+            }
+        };
 
-        let (fresh, last) = fresh(known, stretch)?;
-        let added = fresh.len();
-        if added == 0 {
-            return Ok(Forwarded { up_to: known.seq, added });
+        let (fresh, last) = stretch::fresh(known, stretch)?;
+        if fresh.is_empty() {
+            return Ok(Forwarded { kept: known, added: 0 });
         }
-        let mut rows = Vec::with_capacity(added);
-        for (previous, bytes) in fresh {
-            let mut row = found_by(bytes, &organization)?;
-            row.workspace = Some(environment.workspace.to_string());
-            row.environment = Some(environment.slug.to_string());
-            row.gateway = Some(gateway.id.to_string());
-            RowRef::Forwarded(&ForwardedRef {
-                time: u64::try_from(now).unwrap_or_default().saturating_mul(1_000_000),
-                gateway: gateway.id.as_str(),
-                log: stretch.log,
-                seq: previous.seq.wrapping_add(1),
-                previous: previous.hash,
-                row: bytes,
-            })
-            .encode(&mut row.row);
-            rows.push(row);
-        }
+        let decoded = rows::decode(fresh, &organization)?;
+        let open = self.waiting_calls(&stretch.log, &rows::asked_for(&decoded)).await?;
+        let places = self.places(key).await?;
+        let mut sorter = Sorter::new((stretch.log, gateway.id.as_str()), &places, now, open);
+        let added = decoded.len();
+        decoded.into_iter().for_each(|fresh| sorter.add(fresh));
+        let rows = sorter.finish();
+        // INVARIANT: the chain's head is locked last, and what waits for it waits shortly.
+        self.add_usage(&sorter.used).await?;
+        let begun = sorter.begun.iter().filter_map(|id| Some((id, sorter.open.get(id)?)));
+        self.keep_calls(&stretch.log, &sorter.ended, begun).await?;
         let mut locked = self.lock_head().await?;
         self.append(&mut locked, rows).await?;
-        self.execute(MOVE, values![&gateway.id, &log, number(last.seq)?, &last.hash, now]).await?;
-        Ok(Forwarded { up_to: last.seq, added })
+        self.execute(MOVE, values![&log, key, &gateway.id, number(last.seq)?, &last.hash, now]).await?;
+        Ok(Forwarded { kept: last, added })
     }
-}
 
-/// Rows, each with the head before it.
-type Fresh<'a> = Vec<(Head, &'a [u8])>;
-
-/// The rows of a stretch behind what is known, each with the head before it, and the head after them.
-fn fresh<'a>(known: Head, stretch: &Forward<'a>) -> Result<(Fresh<'a>, Head), StoreError> {
-    let mut head = stretch.previous;
-    // Where the stretch passes the known head it must have its hash.
-    let meets = |head: Head| head.seq != known.seq || head.hash == known.hash;
-    if head.seq > known.seq && !stretch.after_hole {
-        return Err(StoreError::OutOfOrder { expected: known.seq + 1 });
+    /// Where an instance is enrolled.
+    async fn places(&mut self, key: &[u8; 32]) -> Result<Vec<Place>, StoreError> {
+        let read = |row: &Row| {
+            Ok(Place {
+                gateway: row.text("gateway_id")?,
+                workspace: row.text("workspace")?,
+                environment: row.text("environment")?,
+            })
+        };
+        self.all(PLACES, values![key]).await?.iter().map(read).collect()
     }
-    let mut fresh = Vec::new();
-    let mut is_same = meets(head);
-    for row in stretch.rows {
-        if row.len() > ROW_BYTES_MAX {
-            return Err(StoreError::Invalid { what: "a row over its limit" });
-        }
-        if head.seq >= known.seq {
-            fresh.push((head, row.as_ref()));
-        }
-        head = head.after(row);
-        is_same &= meets(head);
-    }
-    if head.hash != stretch.last {
-        return Err(StoreError::Invalid { what: "a stretch that does not end in its hash" });
-    }
-    if !is_same {
-        return Err(StoreError::Forked { seq: known.seq });
-    }
-    Ok((fresh, head))
-}
-
-/// What a row is found by. The rows are read by the verifier's own decoder: what it would not read is not taken over.
-fn found_by(bytes: &[u8], organization: &str) -> Result<NewRow, StoreError> {
-    let invalid = StoreError::Invalid { what: "bytes that are no row" };
-    let decoded = LedgerRow::decode(bytes).ok_or(invalid)?;
-    let time = i64::try_from(decoded.time / 1_000_000).unwrap_or(i64::MAX);
-    let mut row = NewRow {
-        time,
-        kind: "",
-        workspace: None,
-        environment: None,
-        gateway: None,
-        subject: None,
-        target: None,
-        verdict: None,
-        row: Vec::with_capacity(bytes.len() + 160),
-    };
-    let (kind, of) = match decoded.body {
-        RowBody::Decision(decision) => {
-            row.subject = searchable(decision.subject);
-            row.target = searchable(decision.target);
-            row.verdict = Some(decision.verdict.to_owned());
-            ("decision", Some(decision.organization))
-        }
-        RowBody::Outcome(_) => ("outcome", None),
-        RowBody::Lifecycle(_) => ("lifecycle", None),
-        RowBody::Approval(approval) => {
-            row.subject = approval.by.and_then(searchable);
-            ("approval", None)
-        }
-        RowBody::Gap { .. } => ("gap", None),
-        RowBody::Checkpoint(checkpoint) => ("checkpoint", Some(checkpoint.organization)),
-        // These are made here only.
-        _ => return Err(StoreError::Invalid { what: "a row of a control plane" }),
-    };
-    if of.is_some_and(|of| of != organization) {
-        return Err(StoreError::Invalid { what: "a row of another organization" });
-    }
-    row.kind = kind;
-    Ok(row)
-}
-
-/// The most bytes of a text that rows are searched by.
-const SEARCHABLE_BYTES_MAX: usize = 256;
-
-/// A text that can stand in a column; the row itself has the whole.
-fn searchable(text: String) -> Option<String> {
-    (text.len() <= SEARCHABLE_BYTES_MAX && !text.contains('\0')).then_some(text)
 }

@@ -65,9 +65,8 @@ async fn attempted(bench: &Bench, things: &Things) -> Vec<(&'static str, String)
     let stretch = Forward {
         log: [5; 16],
         previous: Head::genesis("evil", &[5; 16]),
-        rows: &[],
+        entries: &[],
         last: Head::genesis("evil", &[5; 16]).hash,
-        after_hole: false,
     };
     let (percent, page) = (Stage::Percent(1), Page::default());
     let label = display("x");

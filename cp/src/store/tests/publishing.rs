@@ -17,6 +17,16 @@ pub(super) async fn tree(bench: &Bench) -> (Workspace, Environment) {
 }
 
 pub(super) async fn enrolled(bench: &Bench, environment: &Environment, name: &str) -> Gateway {
+    enrolled_by(bench, environment, name, [1; 32]).await
+}
+
+/// A gateway with a key.
+pub(super) async fn enrolled_by(
+    bench: &Bench,
+    environment: &Environment,
+    name: &str,
+    public_key: [u8; 32],
+) -> Gateway {
     let mut write = bench.write().await;
     let token = NewEnrollmentToken {
         id: None,
@@ -27,12 +37,8 @@ pub(super) async fn enrolled(bench: &Bench, environment: &Environment, name: &st
     };
     let hash = token.hash.clone();
     write.create_enrollment_token(token).await.unwrap();
-    let new = NewGateway {
-        name: name.to_owned(),
-        public_key: [1; 32],
-        labels: Labels::new(),
-        software: "0.1.0".to_owned(),
-    };
+    let new =
+        NewGateway { name: name.to_owned(), public_key, labels: Labels::new(), software: "0.1.0".to_owned() };
     let gateway = write.enroll(&hash, new).await.unwrap();
     write.commit().await.unwrap();
     gateway
