@@ -1,7 +1,10 @@
 //! The agent of one environment: it follows the revisions, has each put in force, and says what came of it.
 
+mod outage;
+mod reports;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::anyhow;
 use mcpg_config::Pushed;
@@ -10,15 +13,15 @@ use mcpg_cp_api::{
 };
 use mcpg_sdk::Scope;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::sleep;
 
+use self::outage::Outage;
+use self::reports::Reports;
 use super::client::{Client, ClientError};
 use super::folder::Folder;
 use super::pushed::PushRequest;
 use super::verify::ControlPlaneKey;
 
-/// The pause before the stream is opened again: doubled each time, within these.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(30));
 /// Bytes of a refusal's reason.
 const REASON_BYTES_MAX: usize = 2000;
 
@@ -35,6 +38,8 @@ pub struct Agent {
     applied: AtomicU64,
     /// The newest number that was seen, in force or refused.
     seen: AtomicU64,
+    /// What the control plane has not heard yet.
+    reports: Reports,
 }
 
 impl Agent {
@@ -55,6 +60,7 @@ impl Agent {
             started_at: now(),
             applied: AtomicU64::new(0),
             seen: AtomicU64::new(0),
+            reports: Reports::default(),
         }
     }
 
@@ -89,69 +95,92 @@ impl Agent {
 
     /// Follows the revisions and says how the gateway is, for as long as it is polled.
     pub async fn run(&self, push: mpsc::Sender<PushRequest>) {
-        tokio::join!(self.follow(&push), self.beat());
+        // Each by itself: what cannot be said keeps nothing from being heard.
+        tokio::join!(self.follow(&push), self.report(), self.beat());
     }
 
     async fn beat(&self) {
-        let mut tick = interval(self.heartbeat);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reached = true;
+        let mut outage = Outage::default();
         loop {
-            tick.tick().await;
             let heartbeat = Heartbeat {
                 applied: Some(self.applied.load(Ordering::Acquire)).filter(|number| *number > 0),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started_at: self.started_at,
             };
             match self.client.heartbeat(&self.enrolled, &heartbeat).await {
-                Ok(()) => reached = true,
+                Ok(()) => outage.over(),
                 Err(error) => {
                     // Said once, not every ten seconds of an outage.
-                    if std::mem::replace(&mut reached, false) {
+                    if outage.is_news(&error.to_string()) {
                         tracing::warn!(environment = %self.environment(), %error, "the control plane was not told how the gateway is");
                     }
                 }
             }
+            // Gateways that were started together do not speak together for ever.
+            sleep(self.heartbeat.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
         }
     }
 
     async fn follow(&self, push: &mpsc::Sender<PushRequest>) {
-        let mut pause = PAUSE.0;
-        let mut reached = true;
+        let mut outage = Outage::default();
         loop {
-            let seen = self.seen.load(Ordering::Acquire);
-            match self.stream(push).await {
-                Ok(()) => {
-                    pause = PAUSE.0;
-                    reached = true;
-                }
-                Err(error) => {
-                    if std::mem::replace(&mut reached, false) {
-                        tracing::warn!(
-                            environment = %self.environment(),
-                            error = format!("{error:#}"),
-                            "no revisions from the control plane; the one in force stays"
-                        );
-                    }
+            let mut opened = None;
+            let ended = self.stream(push, &mut opened).await;
+            if let Some(opened) = opened {
+                outage.opened(Instant::elapsed(&opened));
+            }
+            if let Err(error) = ended {
+                let error = format!("{error:#}");
+                if outage.is_news(&error) {
+                    tracing::warn!(
+                        environment = %self.environment(),
+                        error,
+                        "no revisions from the control plane; the one in force stays"
+                    );
                 }
             }
-            if self.seen.load(Ordering::Acquire) != seen {
-                pause = PAUSE.0;
-            }
-            // Gateways that lost one control plane must not come back all at once.
-            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-            pause = (pause * 2).min(PAUSE.1);
+            sleep(outage.pause()).await;
         }
     }
 
-    /// One stream, to its end.
-    async fn stream(&self, push: &mpsc::Sender<PushRequest>) -> anyhow::Result<()> {
+    /// One stream, to its end. Notes when it was opened.
+    async fn stream(
+        &self,
+        push: &mpsc::Sender<PushRequest>,
+        opened: &mut Option<Instant>,
+    ) -> anyhow::Result<()> {
         let mut revisions = self.client.revisions(&self.enrolled, self.seen.load(Ordering::Acquire)).await?;
+        *opened = Some(Instant::now());
         tracing::info!(environment = %self.environment(), "following the control plane");
         while let Some(signed) = revisions.next().await? {
             self.take(&signed, push).await?;
         }
         Ok(())
+    }
+
+    /// Tells the control plane what came of revisions, one after the other, each until it was heard.
+    async fn report(&self) {
+        let mut outage = Outage::default();
+        loop {
+            let report = self.reports.next().await;
+            match self.client.acknowledge(&self.enrolled, &report).await {
+                Ok(()) => {
+                    self.reports.heard(&report);
+                    outage.over();
+                }
+                // It knows no such revision: its database has been another one meanwhile.
+                Err(error) if error.is_final() && !error.is_unauthenticated() => {
+                    tracing::warn!(environment = %self.environment(), number = report.number, %error, "the control plane does not want to hear what came of a revision");
+                    self.reports.heard(&report);
+                }
+                Err(error) => {
+                    if outage.is_news(&error.to_string()) {
+                        tracing::warn!(environment = %self.environment(), number = report.number, %error, "the control plane has not heard what came of a revision");
+                    }
+                    sleep(outage.pause()).await;
+                }
+            }
+        }
     }
 
     /// Puts a revision in force, or finds out why it cannot be.
@@ -167,7 +196,8 @@ impl Agent {
                 tracing::error!(environment = %self.environment(), number, %error, "revision refused");
                 // Who sends what does not hold is not told that it was taken, and not asked for it again.
                 self.seen.store(number, Ordering::Release);
-                return self.acknowledge(signed, Some(&error.to_string())).await;
+                self.acknowledge(signed, Some(&error.to_string()));
+                return Ok(());
             }
         };
         let (answer, answered) = oneshot::channel();
@@ -182,35 +212,24 @@ impl Agent {
                     tracing::error!(environment = %self.environment(), number, %error, "a restart would begin with the revision before");
                 }
                 tracing::info!(environment = %self.environment(), number, "revision of the control plane in force");
-                self.acknowledge(signed, None).await
+                self.acknowledge(signed, None);
             }
             Err(problems) => {
                 tracing::error!(environment = %self.environment(), number, ?problems, "revision refused, the one in force stays");
-                self.acknowledge(signed, Some(&problems.join("\n"))).await
+                self.acknowledge(signed, Some(&problems.join("\n")));
             }
         }
+        Ok(())
     }
 
-    /// Says what came of a revision, until it was heard.
-    async fn acknowledge(&self, signed: &SignedRevision, refused: Option<&str>) -> anyhow::Result<()> {
-        let acknowledgement = Acknowledgement {
+    /// Has the control plane told what came of a revision.
+    fn acknowledge(&self, signed: &SignedRevision, refused: Option<&str>) {
+        self.reports.add(Acknowledgement {
             number: signed.number,
             digest: signed.digest.clone(),
             outcome: if refused.is_some() { Outcome::Rejected } else { Outcome::Applied },
             reason: refused.map(|reason| head(reason, REASON_BYTES_MAX).to_owned()),
-        };
-        let mut pause = PAUSE.0;
-        loop {
-            match self.client.acknowledge(&self.enrolled, &acknowledgement).await {
-                Ok(()) => return Ok(()),
-                Err(error @ ClientError::Refused { .. }) if error.is_final() => return Err(error.into()),
-                Err(error) => {
-                    tracing::warn!(%error, "the control plane has not heard what came of a revision");
-                    sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-                    pause = (pause * 2).min(PAUSE.1);
-                }
-            }
-        }
+        });
     }
 
     /// Waits for a revision to begin with, and unpacks it. For a gateway that has nothing to serve yet.
@@ -218,7 +237,7 @@ impl Agent {
     /// # Errors
     /// When the control plane refuses the gateway.
     pub async fn first(&self) -> anyhow::Result<(SignedRevision, Pushed)> {
-        let mut pause = PAUSE.0;
+        let mut outage = Outage::default();
         loop {
             match self.next_signed().await {
                 Ok(signed) => {
@@ -227,7 +246,7 @@ impl Agent {
                         Ok(file) => return Ok((signed, Pushed { scope: self.scope.clone(), file })),
                         Err(error) => {
                             tracing::error!(environment = %self.environment(), number = signed.number, %error, "revision refused");
-                            self.acknowledge(&signed, Some(&error.to_string())).await?;
+                            self.acknowledge(&signed, Some(&error.to_string()));
                         }
                     }
                 }
@@ -236,8 +255,7 @@ impl Agent {
                         return Err(error);
                     }
                     tracing::warn!(environment = %self.environment(), error = format!("{error:#}"), "a first revision is waited for");
-                    sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-                    pause = (pause * 2).min(PAUSE.1);
+                    sleep(outage.pause()).await;
                 }
             }
         }
@@ -247,15 +265,16 @@ impl Agent {
     ///
     /// # Errors
     /// When it cannot be noted.
-    pub async fn began(&self, signed: &SignedRevision, refused: Option<&[String]>) -> anyhow::Result<()> {
+    pub fn began(&self, signed: &SignedRevision, refused: Option<&[String]>) -> anyhow::Result<()> {
         match refused {
             None => {
                 self.applied.store(signed.number, Ordering::Release);
                 self.folder.current(signed.number)?;
-                self.acknowledge(signed, None).await
+                self.acknowledge(signed, None);
             }
-            Some(problems) => self.acknowledge(signed, Some(&problems.join("\n"))).await,
+            Some(problems) => self.acknowledge(signed, Some(&problems.join("\n"))),
         }
+        Ok(())
     }
 
     async fn next_signed(&self) -> anyhow::Result<SignedRevision> {

@@ -59,7 +59,13 @@ pub enum ClientError {
 impl ClientError {
     /// Whether asking again would get the same answer.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { status: 400..=428, .. })
+        matches!(self, Self::Refused { status: 400..=499, .. })
+            && !matches!(self, Self::Refused { status: 408 | 425 | 429, .. })
+    }
+
+    /// Whether the control plane does not believe who asks: for good, or for as long as a clock is wrong.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        matches!(self, Self::Refused { status: 401, .. })
     }
 }
 

@@ -84,14 +84,14 @@ impl Start<'_> {
             pushed.replace(scope);
             match self.build(pushed).await {
                 Ok(Some(generation)) => {
-                    agent.began(&signed, None).await?;
+                    agent.began(&signed, None)?;
                     return Ok(generation);
                 }
                 outcome => {
                     let problems = outcome.err().unwrap_or_default();
                     tracing::error!(environment = %agent.environment(), number = signed.number, ?problems, "revision refused");
                     pushed.restore(&name, None);
-                    agent.began(&signed, Some(&problems)).await?;
+                    agent.began(&signed, Some(&problems))?;
                 }
             }
         }
