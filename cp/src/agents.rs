@@ -1,5 +1,7 @@
 //! Gateways as callers: how they prove who they are, and how revisions come to them.
 
 pub mod assertion;
+pub mod fleet;
+mod frames;
 pub mod seen;
 pub mod stream;

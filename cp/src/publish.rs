@@ -10,4 +10,4 @@ mod wanted;
 pub use render::{Parts, RenderError, render};
 pub use signer::{About, RevisionSigner};
 pub use validate::{Validated, validate};
-pub use wanted::{covers, wanted};
+pub use wanted::{candidates, covers, wanted};

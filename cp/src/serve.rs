@@ -105,7 +105,12 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     let listener = TcpListener::bind(setup.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on `{}`", setup.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let router = router(Arc::new(Pipeline::new(Arc::clone(&service), store.clone())));
+    let pipeline = Arc::new(Pipeline::new(Arc::clone(&service), store.clone()));
+    let fleet = tokio::spawn({
+        let fleet = Arc::clone(pipeline.fleet());
+        async move { fleet.run().await }
+    });
+    let router = router(pipeline);
     let follower = tokio::spawn({
         let store = store.clone();
         async move { store.follow_changes().await }
@@ -120,6 +125,7 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     // Nobody may be listening, and then nobody is told.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let drained = connection::serve(listener, tls, router, stop, setup.drain).await;
+    fleet.abort();
     follower.abort();
     sweeper.abort();
     store.close().await;

@@ -53,7 +53,7 @@ pub use documents::{Document, DocumentHead, NewDocument, Parent, Precondition, P
 pub use enrollment::{EnrollmentToken, NewEnrollmentToken, NewGateway};
 pub use environments::Environment;
 pub use error::{Applied, StoreError};
-pub use gateways::{Gateway, Heartbeat, Labels};
+pub use gateways::{Gateway, Heartbeat, Labels, Refusal};
 pub use idempotency::{CLAIM_MS, Claim, ClaimId, KEEP_MS};
 pub use ids::{
     BindingId, ClaimNonce, Clock, EnvironmentId, GatewayId, IdError, OrgId, SystemClock, TokenId, UnixMillis,

@@ -1,8 +1,9 @@
 //! The stream of revisions to one gateway, as server-sent events.
 //!
-//! Whatever wakes it, it looks at what the gateway is to run and sends that: a hint that is lost or comes twice costs a look. It sends a comment
-//! every 15 seconds, so that either side finds out when the other is gone, and looks again then: a gateway that was retired is let go of.
+//! It is woken when the plan of its environment was read again ([`super::fleet`]), looks at what the gateway is to run, and sends that. It sends a comment every
+//! 15 seconds, so that either side finds out when the other is gone; a gateway that was retired is let go of.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,81 +15,80 @@ use mcpg_cp_api::{EnvironmentPath, SignedRevision, Timestamp, document_digest};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::publish::wanted;
-use crate::store::{Changes, GatewayId, Hint, Revision, Scoped, StoreError};
+use super::fleet::{Fleet, Next, Plan, Subscription};
+use crate::store::{Gateway, Revision, StoreError};
 
 /// How often something is sent, whatever happens.
 const ALIVE: Duration = Duration::from_secs(15);
-/// The pause before a store that cannot be read is read again.
+const ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
+/// The pause before a revision that cannot be read is read again.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// Where one gateway's stream is.
 pub struct Following {
-    /// Its organization's rows.
-    pub scope: Scoped,
-    /// The gateway.
-    pub gateway: GatewayId,
-    /// Its environment.
-    pub environment: EnvironmentPath,
+    gateway: Gateway,
     /// The number that it has.
-    pub after: i64,
-    /// Says that there may be something new.
-    pub changes: Changes,
+    after: i64,
+    fleet: Arc<Fleet>,
+    subscription: Subscription,
+    /// What was not looked at yet.
+    plan: Option<Arc<Plan>>,
     /// Turns to true when the service stops.
-    pub stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 }
 
-/// The events for a gateway.
-pub fn body(following: Following) -> Body {
-    Body::from_stream(unfold((following, true), |(mut following, first)| async move {
-        let piece = following.next(first).await?;
-        Some((Ok::<_, std::convert::Infallible>(piece), (following, false)))
+/// The events for a gateway that has a revision, until the service stops.
+pub fn body(fleet: Arc<Fleet>, gateway: Gateway, after: i64, stopping: watch::Receiver<bool>) -> Body {
+    let subscription = fleet.join(&gateway);
+    let following = Following { gateway, after, fleet, subscription, plan: None, stopping };
+    Body::from_stream(unfold(following, |mut following| async move {
+        let piece = following.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(piece), following))
     }))
 }
 
 impl Following {
     /// The next piece; none at the end of the stream.
-    async fn next(&mut self, first: bool) -> Option<Bytes> {
-        // Looked at before anything is waited for: what was published before the subscription has no hint.
-        let mut look = first;
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             if *self.stopping.borrow() {
                 return None;
             }
-            if look {
-                match self.look().await {
+            if let Some(plan) = self.plan.take() {
+                match self.look(&plan).await {
                     Ok(Looked::Event(event)) => return Some(event),
                     Ok(Looked::Nothing) => {}
                     Ok(Looked::Gone) => return None,
                     Err(error) => {
-                        tracing::warn!(gateway = %self.gateway, error = &error as &dyn std::error::Error, "revisions cannot be read");
+                        tracing::warn!(gateway = %self.gateway.id, error = &error as &dyn std::error::Error, "a revision cannot be read");
                         tokio::time::sleep(AGAIN).await;
-                        return Some(Bytes::from_static(b": wait\n\n"));
+                        self.plan = Some(plan);
+                        return Some(ALIVE_COMMENT);
                     }
                 }
             }
             tokio::select! {
-                hint = timeout(ALIVE, self.changes.next()) => match hint {
-                    Err(_) => return Some(Bytes::from_static(b":\n\n")),
+                plan = timeout(ALIVE, self.subscription.changed()) => match plan {
+                    Err(_) => return Some(ALIVE_COMMENT),
                     Ok(None) => return None,
-                    Ok(Some(Hint::Look)) => look = true,
-                    Ok(Some(Hint::Changed(change))) => look = change.org == *self.scope.org_id(),
+                    Ok(plan) => self.plan = plan,
                 },
                 _ = self.stopping.changed() => return None,
             }
         }
     }
 
-    async fn look(&mut self) -> Result<Looked, StoreError> {
-        let mut read = self.scope.read().await?;
-        let gateway = match read.gateway(&self.gateway).await {
-            Ok(gateway) if gateway.retired_at.is_none() => gateway,
-            Ok(_) | Err(StoreError::NotFound) => return Ok(Looked::Gone),
-            Err(error) => return Err(error),
+    async fn look(&mut self, plan: &Plan) -> Result<Looked, StoreError> {
+        if self.after > plan.newest() {
+            tracing::warn!(gateway = %self.gateway.id, has = self.after, newest = plan.newest(), "a gateway has a newer revision than the database: was it set back?");
+        }
+        let head = match self.subscription.next(plan, &self.gateway, self.after) {
+            Next::Run(head) => head,
+            Next::Wait => return Ok(Looked::Nothing),
+            Next::Leave => return Ok(Looked::Gone),
         };
-        let Some(head) = wanted(&mut read, &gateway, self.after).await? else { return Ok(Looked::Nothing) };
-        let revision = read.revision(&gateway.environment_id, head.number).await?;
-        let event = event(&revision, &self.environment)?;
+        let Some(environment) = plan.environment() else { return Ok(Looked::Gone) };
+        let event = self.fleet.event(&self.gateway, environment, &head).await?;
         self.after = head.number;
         Ok(Looked::Event(event))
     }
@@ -117,7 +117,8 @@ pub fn signed(revision: &Revision, environment: &EnvironmentPath) -> Result<Sign
     })
 }
 
-fn event(revision: &Revision, environment: &EnvironmentPath) -> Result<Bytes, StoreError> {
+/// The event of a revision.
+pub(super) fn event(revision: &Revision, environment: &EnvironmentPath) -> Result<Bytes, StoreError> {
     let signed = signed(revision, environment)?;
     // JSON has no line ends of its own.
     let data = serde_json::to_string(&signed).map_err(|_| StoreError::Corrupt { what: "revision" })?;

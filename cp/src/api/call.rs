@@ -18,11 +18,10 @@ use super::reply::{Content, Reply};
 use super::request_id::RequestId;
 use super::service::Service;
 use super::tenant_name::TenantName;
+use crate::agents::fleet::Fleet;
 use crate::authorization;
 use crate::license::InForce;
-use crate::store::{
-    Actor, Changes, ClaimId, Gateway, Org, OrgId, Platform, Read, Scoped, Store, StoreError, Write,
-};
+use crate::store::{Actor, ClaimId, Gateway, Org, OrgId, Platform, Read, Scoped, Store, StoreError, Write};
 
 /// What a request brings.
 #[derive(Debug)]
@@ -173,8 +172,8 @@ pub struct AgentCall {
     pub gateway: Gateway,
     /// Its organization's rows.
     pub scope: Scoped,
-    /// Says when there may be something new.
-    pub changes: Changes,
+    /// What gateways are to run.
+    pub fleet: Arc<Fleet>,
 }
 
 impl AgentCall {
@@ -190,17 +189,6 @@ impl AgentCall {
             request_id: self.input.request.bytes(),
         };
         self.scope.begin(actor).await
-    }
-
-    /// The environment that the gateway serves.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn environment(&self) -> Result<EnvironmentPath, StoreError> {
-        let mut read = self.scope.read().await?;
-        let organization = read.org().await?.slug;
-        let found = read.environment_by_id(&self.gateway.environment_id).await?;
-        Ok(EnvironmentPath { organization, workspace: found.workspace, environment: found.slug })
     }
 }
 

@@ -28,6 +28,7 @@ use super::reply::Reply;
 use super::request_id::RequestId;
 use super::service::Service;
 use super::tenant_name::TenantName;
+use crate::agents::fleet::Fleet;
 use crate::authorization;
 use crate::license::InForce;
 use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
@@ -37,6 +38,7 @@ use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
 pub struct Pipeline {
     service: Arc<Service>,
     store: Store,
+    fleet: Arc<Fleet>,
     permits: Semaphore,
 }
 
@@ -44,7 +46,13 @@ impl Pipeline {
     /// A pipeline over a store.
     pub fn new(service: Arc<Service>, store: Store) -> Self {
         let permits = Semaphore::new(service.settings.requests_max);
-        Self { service, store, permits }
+        let fleet = Arc::new(Fleet::new(store.clone()));
+        Self { service, store, fleet, permits }
+    }
+
+    /// What gateways are to run. To be run beside the server.
+    pub fn fleet(&self) -> &Arc<Fleet> {
+        &self.fleet
     }
 
     /// Whether the store answers.
@@ -117,8 +125,8 @@ impl Pipeline {
                 let gateway = authenticate_agent(&parts, &self.service, &platform, now).await?;
                 let body = self.content(endpoint, &parts, body).await?;
                 let (service, scope) = (Arc::clone(&self.service), self.store.scope(gateway.org_id.clone()));
-                let changes = self.store.changes();
-                return run(AgentCall { input: input(body, parts), service, gateway, scope, changes }).await;
+                let fleet = Arc::clone(&self.fleet);
+                return run(AgentCall { input: input(body, parts), service, gateway, scope, fleet }).await;
             }
             // Resolved first, so that its time is spent whether or not the caller may know.
             let org = match &named {

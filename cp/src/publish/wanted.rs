@@ -1,35 +1,46 @@
 //! Which revision a gateway is to run.
 
-use crate::store::{Gateway, GatewayId, Page, Read, RevisionHead, RolloutState, Stage, StoreError};
+use crate::store::{
+    EnvironmentId, Gateway, GatewayId, Page, Read, RevisionHead, RolloutState, Stage, StoreError,
+};
 
 /// Revisions that are looked at at once.
 const PAGE: u32 = 20;
 
-/// The newest revision after a number that a gateway is to run; none where it runs what it should.
+/// The revisions of an environment that some gateway may be to run, the newest first: the last of them is for everybody, and nobody runs
+/// an older one.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn wanted(
+pub async fn candidates(
     read: &mut Read,
-    gateway: &Gateway,
-    after: i64,
-) -> Result<Option<RevisionHead>, StoreError> {
+    environment: &EnvironmentId,
+) -> Result<Vec<RevisionHead>, StoreError> {
     let mut page = Page::first(PAGE);
+    let mut heads = Vec::new();
     loop {
-        let listed = read.revisions(&gateway.environment_id, &page).await?;
+        let listed = read.revisions(environment, &page).await?;
         for head in listed.items {
-            if head.number <= after {
-                return Ok(None);
-            }
-            if covers(&head, gateway) {
-                return Ok(Some(head));
+            let is_for_all = is_for_all(&head);
+            heads.push(head);
+            if is_for_all {
+                return Ok(heads);
             }
         }
         match listed.next {
             Some(next) => page.after = Some(next),
-            None => return Ok(None),
+            None => return Ok(heads),
         }
     }
+}
+
+/// The newest of the candidates that a gateway is to run. None before the first.
+pub fn wanted<'a>(candidates: &'a [RevisionHead], gateway: &Gateway) -> Option<&'a RevisionHead> {
+    candidates.iter().find(|head| covers(head, gateway))
+}
+
+fn is_for_all(head: &RevisionHead) -> bool {
+    head.rollout.as_ref().is_none_or(|rollout| rollout.state == RolloutState::Complete)
 }
 
 /// Whether a revision is for a gateway, as its rollout stands.

@@ -1,6 +1,6 @@
 //! Gateway instances: who they are by their public key, how they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::json;
 
@@ -26,6 +26,16 @@ const LIST: Sql = Sql::both(concat!(
     columns!(),
     " FROM gateways WHERE org_id = $1 AND environment_id = $2 AND gateway_id > $3 ORDER BY gateway_id LIMIT $4"
 ));
+const LIVE: Sql = Sql::both(
+    "SELECT gateway_id FROM gateways WHERE org_id = $1 AND environment_id = $2 AND retired_at IS NULL",
+);
+/// What gateways of a page refused and have not got over.
+const REFUSED: Sql = Sql::both(
+    "SELECT a.gateway_id, a.number, a.reason, a.created_at FROM gateways g \
+     JOIN acknowledgements a ON a.org_id = $1 AND a.environment_id = g.environment_id AND a.gateway_id = g.gateway_id \
+         AND a.result = 'rejected' AND a.number > coalesce(g.applied_revision, 0) \
+     WHERE g.org_id = $1 AND g.environment_id = $2 AND g.gateway_id >= $3 AND g.gateway_id <= $4 ORDER BY a.number",
+);
 const RETIRE: Sql = Sql::both(
     "UPDATE gateways SET retired_at = $3 WHERE org_id = $1 AND gateway_id = $2 AND retired_at IS NULL",
 );
@@ -67,6 +77,17 @@ pub struct Gateway {
     pub created_at: UnixMillis,
     /// When it was retired: from then on it is refused.
     pub retired_at: Option<UnixMillis>,
+}
+
+/// A revision that a gateway refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its number.
+    pub number: i64,
+    /// Why.
+    pub reason: String,
+    /// When that was heard.
+    pub at: UnixMillis,
 }
 
 /// How a gateway is.
@@ -132,6 +153,38 @@ impl Read {
         let gateways = rows.iter().map(Gateway::read).collect::<Result<Vec<_>, _>>()?;
         Ok(page.listed(gateways, |gateway| gateway.id.to_string()))
     }
+
+    /// The gateways of an environment that are not retired.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn live_gateways(
+        &mut self,
+        environment: &EnvironmentId,
+    ) -> Result<HashSet<GatewayId>, StoreError> {
+        let rows = self.all(LIVE, values![environment]).await?;
+        rows.iter().map(|row| row.parsed("gateway_id")).collect()
+    }
+
+    /// The newest revision that each of an environment's gateways refused, if it is newer than the one that the gateway runs: of the gateways
+    /// whose ids are between two.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn refusals(
+        &mut self,
+        environment: &EnvironmentId,
+        (first, last): (&GatewayId, &GatewayId),
+    ) -> Result<HashMap<GatewayId, Refusal>, StoreError> {
+        let rows = self.all(REFUSED, values![environment, first, last]).await?;
+        let refusal = |row: &Row| {
+            let reason = row.text_opt("reason")?.unwrap_or_default();
+            let refusal = Refusal { number: row.int("number")?, reason, at: row.int("created_at")? };
+            Ok((row.parsed("gateway_id")?, refusal))
+        };
+        // The newest comes last.
+        rows.iter().map(refusal).collect()
+    }
 }
 
 impl Write {
@@ -143,8 +196,11 @@ impl Write {
         let gateway = self.gateway(id).await?;
         let now = self.now;
         if self.execute(RETIRE, values![id, now]).await? == 1 {
-            let target = self.environment_by_id(&gateway.environment_id).await?.target(&self.slug().await?);
+            let environment = self.environment_by_id(&gateway.environment_id).await?;
+            let target = environment.target(&self.slug().await?);
             self.note("gateway.retire", target, json!({ "gateway": id.as_str(), "name": gateway.name }));
+            // Its stream ends.
+            self.changed(&environment.id, environment.revision);
         }
         self.gateway(id).await
     }

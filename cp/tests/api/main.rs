@@ -19,6 +19,7 @@
 
 mod behaviour;
 mod documents;
+mod fleet;
 mod forwarding;
 mod golden;
 mod matrix;
@@ -42,6 +43,7 @@ cases! {
         api_tokens_are_shown_once_and_end, roles_need_their_tier, a_licence_is_for_its_organization,
         gateways_enrol_with_a_token_of_the_environment, plain_http_is_kept;
     documents: a_plugin_set_is_put_in_versions, what_a_document_says_is_checked, secrets_are_referred_to;
+    fleet: drift_is_shown, a_change_wakes_whom_it_concerns, a_rollout_only_grows;
     tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,
         a_member_loses_a_role_at_once, nothing_of_another_organization_is_listed;
     forwarding: rows_of_gateways_are_kept_once, what_gateways_send_is_checked,

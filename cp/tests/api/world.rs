@@ -143,7 +143,11 @@ impl World {
             tls: ClientTls::new(ClientTlsSettings::default()).unwrap(),
             sign_ins: tokio::sync::Semaphore::new(4),
         });
-        let router = router(Arc::new(Pipeline::new(Arc::clone(&service), store.clone())));
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&service), store.clone()));
+        let fleet = Arc::clone(pipeline.fleet());
+        let followed = store.clone();
+        tokio::spawn(async move { tokio::join!(fleet.run(), followed.follow_changes()) });
+        let router = router(pipeline);
         let token = service.token(TokenKind::Platform);
         let new = NewPlatformToken {
             id: Some(token.id().as_str().parse().unwrap()),

@@ -16,7 +16,7 @@ use super::super::call::{AgentCall, OpenCall};
 use super::super::refused::Refused;
 use super::super::reply::{Content, Reply};
 use super::id;
-use crate::agents::stream::{self, Following};
+use crate::agents::stream;
 use crate::sign_in::token::{Token, TokenKind};
 use crate::store::{self, StoreError};
 
@@ -84,16 +84,9 @@ fn proven(request: &EnrollGateway) -> Option<[u8; 32]> {
 pub async fn revisions(call: AgentCall) -> Result<Reply, Refused> {
     let query: RevisionsQuery = call.input.query()?;
     let after = i64::try_from(query.after.unwrap_or_default()).unwrap_or(i64::MAX);
-    let following = Following {
-        environment: call.environment().await?,
-        gateway: call.gateway.id.clone(),
-        after,
-        changes: call.changes,
-        stopping: call.service.stopping.subscribe(),
-        scope: call.scope,
-    };
     let mut reply = Reply::empty(http::StatusCode::OK).with_header(header::CONTENT_TYPE, "text/event-stream");
-    reply.body = Content::Stream(stream::body(following));
+    let stopping = call.service.stopping.subscribe();
+    reply.body = Content::Stream(stream::body(call.fleet, call.gateway, after, stopping));
     Ok(reply.with_header(http::HeaderName::from_static("x-accel-buffering"), "no"))
 }
 

@@ -1,16 +1,19 @@
 //! Enrollment tokens and gateways of an environment.
 
+use std::collections::HashMap;
+
 use mcpg_cp_api::{
     CreateEnrollmentToken, EnrollmentToken, EnvironmentPath, Gateway, GatewayStatus, Labels,
-    NewEnrollmentToken, PageQuery, ProblemCode,
+    NewEnrollmentToken, PageQuery, ProblemCode, RejectedRevision,
 };
 
 use super::super::call::TenantCall;
 use super::super::refused::Refused;
 use super::super::reply::Reply;
 use super::{actor, id, listed, page, time};
+use crate::publish::{candidates, wanted};
 use crate::sign_in::token::TokenKind;
-use crate::store::{self, EnvironmentId};
+use crate::store::{self, EnvironmentId, GatewayId, Refusal, RevisionHead};
 
 const ENROLL_SECONDS_DEFAULT: u32 = 60 * 60;
 const ENROLL_SECONDS: std::ops::RangeInclusive<u32> = 60..=604_800;
@@ -110,10 +113,29 @@ pub async fn delete_enrollment_token(call: TenantCall) -> Result<Reply, Refused>
     call.finish(write, Reply::no_content()).await
 }
 
+/// What gateways of an environment are to run, and what they made of it.
+struct Standing {
+    candidates: Vec<RevisionHead>,
+    refusals: HashMap<GatewayId, Refusal>,
+}
+
+async fn standing(
+    read: &mut store::Read,
+    environment: &EnvironmentId,
+    gateways: &[store::Gateway],
+) -> Result<Standing, Refused> {
+    let candidates = candidates(read, environment).await?;
+    let refusals = match (gateways.first(), gateways.last()) {
+        (Some(first), Some(last)) => read.refusals(environment, (&first.id, &last.id)).await?,
+        _ => HashMap::new(),
+    };
+    Ok(Standing { candidates, refusals })
+}
+
 fn gateway(
     gateway: store::Gateway,
     path: &EnvironmentPath,
-    wanted: i64,
+    standing: &Standing,
     now: i64,
 ) -> Result<Gateway, Refused> {
     let status = match gateway.last_seen_at {
@@ -122,6 +144,12 @@ fn gateway(
         Some(_) => GatewayStatus::Offline,
     };
     let number = |number: i64| u64::try_from(number).ok().filter(|number| *number > 0);
+    let rejected = standing.refusals.get(&gateway.id).map(|refusal| RejectedRevision {
+        number: number(refusal.number).unwrap_or_default(),
+        reason: refusal.reason.clone(),
+        at: time(refusal.at),
+    });
+    let wanted = wanted(&standing.candidates, &gateway).and_then(|head| number(head.number));
     Ok(Gateway {
         id: id(&gateway.id)?,
         environment: path.clone(),
@@ -130,9 +158,9 @@ fn gateway(
         status,
         version: Some(gateway.software),
         key_fingerprint: blake3::hash(&gateway.public_key).to_hex().to_string(),
-        wanted: number(wanted),
+        wanted,
         applied: gateway.applied_revision.and_then(number),
-        rejected: None,
+        rejected,
         last_seen_at: gateway.last_seen_at.map(time),
         enrolled_at: time(gateway.created_at),
     })
@@ -145,9 +173,11 @@ pub async fn list_gateways(call: TenantCall) -> Result<Reply, Refused> {
     let path = call.environment()?;
     let mut read = call.read().await?;
     let environment = read.environment(&path.workspace, &path.environment).await?;
-    let found = read.gateways(&environment.id, &page).await?;
+    let mut found = read.gateways(&environment.id, &page).await?;
+    found.items.retain(|gateway| gateway.retired_at.is_none());
     let now = call.input.now;
-    Ok(Reply::ok(&listed(found, |item| gateway(item, &path, environment.revision, now))?))
+    let standing = standing(&mut read, &environment.id, &found.items).await?;
+    Ok(Reply::ok(&listed(found, |item| gateway(item, &path, &standing, now))?))
 }
 
 /// `GET …/gateways/{id}`
@@ -160,7 +190,8 @@ pub async fn read_gateway(call: TenantCall) -> Result<Reply, Refused> {
     if found.environment_id != environment.id || found.retired_at.is_some() {
         return Err(Refused::not_found());
     }
-    Ok(Reply::ok(&gateway(found, &path, environment.revision, call.input.now)?))
+    let standing = standing(&mut read, &environment.id, std::slice::from_ref(&found)).await?;
+    Ok(Reply::ok(&gateway(found, &path, &standing, call.input.now)?))
 }
 
 /// `DELETE …/gateways/{id}`: from then on the gateway is refused.

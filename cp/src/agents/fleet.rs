@@ -1,0 +1,245 @@
+//! What the connected gateways are to run, kept once for each environment that has any.
+//!
+//! A hint from the store makes the plan of that environment be read again, once for all of its gateways; then those, and no others, are woken.
+//! Hints come in bursts: an environment is read by one at a time, and once more if it changed meanwhile. A plan can be old for a moment, which
+//! does no harm: numbers only grow, and nothing that was superseded is sent to who has more.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use mcpg_cp_api::EnvironmentPath;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
+
+use super::frames::{Frames, Key};
+use super::stream::event;
+use crate::publish::{candidates, wanted};
+use crate::store::{
+    Change, EnvironmentId, Gateway, GatewayId, Hint, OrgId, RevisionHead, Scoped, Store, StoreError,
+};
+
+/// Environments that are read at once.
+const READ_AT_ONCE: usize = 4;
+/// The pause after an environment could not be read.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Every environment that has a gateway connected to this replica.
+pub struct Fleet {
+    store: Store,
+    environments: Mutex<HashMap<EnvironmentId, Entry>>,
+    frames: Frames,
+    /// Somebody has come.
+    joined: Notify,
+}
+
+struct Entry {
+    org: OrgId,
+    /// Whether there may be something new.
+    stale: bool,
+    /// Whether it is being read.
+    reading: bool,
+    plan: watch::Sender<Option<Arc<Plan>>>,
+}
+
+/// What the gateways of one environment are to run.
+pub struct Plan {
+    /// When it began to be read.
+    begun: Instant,
+    environment: Option<EnvironmentPath>,
+    candidates: Vec<RevisionHead>,
+    gateways: HashSet<GatewayId>,
+}
+
+/// One gateway's view of its environment.
+pub struct Subscription {
+    plan: watch::Receiver<Option<Arc<Plan>>>,
+    since: Instant,
+}
+
+/// What a gateway is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// Run this.
+    Run(RevisionHead),
+    /// Wait.
+    Wait,
+    /// Go: it was retired, or its environment is no more.
+    Leave,
+}
+
+impl Fleet {
+    /// Over a store. Nothing is read before [`Fleet::run`] is polled.
+    pub fn new(store: Store) -> Self {
+        Self { store, environments: Mutex::default(), frames: Frames::default(), joined: Notify::new() }
+    }
+
+    /// Has a gateway that has proven who it is told of its environment.
+    pub fn join(&self, gateway: &Gateway) -> Subscription {
+        let mut environments = self.lock();
+        let entry = environments.entry(gateway.environment_id.clone()).or_insert_with(|| Entry {
+            org: gateway.org_id.clone(),
+            stale: true,
+            reading: false,
+            plan: watch::Sender::new(None),
+        });
+        let mut plan = entry.plan.subscribe();
+        // What is there is looked at first.
+        plan.mark_changed();
+        drop(environments);
+        self.joined.notify_one();
+        Subscription { plan, since: Instant::now() }
+    }
+
+    /// Reads plans as the store tells of changes, until it is dropped. To be run beside the server.
+    pub async fn run(&self) {
+        let mut changes = self.store.changes();
+        let mut reading = FuturesUnordered::new();
+        loop {
+            while reading.len() < READ_AT_ONCE {
+                let Some((environment, org)) = self.next_stale() else { break };
+                reading.push(self.read(environment, org));
+            }
+            tokio::select! {
+                hint = changes.next() => match hint {
+                    Some(Hint::Changed(change)) => self.changed(&change),
+                    Some(Hint::Look) => self.look(),
+                    None => return,
+                },
+                () = self.joined.notified() => {}
+                Some(()) = reading.next() => {}
+            }
+        }
+    }
+
+    /// The event of a revision.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn event(
+        &self,
+        gateway: &Gateway,
+        environment: &EnvironmentPath,
+        head: &RevisionHead,
+    ) -> Result<Bytes, StoreError> {
+        let key = Key {
+            environment: gateway.environment_id.clone(),
+            number: head.number,
+            digest: head.digest.clone(),
+        };
+        let scope = self.store.scope(gateway.org_id.clone());
+        let load = async || {
+            let revision = scope.read().await?.revision(&gateway.environment_id, head.number).await?;
+            event(&revision, environment)
+        };
+        self.frames.of(key, load).await
+    }
+
+    fn changed(&self, change: &Change) {
+        if let Some(entry) = self.lock().get_mut(&change.environment) {
+            entry.stale |= entry.org == change.org;
+        }
+    }
+
+    fn look(&self) {
+        self.lock().retain(|_, entry| {
+            entry.stale = true;
+            entry.plan.receiver_count() > 0
+        });
+    }
+
+    fn next_stale(&self) -> Option<(EnvironmentId, OrgId)> {
+        let mut environments = self.lock();
+        let (id, entry) = environments.iter_mut().find(|(_, entry)| entry.stale && !entry.reading)?;
+        (entry.stale, entry.reading) = (false, true);
+        Some((id.clone(), entry.org.clone()))
+    }
+
+    async fn read(&self, environment: EnvironmentId, org: OrgId) {
+        let plan = plan(&self.store.scope(org), &environment).await;
+        let failed = plan.is_err();
+        match plan {
+            Ok(plan) => {
+                if let Some(entry) = self.lock().get_mut(&environment) {
+                    entry.plan.send_replace(Some(Arc::new(plan)));
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%environment, error = &error as &dyn std::error::Error, "revisions cannot be read");
+                sleep(AGAIN).await;
+            }
+        }
+        if let Some(entry) = self.lock().get_mut(&environment) {
+            entry.reading = false;
+            entry.stale |= failed;
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<EnvironmentId, Entry>> {
+        self.environments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Subscription {
+    /// The plan, once it is there or another one.
+    pub async fn changed(&mut self) -> Option<Arc<Plan>> {
+        loop {
+            self.plan.changed().await.ok()?;
+            let plan = self.plan.borrow_and_update().clone();
+            if plan.is_some() {
+                return plan;
+            }
+        }
+    }
+
+    /// What a gateway that has this revision is to do.
+    pub fn next(&self, plan: &Plan, gateway: &Gateway, after: i64) -> Next {
+        let known = plan.gateways.contains(&gateway.id);
+        // A plan of before it came need not know it.
+        if !known && plan.begun > self.since {
+            return Next::Leave;
+        }
+        match wanted(&plan.candidates, gateway) {
+            Some(head) if head.number > after => Next::Run(head.clone()),
+            _ => Next::Wait,
+        }
+    }
+}
+
+impl Plan {
+    /// The environment, if it is still there.
+    pub fn environment(&self) -> Option<&EnvironmentPath> {
+        self.environment.as_ref()
+    }
+
+    /// The number of the newest revision; 0 before the first.
+    pub fn newest(&self) -> i64 {
+        self.candidates.first().map_or(0, |head| head.number)
+    }
+}
+
+/// Reads what there is now.
+async fn plan(scope: &Scoped, id: &EnvironmentId) -> Result<Plan, StoreError> {
+    let begun = Instant::now();
+    let mut read = scope.read().await?;
+    let found = match read.environment_by_id(id).await {
+        Ok(found) => found,
+        Err(StoreError::NotFound) => {
+            return Ok(Plan { begun, environment: None, candidates: Vec::new(), gateways: HashSet::new() });
+        }
+        Err(error) => return Err(error),
+    };
+    let organization = read.org().await?.slug;
+    let environment = EnvironmentPath { organization, workspace: found.workspace, environment: found.slug };
+    let candidates = candidates(&mut read, id).await?;
+    let gateways = read.live_gateways(id).await?;
+    Ok(Plan { begun, environment: Some(environment), candidates, gateways })
+}
+
+impl std::fmt::Debug for Fleet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fleet").field("environments", &self.lock().len()).finish_non_exhaustive()
+    }
+}
