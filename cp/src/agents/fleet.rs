@@ -63,7 +63,7 @@ pub struct Subscription {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Run this.
-    Run(RevisionHead),
+    Run(Box<RevisionHead>),
     /// Wait.
     Wait,
     /// Go: it was retired, or its environment is no more.
@@ -202,7 +202,7 @@ impl Subscription {
             return Next::Leave;
         }
         match wanted(&plan.candidates, gateway) {
-            Some(head) if head.number > after => Next::Run(head.clone()),
+            Some(head) if head.number > after => Next::Run(Box::new(head.clone())),
             _ => Next::Wait,
         }
     }
