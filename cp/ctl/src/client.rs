@@ -168,6 +168,14 @@ impl Client {
         self.ask(Exchange::new(Method::POST, path.to_string()).with_key()?).await
     }
 
+    /// The same for what answers nothing.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn post_nothing(&self, path: &ApiPath) -> Result<(), ClientError> {
+        self.exchange(Exchange::new(Method::POST, path.to_string()).with_key()?).await.map(drop)
+    }
+
     /// Puts something.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub use session::{Connection, Session};
 
 use output::{Format, Output};
 
+pub mod arguments;
 pub mod client;
 pub mod commands;
 pub mod config;

@@ -136,6 +136,14 @@ impl Output {
         self.write(&format!("{}\n", plain(text)))
     }
 
+    /// Prints a text of this program's own.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn script(&self, text: &str) -> io::Result<()> {
+        self.write(text)
+    }
+
     /// Prints one JSON object per line, for what has no end.
     ///
     /// # Errors

@@ -36,7 +36,6 @@ pub struct Session {
     connection: Connection,
     /// Where it prints.
     pub output: Output,
-    /// Whether a person who was asked has said yes beforehand.
     client: tokio::sync::OnceCell<Client>,
 }
 
@@ -51,6 +50,15 @@ impl Session {
         &self.connection
     }
 
+    /// How the control plane is reached.
+    ///
+    /// # Errors
+    /// When what is said of it cannot be used.
+    pub fn settings(&self, config: &Config) -> Result<Settings, Failure> {
+        let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        settings(&self.connection, config, environment)
+    }
+
     /// The client, connected when it is first asked for.
     ///
     /// # Errors
@@ -63,8 +71,7 @@ impl Session {
                     Ok(path) => Config::read(path)?,
                     Err(_) => Config::default(),
                 };
-                let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-                Ok(Client::connect(settings(&self.connection, &config, environment)?).await?)
+                Ok(Client::connect(self.settings(&config)?).await?)
             })
             .await
     }
