@@ -98,6 +98,44 @@ pub struct CreateApiToken {
     pub expires_in_seconds: Option<u32>,
 }
 
+/// A token of an administrator of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PlatformToken {
+    /// Its id, which stands in the token.
+    pub id: Id,
+    /// What it is for.
+    pub name: DisplayName,
+    /// When it ends; the first one does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A new token of an administrator of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePlatformToken {
+    /// What it is for.
+    pub name: DisplayName,
+    /// How long it lives: a minute to a year; 90 days where it is absent.
+    #[schemars(range(min = 60, max = 31_622_400))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_seconds: Option<u32>,
+}
+
+/// A token of an administrator of the service that was just made. This is the only time that it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NewPlatformToken {
+    /// The token, for `Authorization: Bearer`.
+    pub token: String,
+    /// What is known of it later.
+    pub resource: PlatformToken,
+}
+
 /// A token that was just made. This is the only time that it is shown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewApiToken {

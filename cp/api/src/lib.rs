@@ -26,7 +26,10 @@ mod text;
 mod tree;
 mod versioned;
 
-pub use access::{ApiToken, CreateApiToken, MemberRoles, NewApiToken, RoleBinding, RoleOn, WhoAmI};
+pub use access::{
+    ApiToken, CreateApiToken, CreatePlatformToken, MemberRoles, NewApiToken, NewPlatformToken, PlatformToken,
+    RoleBinding, RoleOn, WhoAmI,
+};
 pub use actor::{Actor, ActorError};
 pub use agent::{
     Acknowledgement, AuditAccepted, AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload,

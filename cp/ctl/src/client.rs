@@ -262,7 +262,7 @@ impl Client {
             *held = Some(connection);
         }
         let (head, body) = answered?;
-        answer::judged(&head, body, &self.settings)
+        answer::judged(&head, body, &self.settings, exchange)
     }
 
     /// A connection, tried again while the server is not there: it may be starting.

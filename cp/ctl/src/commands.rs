@@ -15,6 +15,7 @@ pub mod environment;
 pub mod gateway;
 pub mod license;
 pub mod organization;
+pub mod platform_token;
 pub mod rbac;
 pub mod revision;
 pub mod revocation_list;
@@ -47,6 +48,9 @@ pub enum Command {
     /// API tokens of an organization, for programs.
     #[command(subcommand)]
     Token(token::Verb),
+    /// Tokens of the service's own administrators.
+    #[command(subcommand)]
+    PlatformToken(platform_token::Verb),
     /// Names for secrets that gateways resolve.
     #[command(subcommand)]
     SecretRef(secret_reference::Verb),
@@ -107,6 +111,7 @@ impl Command {
             Self::Rbac(verb) => verb.run(session).await,
             Self::Member(verb) => verb.run(session).await,
             Self::Token(verb) => verb.run(session).await,
+            Self::PlatformToken(verb) => verb.run(session).await,
             Self::SecretRef(verb) => verb.run(session).await,
             Self::License(verb) => verb.run(session).await,
             Self::Gateway(verb) => verb.run(session).await,

@@ -57,6 +57,16 @@ impl Failure {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// What may help, where that is known.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Client(error) if error.code() == Some(ProblemCode::Unauthenticated) => Some(
+                "say a token by `--token-file`, `MCPG_CP_TOKEN_FILE` or `MCPG_CP_TOKEN`, or sign in: `mcpg-ctl login ORG`",
+            ),
+            _ => None,
+        }
+    }
+
     /// What the shell is told.
     pub fn exit(&self) -> Exit {
         match self {

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             output::say(&format!("mcpg-ctl: {failure}"));
+            failure.hint().into_iter().for_each(output::say);
             ExitCode::from(failure.exit() as u8)
         }
     }

@@ -4,8 +4,8 @@
 
 use std::io::{self, Write as _};
 
+use mcpg_cp_api::Page;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::text::{escaped, plain};
 use crate::yaml;
@@ -67,7 +67,7 @@ impl Output {
                 items.iter().for_each(|item| rows.push(&item.cells()));
                 self.write(&rows.text())
             }
-            _ => self.value(&json!({ "items": items })),
+            _ => self.serialized(&Page { items: items.iter().collect(), next_cursor: None }),
         }
     }
 
@@ -158,14 +158,11 @@ impl Output {
     }
 
     fn serialized(&self, item: &impl Serialize) -> io::Result<()> {
-        self.value(&serde_json::to_value(item).map_err(io::Error::other)?)
-    }
-
-    fn value(&self, value: &Value) -> io::Result<()> {
-        match self.format {
-            Format::Yaml => self.write(&yaml::text(value)),
-            _ => self.write(&format!("{}\n", escaped(&format!("{value:#}")))),
-        }
+        let text = match self.format {
+            Format::Yaml => yaml::text(&serde_json::to_value(item).map_err(io::Error::other)?),
+            _ => format!("{}\n", escaped(&serde_json::to_string_pretty(item).map_err(io::Error::other)?)),
+        };
+        self.write(&text)
     }
 
     /// Writes text whose lines are fit for a terminal.

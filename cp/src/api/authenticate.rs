@@ -55,6 +55,7 @@ pub async fn authenticate(
                 method: "bootstrap",
                 kind: CallerKind::Platform,
                 expires_at: stored.expires_at,
+                token: stored.id,
             };
             Ok(Authenticated { caller, org: None, stale: None })
         }
@@ -131,7 +132,7 @@ fn of_organization(token: &Token, stored: ApiToken, now: i64) -> Result<Authenti
     };
     let stale = stored.last_used_at.is_none_or(|used| now.saturating_sub(used) > TOUCH_MS);
     Ok(Authenticated {
-        caller: Caller { actor, method, kind, expires_at: Some(stored.expires_at) },
+        caller: Caller { actor, method, kind, expires_at: Some(stored.expires_at), token: stored.id.clone() },
         org: Some(stored.org_id.clone()),
         stale: stale.then_some(stored),
     })

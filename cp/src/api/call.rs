@@ -21,7 +21,9 @@ use super::tenant_name::TenantName;
 use crate::agents::fleet::Fleet;
 use crate::authorization;
 use crate::license::InForce;
-use crate::store::{Actor, ClaimId, Gateway, Org, OrgId, Platform, Read, Scoped, Store, StoreError, Write};
+use crate::store::{
+    Actor, ClaimId, Gateway, Org, OrgId, Platform, Read, Scoped, Store, StoreError, TokenId, Write,
+};
 
 /// What a request brings.
 #[derive(Debug)]
@@ -88,6 +90,8 @@ pub struct Caller {
     pub kind: CallerKind,
     /// When the credential ends.
     pub expires_at: Option<i64>,
+    /// The credential itself.
+    pub token: TokenId,
 }
 
 /// What a caller is.

@@ -7,6 +7,7 @@ pub mod documents;
 pub mod fleet;
 pub mod licenses;
 pub mod observed;
+pub mod platform_tokens;
 pub mod revisions;
 pub mod secrets;
 pub mod service;

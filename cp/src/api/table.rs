@@ -12,7 +12,7 @@ use mcpg_cp_api as wire;
 use mcpg_cp_api::ProblemCode as P;
 
 use super::endpoint::{Conditions, Endpoint};
-use super::handlers::{access, licenses, secrets, service, sign_in, tree};
+use super::handlers::{access, licenses, platform_tokens, secrets, service, sign_in, tree};
 use crate::authorization::Permission;
 
 const GET: Method = Method::GET;
@@ -77,6 +77,50 @@ fn of_the_service() -> Vec<Endpoint> {
         .body::<wire::FinishSignIn>()
         .gives::<wire::SignedIn>(200)
         .problems(&[P::Unauthenticated, P::NotFound, P::TooMany, P::IdentityProvider]),
+        Endpoint::caller(
+            (
+                POST,
+                "/v1/sign-out",
+                "signOut",
+                "Ends the session that asks. Other tokens are revoked instead.",
+            ),
+            sign_in::end,
+        )
+        .gives_plain(204, "")
+        .problems(&[P::State]),
+        Endpoint::platform(
+            (
+                GET,
+                "/v1/platform-tokens",
+                "listPlatformTokens",
+                "Lists the tokens of the service's administrators.",
+            ),
+            platform_tokens::list,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::PlatformToken>>(200),
+        Endpoint::platform(
+            (
+                POST,
+                "/v1/platform-tokens",
+                "createPlatformToken",
+                "Makes a token for an administrator of the service, which is shown once.",
+            ),
+            platform_tokens::create,
+        )
+        .body::<wire::CreatePlatformToken>()
+        .gives::<wire::NewPlatformToken>(201),
+        Endpoint::platform(
+            (
+                DELETE,
+                "/v1/platform-tokens/{id}",
+                "revokePlatformToken",
+                "Revokes a token of an administrator of the service, other than the one that asks.",
+            ),
+            platform_tokens::revoke,
+        )
+        .gives_plain(204, "")
+        .problems(&[P::State, P::NotFound]),
         Endpoint::caller((GET, "/v1/whoami", "whoami", "Says who the caller is."), access::whoami)
             .gives::<wire::WhoAmI>(200),
         Endpoint::caller(

@@ -18,6 +18,7 @@
 )]
 
 mod behaviour;
+mod credentials;
 mod documents;
 mod fleet;
 mod forwarding;
@@ -42,6 +43,7 @@ cases! {
         a_change_wants_the_tag_that_was_read, a_repetition_gets_the_same_answer, lists_come_in_pages,
         api_tokens_are_shown_once_and_end, roles_need_their_tier, a_licence_is_for_its_organization,
         gateways_enrol_with_a_token_of_the_environment, plain_http_is_kept;
+    credentials: platform_tokens_are_made_and_revoked, a_session_ends_by_signing_out;
     documents: a_plugin_set_is_put_in_versions, what_a_document_says_is_checked, secrets_are_referred_to;
     fleet: drift_is_shown, a_change_wakes_whom_it_concerns, a_rollout_only_grows;
     tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,

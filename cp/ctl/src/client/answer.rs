@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode, header, response::Parts};
 use mcpg_cp_api::{PROBLEM_MEDIA_TYPE, Problem};
 
 use super::error::{ClientError, Refusal};
+use super::exchange::Exchange;
 use super::settings::Settings;
 use crate::text::plain;
 
@@ -33,6 +34,7 @@ pub(super) fn judged(
     head: &Parts,
     body: Bytes,
     settings: &Settings,
+    exchange: &Exchange,
 ) -> Result<(StatusCode, Bytes), ClientError> {
     if head.status.is_success() {
         return Ok((head.status, body));
@@ -50,10 +52,11 @@ pub(super) fn judged(
     let problem = media
         .filter(|media| media.starts_with(PROBLEM_MEDIA_TYPE))
         .and_then(|_| serde_json::from_slice::<Problem>(&body).ok());
-    let refusal = match problem {
+    let mut refusal = match problem {
         Some(problem) => Refusal::new(problem, id),
         None => Refusal::bare(head.status, id),
     };
+    refusal.asked = exchange.to_string();
     let refusal = Box::new(refusal);
     match patience(&head.headers) {
         Some(after) if head.status == StatusCode::SERVICE_UNAVAILABLE => {

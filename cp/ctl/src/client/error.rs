@@ -135,6 +135,8 @@ pub struct Refusal {
     pub errors: Vec<FieldError>,
     /// The request's id, also in the control plane's log.
     pub request_id: Option<String>,
+    /// What was asked: method and target.
+    pub asked: String,
 }
 
 impl Refusal {
@@ -151,6 +153,7 @@ impl Refusal {
             detail: problem.detail.map(text),
             errors: problem.errors.into_iter().map(error).collect(),
             request_id: problem.instance.or(request_id).map(text),
+            asked: String::new(),
         }
     }
 
@@ -158,7 +161,15 @@ impl Refusal {
     pub(super) fn bare(status: http::StatusCode, request_id: Option<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("no reason given").to_lowercase();
         let request_id = request_id.map(|id| plain(&id).into_owned());
-        Self { status: status.as_u16(), code: None, title, detail: None, errors: Vec::new(), request_id }
+        Self {
+            status: status.as_u16(),
+            code: None,
+            title,
+            detail: None,
+            errors: Vec::new(),
+            request_id,
+            asked: String::new(),
+        }
     }
 }
 
@@ -176,7 +187,7 @@ impl std::fmt::Display for Refusal {
             }
         }
         let code = self.code.map_or("unknown", ProblemCode::as_str);
-        write!(f, "\n  ({} {code}", self.status)?;
+        write!(f, "\n  ({} {code}, {}", self.status, self.asked)?;
         if let Some(id) = &self.request_id {
             write!(f, ", request {id}")?;
         }

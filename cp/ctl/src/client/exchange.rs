@@ -24,6 +24,12 @@ pub(super) struct Exchange {
     condition: Condition,
 }
 
+impl std::fmt::Display for Exchange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.target)
+    }
+}
+
 impl Exchange {
     pub(super) fn new(method: Method, target: String) -> Self {
         let accept = "application/json";

@@ -204,7 +204,7 @@ fn a_problem_is_told_in_full_and_commands_no_terminal() {
     assert_eq!(error.code(), Some(mcpg_cp_api::ProblemCode::Invalid));
     assert_eq!(
         error.to_string(),
-        "the content cannot be accepted: a name\u{fffd}[31m\n  /slug: `A` is not a slug\n  all of it\n  (422 invalid, request req-1)"
+        "the content cannot be accepted: a name\u{fffd}[31m\n  /slug: `A` is not a slug\n  all of it\n  (422 invalid, GET /v1/whoami, request req-1)"
     );
 }
 
@@ -213,7 +213,7 @@ fn a_proxys_page_is_no_problem_document() {
     let page = answer("502 Bad Gateway", "Content-Type: text/html\r\nX-Request-Id: 7\r\n", "<h1>nginx</h1>");
     let script = Script::start(vec![page]);
     let asked = run(async { client(&script).await.get::<Value>(&ApiPath::fixed("/v1/whoami")).await });
-    assert_eq!(asked.unwrap_err().to_string(), "bad gateway\n  (502 unknown, request 7)");
+    assert_eq!(asked.unwrap_err().to_string(), "bad gateway\n  (502 unknown, GET /v1/whoami, request 7)");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use mcpg_cp_api::{
     Target,
 };
 
-use super::super::call::OpenCall;
+use super::super::call::{CallerCall, CallerKind, OpenCall};
 use super::super::refused::Refused;
 use super::super::reply::Reply;
 use super::time;
@@ -89,6 +89,18 @@ pub async fn finish(call: OpenCall) -> Result<Reply, Refused> {
     write.create_api_token(session).await?;
     write.commit().await?;
     Ok(Reply::ok(&SignedIn { token: token.reveal().to_owned(), member, expires_at: time(expires_at) }))
+}
+
+/// `POST /v1/sign-out`: the session that asks is over.
+pub async fn end(call: CallerCall) -> Result<Reply, Refused> {
+    let (CallerKind::Member(_), Some(tenant)) = (&call.caller.kind, &call.tenant) else {
+        let detail = "only a session ends by signing out; other tokens are revoked";
+        return Err(Refused::new(ProblemCode::State, detail));
+    };
+    let mut write = tenant.scope.begin(call.actor()).await?;
+    write.revoke_api_token(&call.caller.token).await?;
+    write.commit().await?;
+    Ok(Reply::no_content())
 }
 
 fn single_sign_on(org: &Org) -> Result<SingleSignOn, Refused> {
