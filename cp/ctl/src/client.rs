@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 pub use answer::Answer;
+pub(crate) use dial::{addresses, dial_here};
 pub use error::{ClientError, Refusal};
 pub use path::ApiPath;
 pub use server::{Server, ServerError};

@@ -7,6 +7,7 @@ use crate::arguments::Span;
 use crate::failure::{Exit, Failure};
 use crate::session::Session;
 
+pub mod apply;
 pub mod audit;
 mod completion;
 pub mod context;
@@ -16,6 +17,7 @@ pub mod gateway;
 pub mod license;
 pub mod organization;
 pub mod platform_token;
+pub mod quickstart;
 pub mod rbac;
 pub mod revision;
 pub mod revocation_list;
@@ -96,6 +98,21 @@ pub enum Command {
     /// Control planes that this machine knows by name.
     #[command(subcommand)]
     Context(context::Verb),
+    /// Makes the control plane say what files say.
+    Apply(apply::Apply),
+    /// Shows what applying files would change.
+    Diff(apply::Diff),
+    /// Deletes what files name.
+    Delete(apply::Delete),
+    /// Prints what is there as a manifest, to be kept in a file and applied again.
+    Get(apply::Get),
+    /// Prints the kinds of manifest as CustomResourceDefinitions of Kubernetes.
+    Crds(apply::Crds),
+    /// Starts a control plane and a gateway that follows it, shows what they do, and stays until Ctrl-C.
+    Quickstart(quickstart::Quickstart),
+    /// Turns into a program that ends with the one that started it.
+    #[command(hide = true)]
+    Attend(quickstart::Attend),
 }
 
 impl Command {
@@ -128,6 +145,13 @@ impl Command {
             Self::Logout => sign_in::logout(session).await,
             Self::Completion { shell } => completion::run(shell, session),
             Self::Context(verb) => verb.run(session),
+            Self::Apply(apply) => apply.run(session).await,
+            Self::Diff(diff) => diff.run(session).await,
+            Self::Delete(delete) => delete.run(session).await,
+            Self::Get(get) => get.run(session).await,
+            Self::Crds(crds) => crds.run(session),
+            Self::Quickstart(quickstart) => quickstart.run(session).await,
+            Self::Attend(attend) => attend.run(),
         }
     }
 }

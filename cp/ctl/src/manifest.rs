@@ -12,7 +12,6 @@ mod kinds;
 mod resource;
 mod source;
 mod write;
-mod yaml;
 
 use mcpg_config::{Diagnostic, Document};
 use mcpg_cp_api::{
@@ -22,12 +21,12 @@ use mcpg_cp_api::{
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+pub use crate::yaml::text as to_yaml;
 pub use crd::{crds, definition};
 pub use diff::unified;
 pub use folder::PolicyFolder;
 pub use resource::{Kind, Resource};
 pub use source::{Source, SourceError};
-pub use yaml::to_yaml;
 
 use kinds::Form;
 

@@ -223,6 +223,7 @@ fn of_organizations() -> Vec<Endpoint> {
             ),
             secrets::put_revocation_list,
         )
+        .query::<wire::PutQuery>()
         .body::<wire::PutVersion<wire::RevocationListSpec>>()
         .body_bytes_max(4 * 1024 * 1024)
         .gives::<wire::RevocationList>(201)

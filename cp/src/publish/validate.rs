@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use mcpg_config::{Config, Pushed};
+use mcpg_config::{Config, Diagnostic, Pushed};
 use mcpg_cp_api::{EnvironmentPath, ScopeDocument};
 use mcpg_filters::policy::bundle::BundleOrder;
 use mcpg_filters::registry::{self, BuildContext};
@@ -20,6 +20,13 @@ use mcpg_sdk::Scope;
 const GATEWAY: &str = "control_plane: { url: \"http://localhost\", networks: [\"0.0.0.0/0\", \"::/0\"] }";
 /// What the scope's file is called in messages.
 const NAME: &str = "revision";
+/// What to write for plugins that cannot do without settings.
+const FORMS: &[(&str, &str)] = &[
+    ("identity.oidc", "{ id: identity.oidc, config: { issuers: [{ issuer: \"https://login.acme.com\" }] } }"),
+    ("policy.cedar", "{ id: policy.cedar, config: { bundle: ./policies/NAME } }"),
+    ("policy.casbin", "{ id: policy.casbin, config: { bundle: ./policies/NAME } }"),
+    ("policy.opa", "{ id: policy.opa, config: { bundle: ./policies/NAME } }"),
+];
 
 /// A document that a gateway would take, as far as can be told here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,11 +55,11 @@ pub fn validate(
     let shown = |message: String| message.replace(&folder.path().display().to_string(), ".");
     let config = Config::with_files(GATEWAY.as_bytes(), "gateway", folder.path(), &read, &pushed);
     let config =
-        config.map_err(|problems| problems.iter().map(|one| shown(one.to_string())).collect::<Vec<_>>())?;
+        config.map_err(|problems| problems.iter().map(|one| shown(told(one))).collect::<Vec<_>>())?;
     let mut validated = Validated::default();
     let mut problems = Vec::new();
     for scope in config.scopes() {
-        validated.warnings.extend(scope.warnings().iter().map(|warning| shown(warning.to_string())));
+        validated.warnings.extend(scope.warnings().iter().map(|warning| shown(told(warning))));
         problems.extend(build(scope, now).into_iter().map(&shown));
     }
     if problems.is_empty() { Ok(validated) } else { Err(problems) }
@@ -82,12 +89,27 @@ fn build(config: &Config, now: SystemTime) -> Vec<String> {
         };
         match built {
             Err(error) if !is_elsewhere(&error.message) => {
-                problems.push(config.locate(index, &error).to_string())
+                let mut problem = config.locate(index, &error);
+                let form = FORMS.iter().find(|(id, _)| *id == plugin.id);
+                if let (true, Some((_, form))) = (error.message.starts_with("missing field"), form) {
+                    problem.help = Some(format!("write it like `{form}`"));
+                }
+                problems.push(told(&problem));
             }
             _ => {}
         }
     }
     problems
+}
+
+/// A problem as who wrote the parts knows its place: nobody has seen the document that they make.
+fn told(problem: &Diagnostic) -> String {
+    if problem.path.is_empty() {
+        return problem.to_string();
+    }
+    let place = problem.path.replacen("plugins.load[", "plugins[", 1);
+    let help = problem.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("`{place}`: {}{help}", problem.message)
 }
 
 fn unpack(document: &ScopeDocument) -> io::Result<tempfile::TempDir> {
@@ -142,6 +164,25 @@ mod tests {
         let remote = json!({ "id": "policy.cedar", "config": { "bundle": "oci://policies.acme.com/platform-team:1.0" } });
         let here = json!({ "id": "files", "type": "mcp", "url": "http://127.0.0.1:3001/mcp", "headers": { "authorization": "Bearer $secret://env/ACME_UPSTREAM" } });
         assert!(check(scope(json!([key, remote]), here), PERMIT).is_ok());
+    }
+
+    #[test]
+    fn a_problem_has_its_place_in_the_parts_and_a_better_form() {
+        let plugins = json!([
+            cedar(),
+            { "id": "identity.oidc" }, { "id": "reliability.rate-limit" }, { "id": "observability.audit" } ]);
+        let problems = check(scope(plugins, binding()), PERMIT).unwrap_err();
+        assert_eq!(
+            problems,
+            [
+                "`plugins[1]`: `identity.oidc`: missing field `issuers`; write it like `{ id: identity.oidc, config: { issuers: [{ issuer: \"https://login.acme.com\" }] } }`"
+            ]
+        );
+        let problems = check(scope(json!([]), json!({ "id": "files", "type": "mcp", "ulr": "x" })), PERMIT);
+        assert_eq!(
+            problems.unwrap_err()[0],
+            "`bindings[0].ulr`: unknown key `ulr` in `bindings[0]`; did you mean `url`?"
+        );
     }
 
     #[test]

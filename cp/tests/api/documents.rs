@@ -116,6 +116,9 @@ pub(crate) async fn secrets_are_referred_to(world: World) {
     let path = "/v1/orgs/acme-corp/workspaces/platform-team/secret-references/github";
     let body = json!({ "reference": "$secret://vault/kv/data/github#token" });
     let put = |body: &serde_json::Value| Call::put(path, body);
+    let tried = Call::put(&format!("{path}?dry_run=true"), &body).header("if-none-match", "*");
+    tried.send(&world, &operator).await.expect(201);
+    assert_eq!(world.get(&operator, path).await.problem(), "not-found", "a dry run does nothing");
     let made = put(&body).header("if-none-match", "*").send(&world, &operator).await.expect(201);
     let changed =
         put(&json!({ "reference": "$secret://env/GITHUB" })).header("if-match", made.header("etag"));
@@ -141,6 +144,9 @@ pub(crate) async fn secrets_are_referred_to(world: World) {
     let spec = json!({ "spec": { "artifacts": [{ "digest": digest, "reason": "stolen key" }] } });
     let put = Call::put(list, &spec).header("if-none-match", "*");
     assert_eq!(put.clone().send(&world, &operator).await.problem(), "forbidden");
+    let tried = Call::put(&format!("{list}?dry_run=true"), &spec).header("if-none-match", "*");
+    tried.send(&world, &world.platform).await.expect(201);
+    assert_eq!(world.get(&viewer, list).await.problem(), "not-found", "a dry run does nothing");
     put.send(&world, &world.platform).await.expect(201);
     assert_eq!(world.get(&viewer, list).await.expect(200).json()["spec"], spec["spec"]);
 }

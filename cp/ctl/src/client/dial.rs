@@ -3,6 +3,9 @@
 //! The gateway's dialer (`filters/src/net`) judges addresses because tenants name them. Here the operator names one server, on the command
 //! line or in a file of their own, and means it.
 
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -37,4 +40,19 @@ pub(super) async fn dial(settings: &Settings) -> Result<TcpStream, ClientError> 
     }
     stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
     Ok(stream)
+}
+
+/// A connection to something else that listens on this machine: what a quickstart has started.
+#[expect(clippy::disallowed_methods, reason = "an address of this machine and no other")]
+pub(crate) async fn dial_here(address: SocketAddr) -> io::Result<TcpStream> {
+    if !address.ip().is_loopback() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the address is not of this machine"));
+    }
+    TcpStream::connect(address).await
+}
+
+/// The addresses of a host that the operator names, to say what a gateway may dial.
+#[expect(clippy::disallowed_methods, reason = "nothing is sent there by this program")]
+pub(crate) async fn addresses(host: &str, port: u16) -> io::Result<Vec<IpAddr>> {
+    Ok(tokio::net::lookup_host((host, port)).await?.map(|address| address.ip()).collect())
 }

@@ -238,13 +238,16 @@ fn one_type(value: &Value, place: &str) -> Result<Value, CrdError> {
     }
 }
 
-/// A pattern as the API server's regular expressions (RE2) write it: `\u001f` is `\x{001f}` there.
+/// A pattern as the API server's regular expressions (RE2) write it: `\u001f` is `\x1f` there, `\u2028` is `\x{2028}`.
 fn re2(pattern: &str) -> String {
     let mut parts = pattern.split("\\u");
     let mut said = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         match part.split_at_checked(4) {
-            Some((digits, rest)) => said.push_str(&format!("\\x{{{digits}}}{rest}")),
+            Some((digits, rest)) => match digits.strip_prefix("00") {
+                Some(digits) => said.push_str(&format!("\\x{digits}{rest}")),
+                None => said.push_str(&format!("\\x{{{digits}}}{rest}")),
+            },
             None => said.push_str(part),
         }
     }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 /// The multi-tenant article's, as written.
-const ARTICLE: &str = "\
+pub(super) const ARTICLE: &str = "\
 # Workspace platform-team uses an enterprise policy bundle
 apiVersion: mcpg.dev/v1
 kind: MCPGPluginSet
@@ -38,7 +38,8 @@ fn resources(text: &str) -> Vec<Resource> {
     read.manifests.into_iter().map(|manifest| manifest.resource).collect()
 }
 
-const EVERY_KIND: &str = "\
+/// One of each kind.
+pub(super) const EVERY_KIND: &str = "\
 { apiVersion: mcpg.dev/v1, kind: MCPGRevocationList, metadata: { name: acme-corp }, spec: { organization: acme-corp, artifacts: [] } }
 ---
 apiVersion: mcpg.dev/v1

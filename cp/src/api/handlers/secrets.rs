@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use http::StatusCode;
 use mcpg_cp_api::{
-    PageQuery, ProblemCode, PutSecretReference, PutVersion, RevocationListSpec, SecretReference, Slug,
-    Versioned,
+    PageQuery, ProblemCode, PutQuery, PutSecretReference, PutVersion, RevocationListSpec, SecretReference,
+    Slug, Versioned,
 };
 
 use super::super::call::TenantCall;
@@ -65,6 +65,7 @@ pub async fn read_secret_reference(call: TenantCall) -> Result<Reply, Refused> {
 /// `PUT …/secret-references/{name}`
 pub async fn put_secret_reference(call: TenantCall) -> Result<Reply, Refused> {
     let name: Slug = call.input.parameter("name")?;
+    let query: PutQuery = call.input.query()?;
     let condition = Condition::of_change(&call.input.headers)?;
     let new: PutSecretReference = call.input.body()?;
     let path = call.workspace()?;
@@ -81,6 +82,10 @@ pub async fn put_secret_reference(call: TenantCall) -> Result<Reply, Refused> {
     let put = reference(&call, &put)?;
     let status = if current.is_none() { StatusCode::CREATED } else { StatusCode::OK };
     let reply = Reply::json(status, &put).with_etag(&put.etag);
+    if query.dry_run {
+        write.rollback().await;
+        return Ok(reply);
+    }
     call.finish(write, reply).await
 }
 
@@ -123,6 +128,7 @@ pub async fn read_revocation_list(call: TenantCall) -> Result<Reply, Refused> {
 
 /// `PUT …/revocation-list`
 pub async fn put_revocation_list(call: TenantCall) -> Result<Reply, Refused> {
+    let query: PutQuery = call.input.query()?;
     let condition = Condition::of_change(&call.input.headers)?;
     let new: PutVersion<RevocationListSpec> = call.input.body()?;
     let digests: BTreeSet<_> = new.spec.artifacts.iter().map(|artifact| &artifact.digest).collect();
@@ -137,5 +143,9 @@ pub async fn put_revocation_list(call: TenantCall) -> Result<Reply, Refused> {
     let put = revocations(&call, &write.put_revocation_list(precondition, &bytes).await?)?;
     let status = if current.is_none() { StatusCode::CREATED } else { StatusCode::OK };
     let reply = Reply::json(status, &put).with_etag(&put.etag);
+    if query.dry_run {
+        write.rollback().await;
+        return Ok(reply);
+    }
     call.finish(write, reply).await
 }

@@ -163,6 +163,7 @@ fn of_secret_references() -> Vec<Endpoint> {
             (PUT, ONE, "putSecretReference", "Says where gateways find a secret."),
             secrets::put_secret_reference,
         )
+        .query::<wire::PutQuery>()
         .body::<wire::PutSecretReference>()
         .gives::<wire::SecretReference>(201)
         .gives::<wire::SecretReference>(200)

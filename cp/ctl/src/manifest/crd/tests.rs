@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use mcpg_config::Document;
+
 use super::*;
+use crate::manifest::tests::{ARTICLE, EVERY_KIND};
 use crate::manifest::to_yaml;
 
 fn folder() -> PathBuf {
@@ -127,5 +130,66 @@ fn what_cannot_be_said_is_refused() {
     check(json!({ "type": ["string", "integer"] }), "`spec`: a choice of types cannot be said in a CRD");
     check(json!({ "$ref": "#/$defs/X" }), "`spec`: a reference that leads nowhere");
     check(json!({ "properties": { "a": {} } }), "`spec.a`: it has no type");
-    assert_eq!(re2(r"^[^\u0000-\u001f]+$"), r"^[^\x{0000}-\x{001f}]+$");
+    assert_eq!(re2(r"^[^\u0000-\u001f\u2028]+$"), r"^[^\x00-\x1f\x{2028}]+$");
+}
+
+/// What the API server would drop or refuse of a value.
+fn misfits(schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
+    let is = |kind: &str| schema.get("type").and_then(Value::as_str) == Some(kind);
+    match value {
+        Value::Object(members) if is("object") => {
+            for name in schema.get("required").and_then(Value::as_array).into_iter().flatten() {
+                if !members.contains_key(name.as_str().unwrap()) {
+                    found.push(format!("{place}: {name} is missing"));
+                }
+            }
+            for (name, member) in members {
+                let known =
+                    schema.pointer(&format!("/properties/{name}")).or(schema.get("additionalProperties"));
+                match known {
+                    Some(schema) => misfits(schema, member, &format!("{place}.{name}"), found),
+                    // Of `metadata` the API server has a schema of its own.
+                    None if place == ".metadata"
+                        || schema.get("x-kubernetes-preserve-unknown-fields").is_some() => {}
+                    None => found.push(format!("{place}.{name} is dropped")),
+                }
+            }
+        }
+        Value::Array(items) if is("array") => {
+            for item in items {
+                misfits(&schema["items"], item, &format!("{place}[]"), found);
+            }
+        }
+        Value::String(text) if is("string") => {
+            let pattern = schema.get("pattern").and_then(Value::as_str).unwrap_or_default();
+            let words = schema.get("enum").and_then(Value::as_array);
+            if !regex::Regex::new(pattern).unwrap().is_match(text)
+                || words.is_some_and(|words| !words.contains(value))
+            {
+                found.push(format!("{place}: {text}"));
+            }
+        }
+        Value::Bool(_) if is("boolean") => {}
+        Value::Number(_) if is("integer") || is("number") => {}
+        other => found.push(format!("{place}: {other}")),
+    }
+}
+
+#[test]
+fn manifests_fit_their_definitions() {
+    let check = |text: &str| {
+        let mut found = Vec::new();
+        for document in Document::all(text.as_bytes(), "a.yaml").unwrap() {
+            let kind =
+                Kind::ALL.into_iter().find(|kind| document.text("kind") == Some(kind.as_str())).unwrap();
+            let definition = definition(kind).unwrap();
+            let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+            misfits(schema, &document.to_json(), "", &mut found);
+        }
+        found
+    };
+    assert_eq!(check(ARTICLE), Vec::<String>::new());
+    assert_eq!(check(EVERY_KIND), Vec::<String>::new());
+    assert_eq!(check(&ARTICLE.replace("- id: identity", "- idd: identity")).len(), 2);
+    assert_eq!(check(&ARTICLE.replace("acme-corp/", "Acme/")), [".spec.workspace: Acme/platform-team"]);
 }
