@@ -26,6 +26,7 @@ mod commands;
 mod control_plane;
 mod credentials;
 mod crossing;
+mod ctl;
 mod direct_streams;
 mod drain;
 mod expect;

@@ -12,8 +12,13 @@ pub fn mcpg() -> PathBuf {
 }
 
 /// The control plane's binary: `MCPG_CP_BIN`, or `mcpg-cp` of this build.
-pub(crate) fn mcpg_cp() -> PathBuf {
+pub fn mcpg_cp() -> PathBuf {
     find("mcpg-cp", "MCPG_CP_BIN", "cargo build -p mcpg-cp")
+}
+
+/// The operator's binary: `MCPG_CTL_BIN`, or `mcpg-ctl` of this build.
+pub fn mcpg_ctl() -> PathBuf {
+    find("mcpg-ctl", "MCPG_CTL_BIN", "cargo build -p mcpg-ctl")
 }
 
 /// Runs `mcpg` with `arguments` to its end.

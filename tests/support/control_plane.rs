@@ -1,7 +1,7 @@
 //! A control plane: the real binary, a folder and a database of its own.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -25,35 +25,53 @@ pub struct ControlPlane {
     folder: TempDir,
     listen: SocketAddr,
     rows: Rows,
+    /// What is said besides when it is started.
+    arguments: Vec<String>,
 }
 
 impl ControlPlane {
     /// One on SQLite.
     pub fn on_sqlite() -> Self {
-        Self::on(Rows::Sqlite)
+        Self::on_sqlite_with(&[])
+    }
+
+    /// One on SQLite, with further arguments.
+    pub fn on_sqlite_with(arguments: &[&str]) -> Self {
+        Self::on(Rows::Sqlite, arguments)
     }
 
     /// One on a PostgreSQL of its own.
     pub fn on_postgres() -> Self {
+        Self::on_postgres_with(&[])
+    }
+
+    /// One on a PostgreSQL of its own, with further arguments.
+    pub fn on_postgres_with(arguments: &[&str]) -> Self {
         let server = PostgresServer::start();
         let database = server.database(None);
         let mut migrate = Command::new(binaries::mcpg_cp());
         migrate.args(["migrate", "--db", &database.owner_url, "--app-role", crate::postgres::APP]);
         let migrated = migrate.output().expect("cannot run mcpg-cp");
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
-        Self::on(Rows::Postgres(server, database))
+        Self::on(Rows::Postgres(server, database), arguments)
     }
 
-    fn on(rows: Rows) -> Self {
+    fn on(rows: Rows, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("cannot make a folder");
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let process = process(folder.path(), listen, &rows);
-        Self { process, folder, listen, rows }.once_ready()
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let process = process(folder.path(), listen, &rows, &arguments);
+        Self { process, folder, listen, rows, arguments }.once_ready()
     }
 
     /// Where it is.
     pub fn url(&self) -> String {
         format!("http://{}", self.listen)
+    }
+
+    /// The file that has its first administrator's token.
+    pub fn token_file(&self) -> PathBuf {
+        self.folder.path().join("state/bootstrap.token")
     }
 
     /// Kills it.
@@ -65,7 +83,7 @@ impl ControlPlane {
     /// Starts it again, with the same folder, database and port, once the process before it has ended.
     pub fn restart(mut self) -> Self {
         self.process.wait();
-        self.process = process(self.folder.path(), self.listen, &self.rows);
+        self.process = process(self.folder.path(), self.listen, &self.rows, &self.arguments);
         self.once_ready()
     }
 
@@ -79,7 +97,7 @@ impl ControlPlane {
 
     /// Asks for something as its first administrator.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
-        let token = std::fs::read_to_string(self.folder.path().join("state/bootstrap.token"));
+        let token = std::fs::read_to_string(self.token_file());
         let token = token.expect("there is a bootstrap token");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut request = format!(
@@ -132,7 +150,7 @@ impl ControlPlane {
     }
 }
 
-fn process(folder: &Path, listen: SocketAddr, rows: &Rows) -> Process {
+fn process(folder: &Path, listen: SocketAddr, rows: &Rows, arguments: &[String]) -> Process {
     let db = match rows {
         Rows::Sqlite => format!("sqlite://{}", folder.join("cp.db").display()),
         Rows::Postgres(_, database) => database.app_url.clone(),
@@ -140,7 +158,8 @@ fn process(folder: &Path, listen: SocketAddr, rows: &Rows) -> Process {
     let mut command = Command::new(binaries::mcpg_cp());
     command
         .args(["serve", "--listen", &listen.to_string(), "--db", &db, "--state"])
-        .arg(folder.join("state"));
+        .arg(folder.join("state"))
+        .args(arguments);
     command.env_remove("NOTIFY_SOCKET").current_dir(folder);
     Process::start("mcpg-cp", &mut command, &folder.join("cp.log"))
 }

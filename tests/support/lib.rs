@@ -21,6 +21,7 @@ mod audit;
 mod binaries;
 pub mod client;
 mod control_plane;
+mod ctl;
 mod fixture;
 mod gateway;
 pub mod h2;
@@ -40,8 +41,9 @@ mod upstream;
 mod wait;
 
 pub use audit::Ledger;
-pub use binaries::{fixture as fixture_binary, mcpg, run_mcpg};
+pub use binaries::{fixture as fixture_binary, mcpg, mcpg_cp, mcpg_ctl, run_mcpg};
 pub use control_plane::ControlPlane;
+pub use ctl::{Ctl, Said};
 pub use fixture::Fixture;
 pub use gateway::{Gateway, Setup};
 pub use h2_upstream::{H2Step, H2Upstream};

@@ -38,8 +38,8 @@ mod tls;
 
 /// Items that a list may have before something is wrong with it.
 const ITEMS_MAX: usize = 100_000;
-const CONNECTION_TRIES: u32 = 4;
-const BUSY_TRIES: u32 = 4;
+/// How often a connection is tried for, and a request whose answer was patience or none.
+const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// What must hold of a thing for it to be changed.
@@ -238,13 +238,10 @@ impl Client {
         let mut tries = 1;
         loop {
             let again_in = match self.once(&exchange).await {
-                Err(ClientError::Broken { .. }) if exchange.can_be_repeated() => pause,
-                Err(ClientError::Busy { after, .. }) if tries < BUSY_TRIES => after,
+                Err(ClientError::Broken { .. }) if tries < TRIES && exchange.can_be_repeated() => pause,
+                Err(ClientError::Busy { after, .. }) if tries < TRIES => after,
                 outcome => return outcome,
             };
-            if tries >= BUSY_TRIES {
-                return self.once(&exchange).await;
-            }
             tokio::time::sleep(again_in).await;
             tries += 1;
             pause *= 2;
@@ -269,7 +266,7 @@ impl Client {
     /// A connection, tried again while the server is not there: it may be starting.
     async fn dialled(&self) -> Result<Connection, ClientError> {
         let mut pause = FIRST_PAUSE;
-        for _ in 1..CONNECTION_TRIES {
+        for _ in 1..TRIES {
             match Connection::open(&self.settings, self.verifier.as_ref()).await {
                 Err(ClientError::Unreachable { .. }) => tokio::time::sleep(pause).await,
                 outcome => return outcome,

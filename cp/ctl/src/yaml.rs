@@ -99,13 +99,15 @@ fn scalar(out: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// Whether a text of several lines can stand as it is.
+/// Whether a text of lines can stand as it is. Tabs are harmless within it.
 fn is_block(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
-    body.contains('\n')
-        && !body.starts_with([' ', '\n'])
-        && !body.ends_with(['\n', ' '])
-        && body.split('\n').all(|line| *text::plain(line) == *line)
+    let is_plain = |line: &str| line.split('\t').all(|part| *text::plain(part) == *part);
+    text.contains('\n')
+        && !body.is_empty()
+        && !body.starts_with([' ', '\t', '\n'])
+        && !body.ends_with([' ', '\t', '\n'])
+        && body.split('\n').all(is_plain)
 }
 
 fn block(out: &mut String, text: &str, depth: usize) {
