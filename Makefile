@@ -14,7 +14,7 @@ TEST ?= --workspace
 FUZZ := tests/fuzz/Cargo.toml
 SCHEMA := config/schema/gateway.schema.json
 
-.PHONY: help setup build release run test test-doc tidy lint fmt clippy doc deny bench conformance schema fuzz-check clean
+.PHONY: help setup build release run quickstart test test-doc tidy lint fmt clippy doc deny bench conformance schema fuzz-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,11 @@ setup: ## install what a build needs (apt; says what and why)
 
 run: setup ## build, start the quickstart gateway on 127.0.0.1:8787, show what it does, stay up
 	@CARGO="$(CARGO)" LOCKED="$(LOCKED)" sh config/examples/quickstart/run.sh
+
+quickstart: setup ## build, start a control plane and a gateway that follows it, show what they do, stay up
+	$(CARGO) build $(LOCKED) -p mcpg -p mcpg-cp -p mcpg-ctl -p mcpg-tests --bins
+	@built=$$($(CARGO) metadata $(LOCKED) --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'); \
+		exec "$$built/debug/mcpg-ctl" quickstart --dir "$$built/mcpg-quickstart"
 
 build: setup ## build everything (dev profile)
 	$(CARGO) build $(LOCKED) --workspace --bins

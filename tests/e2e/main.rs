@@ -48,6 +48,7 @@ mod oidc;
 mod pinning;
 mod policy;
 mod processes;
+mod quickstart;
 mod rate_limit;
 mod redaction;
 mod reload;

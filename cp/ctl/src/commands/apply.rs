@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use mcpg_cp_api::EnvironmentPath;
 use serde::Serialize;
 
+use super::revision::Patience;
+use super::revision::wait::acknowledged;
 use crate::failure::{Exit, Failure};
 use crate::manifest::{self, Kind, Manifest, Source, unified};
 use crate::output::{Format, say};
@@ -18,7 +19,7 @@ use crate::session::Session;
 
 pub use live::Live;
 pub use plan::{Outcome, Plan, Step};
-pub use publish::{Published, publish, touched, wait};
+pub use publish::{Published, publish, touched};
 
 mod change;
 mod crds;
@@ -50,17 +51,14 @@ pub struct Apply {
     #[command(flatten)]
     files: Files,
     /// Check everything, and change nothing.
-    #[arg(long, conflicts_with_all = ["publish", "wait"])]
+    #[arg(long, conflicts_with = "publish")]
     dry_run: bool,
     /// Publish a revision of every environment that the files concern.
     #[arg(long)]
     publish: bool,
-    /// Wait until the gateways have taken the revisions.
-    #[arg(long, requires = "publish")]
-    wait: bool,
-    /// How many seconds to wait at most.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "wait")]
-    timeout: u64,
+    /// Whether to wait.
+    #[command(flatten)]
+    patience: Patience,
 }
 
 /// Shows what applying files would change.
@@ -118,6 +116,9 @@ struct Report<'a> {
 
 impl Apply {
     pub(crate) async fn run(self, session: &Session) -> Result<Exit, Failure> {
+        if self.patience.wait && !self.publish {
+            return Err(Failure::Usage("`--wait` is for `--publish`".to_owned()));
+        }
         let manifests = self.files.read()?;
         let client = session.client().await?;
         let plan = Plan::make(client, manifests).await?;
@@ -154,13 +155,18 @@ impl Apply {
         if !as_lines {
             session.output.text_or(&Report { items: &told, revisions: &revisions }, String::new)?;
         }
-        if self.wait {
-            for published in &revisions {
-                let taken = wait(client, published, Duration::from_secs(self.timeout)).await?;
-                say(&format!("{published}: {taken}"));
+        let mut exit = Exit::Done;
+        if self.patience.wait {
+            for Published { environment, number, .. } in &revisions {
+                let taken = acknowledged(session, environment, *number, self.patience.timeout.0).await?;
+                if taken == Exit::Done {
+                    say(&format!("revision {number} of `{environment}` is taken"));
+                } else {
+                    exit = taken;
+                }
             }
         }
-        Ok(Exit::Done)
+        Ok(exit)
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use clap::Args;
 use mcpg_cp_api::{
-    CreateEnrollmentToken, EnvironmentPath, Gateway, NewEnrollmentToken, PageQuery, Revision, VersionsQuery,
+    CreateEnrollmentToken, EnvironmentPath, Gateway, NewEnrollmentToken, Revision, VersionsQuery,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::apply::{Plan, publish};
+use super::whole;
 use crate::client::{ApiPath, Client, Condition, Server, Settings};
 use crate::config::{Config, Context, ContextName, token_file};
 use crate::failure::{Exit, Failure};
@@ -308,7 +309,7 @@ async fn published(
 /// The gateway's own file, and a token for it to enrol with where it has not.
 async fn enrol(client: &Client, folder: &Folder, ports: &Ports, upstream: &str) -> Result<(), Failure> {
     let path = ApiPath::from(&environment()?);
-    let gateways = client.list::<Gateway>(&path.clone().join("gateways"), &page()).await?;
+    let gateways = client.list::<Gateway>(&path.clone().join("gateways"), &whole()).await?;
     let known = gateways.into_iter().find(|gateway| gateway.name.as_str() == NAME);
     if known.is_some() && folder.has_enrolled() {
         return example::gateway_file(folder, ports, upstream).await;
@@ -340,7 +341,7 @@ async fn gateway(
 async fn applied(client: &Client, number: u64) -> Result<Option<()>, Failure> {
     let path = ApiPath::from(&environment()?).join("gateways");
     loop {
-        let gateways = client.list::<Gateway>(&path, &page()).await?;
+        let gateways = client.list::<Gateway>(&path, &whole()).await?;
         if let Some(gateway) = gateways.into_iter().find(|gateway| gateway.name.as_str() == NAME) {
             if gateway.applied == Some(number) {
                 return Ok(Some(()));
@@ -352,10 +353,6 @@ async fn applied(client: &Client, number: u64) -> Result<Option<()>, Failure> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-fn page() -> PageQuery {
-    PageQuery { limit: Some(200), cursor: None }
 }
 
 /// Keeps the control plane as a context, which is used where no other one is.

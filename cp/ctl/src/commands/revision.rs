@@ -14,7 +14,7 @@ use crate::output::Show;
 use crate::session::Session;
 use crate::yaml;
 
-mod wait;
+pub(super) mod wait;
 
 /// What can be done with revisions.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
@@ -98,10 +98,10 @@ pub struct Stage {
 pub struct Patience {
     /// Wait until every gateway that it is for has said what came of it. Exit code 1 when one has refused it.
     #[arg(long)]
-    wait: bool,
+    pub(super) wait: bool,
     /// How long to wait at most.
     #[arg(long, value_name = "SPAN", default_value = "2m", requires = "wait")]
-    timeout: Span,
+    pub(super) timeout: Span,
 }
 
 impl Stage {

@@ -11,6 +11,10 @@ use super::FreeName;
 
 /// What a manifest says.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a run has few of them; how large maps are, another crate's features say"
+)]
 pub enum Resource {
     /// An organization.
     Organization {

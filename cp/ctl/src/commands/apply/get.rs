@@ -2,11 +2,12 @@
 
 use clap::Args;
 use mcpg_cp_api::{
-    EnvironmentPath, GatewayConfigSpec, OrganizationPath, PageQuery, PluginSetSpec, PolicyEngine, PolicySpec,
+    EnvironmentPath, GatewayConfigSpec, OrganizationPath, PluginSetSpec, PolicyEngine, PolicySpec,
     PutSecretReference, RevocationListSpec, RoleBinding, SecretUri, Slug, WorkspacePath,
 };
 use serde_json::Value;
 
+use super::super::whole;
 use super::live::Live;
 use crate::client::ApiPath;
 use crate::failure::{Exit, Failure};
@@ -14,8 +15,6 @@ use crate::manifest::{FreeName, Kind, Resource, to_yaml};
 use crate::output::Format;
 use crate::session::Session;
 use crate::text::escaped;
-
-const PAGE: PageQuery = PageQuery { limit: Some(200), cursor: None };
 
 /// Prints what is there as a manifest, to be kept in a file and applied again.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
@@ -46,7 +45,7 @@ impl Get {
         if self.kind == Kind::RoleBinding {
             let organization: OrganizationPath = parsed(&self.name)?;
             let path = ApiPath::from(&organization).join("role-bindings");
-            for binding in client.list::<RoleBinding>(&path, &PAGE).await? {
+            for binding in client.list::<RoleBinding>(&path, &whole()).await? {
                 let name = parsed(binding.id.as_str())?;
                 found.push(Resource::RoleBinding { name, grant: binding.grant });
             }

@@ -1,16 +1,14 @@
 //! What is in the control plane in the place of a manifest.
 
 use mcpg_cp_api::{
-    Environment, GatewayConfig, Id, Organization, PageQuery, PluginSet, Policy, ProblemCode,
-    PutSecretReference, RevocationList, RoleBinding, SecretReference, Slug, Workspace, WorkspacePath,
+    Environment, GatewayConfig, Id, Organization, PluginSet, Policy, ProblemCode, PutSecretReference,
+    RevocationList, RoleBinding, SecretReference, Slug, Workspace, WorkspacePath,
 };
 use serde::de::DeserializeOwned;
 
+use super::super::whole;
 use crate::client::{ApiPath, Client, ClientError};
 use crate::manifest::Resource;
-
-/// Items of a page of a list.
-const PAGE: PageQuery = PageQuery { limit: Some(200), cursor: None };
 
 /// A resource as it is, and what a change of it has to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +49,8 @@ impl Live {
                 })
             }
             Resource::RoleBinding { name, grant } => {
-                let bindings = present(client.list::<RoleBinding>(&path, &PAGE).await)?.unwrap_or_default();
+                let bindings =
+                    present(client.list::<RoleBinding>(&path, &whole()).await)?.unwrap_or_default();
                 let found = bindings.into_iter().find(|binding| binding.grant == grant);
                 found.map(|found| Self {
                     resource: Resource::RoleBinding { name, grant: found.grant },

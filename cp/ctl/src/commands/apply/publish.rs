@@ -1,23 +1,15 @@
-//! Publishing revisions of the environments that manifests concern, and waiting until gateways have taken them.
+//! Publishing revisions of the environments that manifests concern.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
-use mcpg_cp_api::{
-    Environment, EnvironmentPath, Gateway, GatewayConfig, PageQuery, PublishRevision, Revision,
-    RevisionDocument, WorkspacePath,
-};
+use mcpg_cp_api::{Environment, EnvironmentPath, GatewayConfig, PublishRevision, Revision, WorkspacePath};
 use serde::Serialize;
 
-use super::counted;
+use super::super::whole;
 use super::live::read;
 use crate::client::{ApiPath, Client, ClientError};
-use crate::failure::Failure;
 use crate::manifest::Resource;
-
-const PAGE: PageQuery = PageQuery { limit: Some(200), cursor: None };
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A revision that is in force now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,7 +54,7 @@ pub async fn touched(
     }
     for workspace in workspaces {
         let path = ApiPath::from(workspace).join("environments");
-        for environment in client.list::<Environment>(&path, &PAGE).await? {
+        for environment in client.list::<Environment>(&path, &whole()).await? {
             let path = ApiPath::from(&environment.path).join("config");
             let Some(config) = read::<GatewayConfig>(client, &path).await? else { continue };
             let is_named = |resource: &&Resource| match resource {
@@ -93,53 +85,4 @@ pub async fn publish(client: &Client, environment: &EnvironmentPath) -> Result<P
     let answer = client.post::<Revision>(&path, &PublishRevision::default()).await?;
     let is_new = answer.is_made();
     Ok(Published { environment: environment.clone(), number: answer.value.number, is_new })
-}
-
-/// Waits until every gateway that a revision is for has taken it. Says how many have.
-///
-/// # Errors
-/// When one rejects it, with its reason, or time is up.
-pub async fn wait(client: &Client, published: &Published, timeout: Duration) -> Result<String, Failure> {
-    let path = ApiPath::from(&published.environment).join("revisions").join(&published.number.to_string());
-    let looked = async {
-        loop {
-            let progress = client.get::<RevisionDocument>(&path).await?.revision.progress;
-            if progress.rejected > 0 {
-                return Err(Failure::Failed(rejected(client, published).await?));
-            }
-            if progress.applied >= progress.wanted {
-                return Ok(format!("applied by {}", gateways(progress.applied)));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    };
-    match tokio::time::timeout(timeout, looked).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let progress = client.get::<RevisionDocument>(&path).await?.revision.progress;
-            Err(Failure::Failed(format!(
-                "{published}: after {} s applied by {} of {}: see `mcpg-ctl gateway list {}`",
-                timeout.as_secs(),
-                progress.applied,
-                gateways(progress.wanted),
-                published.environment
-            )))
-        }
-    }
-}
-
-fn gateways(number: u64) -> String {
-    counted(usize::try_from(number).unwrap_or(usize::MAX), "gateway")
-}
-
-/// Who rejects a revision, and why.
-async fn rejected(client: &Client, published: &Published) -> Result<String, ClientError> {
-    let path = ApiPath::from(&published.environment).join("gateways");
-    let mut said = format!("{published}: rejected");
-    for gateway in client.list::<Gateway>(&path, &PAGE).await? {
-        if let Some(rejected) = gateway.rejected.filter(|rejected| rejected.number == published.number) {
-            said += &format!("\n  {}: {}", gateway.name, rejected.reason);
-        }
-    }
-    Ok(said)
 }

@@ -146,8 +146,14 @@ fn changed(
             kept.upstream
         )));
     }
-    kept.control_plane = control_plane.unwrap_or(kept.control_plane);
-    kept.gateway = gateway.unwrap_or(kept.gateway);
+    let other = |asked: &SocketAddr, kept: SocketAddr| asked.port() != 0 && *asked != kept;
+    if control_plane.is_some_and(|asked| other(&asked, kept.control_plane)) {
+        return Err(Failure::Usage(format!(
+            "this folder's control plane listens on {}, where its gateway looks for it: give another folder",
+            kept.control_plane
+        )));
+    }
+    kept.gateway = gateway.filter(|asked| other(asked, kept.gateway)).unwrap_or(kept.gateway);
     let all = [Some(kept.control_plane), Some(kept.gateway), Some(kept.admin), kept.demo];
     for address in all.into_iter().flatten() {
         free(address)?;
@@ -160,6 +166,7 @@ fn chosen(
     gateway: Option<SocketAddr>,
     upstream: Option<&url::Url>,
 ) -> Result<Ports, Failure> {
+    let is_usual = gateway.is_none();
     let mut held = Vec::new();
     let mut place = |asked: Option<SocketAddr>, usual: u16| -> Result<SocketAddr, Failure> {
         let (address, listener) = match asked {
@@ -171,8 +178,10 @@ fn chosen(
         Ok(address)
     };
     let (control_plane, gateway) = (place(control_plane, 9400)?, place(gateway, 8787)?);
-    let admin = place(None, 9090)?;
-    let demo = if upstream.is_none() { Some(place(None, 8788)?) } else { None };
+    // Beside one that was asked for, the usual ones are perhaps another quickstart's.
+    let usual = |port: u16| if is_usual { port } else { 0 };
+    let admin = place(None, usual(9090))?;
+    let demo = if upstream.is_none() { Some(place(None, usual(8788))?) } else { None };
     let upstream = upstream.map(ToString::to_string);
     let upstream = upstream.or_else(|| demo.map(|demo| format!("http://{demo}/mcp"))).unwrap_or_default();
     Ok(Ports { control_plane, gateway, admin, demo, upstream })
@@ -226,7 +235,9 @@ mod tests {
         let taken = TcpListener::bind(ports.admin).unwrap();
         assert!(folder.ports(None, None, None).unwrap_err().to_string().contains("cannot listen on"));
         drop(taken);
-        let everywhere = folder.ports(Some("0.0.0.0:0".parse().unwrap()), None, None);
+        let elsewhere = folder.ports(Some("127.0.0.1:1".parse().unwrap()), None, None);
+        assert!(elsewhere.unwrap_err().to_string().contains("listens on"));
+        let everywhere = folder.ports(None, Some("0.0.0.0:80".parse().unwrap()), None);
         assert!(everywhere.unwrap_err().to_string().contains("not of this machine"));
         fs::write(dir.path().join("thesis.txt"), "").unwrap();
         assert!(Folder::open(dir.path()).unwrap_err().to_string().contains("has other things in it"));

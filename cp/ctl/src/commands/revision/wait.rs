@@ -25,7 +25,7 @@ struct Standing {
 }
 
 /// Waits, telling of each refusal once.
-pub(super) async fn acknowledged(
+pub(in super::super) async fn acknowledged(
     session: &Session,
     env: &EnvironmentPath,
     number: u64,
