@@ -63,6 +63,9 @@ impl Failure {
             Self::Client(error) if error.code() == Some(ProblemCode::Unauthenticated) => Some(
                 "say a token by `--token-file`, `MCPG_CP_TOKEN_FILE` or `MCPG_CP_TOKEN`, or sign in: `mcpg-ctl login ORG`",
             ),
+            Self::Client(ClientError::Broken { .. } | ClientError::Deadline { .. }) => {
+                Some("whether it was done is not known: look before you repeat it")
+            }
             _ => None,
         }
     }

@@ -1,5 +1,7 @@
 //! Command lines and what they become.
 
+use std::str::FromStr as _;
+
 use mcpg_cp_api::{Member, Role, Target};
 
 use super::*;
@@ -85,4 +87,67 @@ fn no_token_is_taken_from_the_command_line() {
 #[test]
 fn the_command_line_is_well_formed() {
     grammar().debug_assert();
+}
+
+#[test]
+fn a_token_to_enrol_with_is_made_either_way() {
+    use crate::commands::gateway::Verb;
+    let parsed = |line: &[&str]| match parse([&["mcpg-ctl", "gateway", "enroll-token"], line].concat())
+        .unwrap()
+        .command
+    {
+        Command::Gateway(Verb::EnrollToken(token)) => token,
+        other => panic!("{other:?}"),
+    };
+    let path = "acme-corp/platform-team/prod";
+    let (short, long) = (parsed(&[path, "--label", "a=b"]), parsed(&["create", path, "--label", "a=b"]));
+    assert_ne!(short, long);
+    assert!(
+        format!("{long:?}").contains(&format!("{:?}", mcpg_cp_api::EnvironmentPath::from_str(path).unwrap()))
+    );
+    refuse(&["gateway", "enroll-token"], "<ENV>");
+    refuse(&["gateway", "enroll-token", path, "list", path], "cannot be used with");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let env = "acme-corp/platform-team/prod";
+    refuse(&["revision", "publish", env, "--percent", "10", "--label", "a=b"], "cannot be used with");
+    refuse(&["revision", "publish", env, "--percent", "101"], "101 is not in 0..=100");
+    refuse(&["revision", "publish", env, "--timeout", "1m"], "--wait");
+    refuse(&["revision", "rollout", env, "3"], "--percent");
+    refuse(&["audit", "tail", "acme-corp", "--follow", "--until", "1h"], "cannot be used with");
+    refuse(&["audit", "tail", "acme-corp/a/b/c"], "is not `org/workspace/env`");
+    refuse(&["secret-ref", "set", "acme-corp/team", "key", "hunter2"], "a reference to a secret is");
+    refuse(&["token", "create", "x", "--role", "viewer"], "--on");
+    refuse(&["org", "subdomain", "acme-corp"], "required");
+    refuse(&["usage", "acme-corp", "--by", "weekday"], "weekday");
+}
+
+#[test]
+fn the_documentation_shows_commands_that_exist() {
+    let document = include_str!("../../../docs/CLI.md");
+    let lines = document.lines().filter_map(|line| line.strip_prefix("    "));
+    let commands: Vec<Vec<String>> = lines.filter(|line| line.starts_with("mcpg-ctl ")).map(words).collect();
+    assert!(commands.len() > 50, "{}", commands.len());
+    for command in commands {
+        parse(&command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    }
+}
+
+/// The words of a line as a shell has them, up to a comment or a redirection.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quote = None;
+    for letter in line.chars() {
+        match (quote, letter) {
+            (Some(open), _) if open == letter => quote = None,
+            (None, '"' | '\'') => quote = Some(letter),
+            (None, ' ') => words.push(String::new()),
+            (None, '#' | '>' | '<') if words.last().is_some_and(String::is_empty) => break,
+            _ => words.last_mut().unwrap().push(letter),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }

@@ -18,7 +18,7 @@ const SECONDS: std::ops::RangeInclusive<u32> = 60..=31_622_400;
 fn platform_token(token: store::PlatformToken) -> Result<PlatformToken, Refused> {
     Ok(PlatformToken {
         id: id(&token.id)?,
-        name: token.name.parse().map_err(|_| Refused::internal("a platform token's name"))?,
+        name: token.name.try_into().map_err(|_| Refused::internal("a platform token's name"))?,
         expires_at: token.expires_at.map(time),
         revoked_at: token.revoked_at.map(time),
         created_at: time(token.created_at),
