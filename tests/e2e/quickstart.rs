@@ -2,8 +2,10 @@
 //! are applied, changed and rolled back.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mcpg_tests::mcp::Request;
 use mcpg_tests::{ControlPlane, Fixture, Gateway, Process, Setup, Signal, mcpg_ctl, process_exists, until};
@@ -18,7 +20,7 @@ const GATEWAY: &str = "server: { listen: \"{listen}\", admin: \"{admin}\" }\n\
                        \x20 name: NAME\n\
                        \x20 heartbeat_ms: 1000\n\
                        \x20 networks: 127.0.0.0/8\n";
-/// The plugin set of the multi-tenant article, with settings for what cannot do without.
+/// The plugin set of the multi-tenant article, with an identity that needs no issuer, a policy of the workspace, and room for calls without a pause.
 const PLUGIN_SET: &str = "\
 apiVersion: mcpg.dev/v1
 kind: MCPGPluginSet
@@ -33,6 +35,8 @@ spec:
       config:
         bundle: ./policies/main
     - id: reliability.rate-limit
+      config:
+        per_caller: { requests: 100000, per: 1s, burst: 100000 }
     - id: observability.audit
 ";
 const POLICY: &str = "\
@@ -127,6 +131,36 @@ fn echo(gateway: &Gateway) -> u16 {
     Request::modern_call("/mcp", "echo", arguments).send(gateway.address()).status
 }
 
+/// Does something while every gateway is called all the time: each call is answered as one policy or the other says.
+fn under_load(gateways: &[Gateway], change: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        let called: Vec<_> = gateways
+            .iter()
+            .map(|gateway| {
+                let is_over = &is_over;
+                threads.spawn(move || {
+                    let mut statuses: BTreeMap<u16, usize> = BTreeMap::new();
+                    while !is_over.load(Ordering::Relaxed) {
+                        *statuses.entry(echo(gateway)).or_default() += 1;
+                    }
+                    statuses
+                })
+            })
+            .collect();
+        // The calls end also where the change fails.
+        let changed = std::panic::catch_unwind(AssertUnwindSafe(change));
+        is_over.store(true, Ordering::Relaxed);
+        for thread in called {
+            let statuses = thread.join().expect("every call should be answered");
+            assert_eq!(statuses.keys().copied().collect::<Vec<_>>(), [200, 403], "{statuses:?}");
+        }
+        if let Err(panic) = changed {
+            std::panic::resume_unwind(panic);
+        }
+    });
+}
+
 fn a_tenant_is_kept_in_files(operator: &Operator) {
     let fixture = Fixture::start();
     operator.write("manifests/config.yaml", &CONFIG.replace("UPSTREAM", &fixture.url()));
@@ -154,11 +188,13 @@ fn a_tenant_is_kept_in_files(operator: &Operator) {
     operator.write("manifests/cedar/all.cedar", NO_ECHO);
     let changed = operator.run(&["diff", "-f", "manifests/policy.yaml"]).ended(7);
     assert!(changed.contains("-      permit (principal, action, resource);\n"), "{changed}");
-    let changed = operator.run(&["apply", "-f", "manifests/policy.yaml", "--publish", "--wait"]).ended(0);
-    assert!(changed.starts_with("policy.mcpg.dev/main configured\nrevision.mcpg.dev/"), "{changed}");
-    gateways.iter().for_each(|gateway| assert_eq!(echo(gateway), 403));
-    operator.run(&["revision", "rollback", ENVIRONMENT, "1", "--wait"]).ended(0);
-    gateways.iter().for_each(|gateway| assert_eq!(echo(gateway), 200));
+    under_load(&gateways, || {
+        let changed = operator.run(&["apply", "-f", "manifests/policy.yaml", "--publish", "--wait"]).ended(0);
+        assert!(changed.starts_with("policy.mcpg.dev/main configured\nrevision.mcpg.dev/"), "{changed}");
+        gateways.iter().for_each(|gateway| assert_eq!(echo(gateway), 403));
+        operator.run(&["revision", "rollback", ENVIRONMENT, "1", "--wait"]).ended(0);
+        gateways.iter().for_each(|gateway| assert_eq!(echo(gateway), 200));
+    });
 
     // What is there is kept in a file as it is.
     let kept = operator.run(&["get", "pluginset", "acme-corp/platform-team/platform-team-prod"]).ended(0);

@@ -87,7 +87,9 @@ impl Quickstart {
     }
 
     async fn go(self, session: &Session, running: &mut Running) -> Result<Exit, Failure> {
-        let programs = Programs::find(self.upstream.is_none())?;
+        // Nothing is made where a program is missing.
+        let has_upstream = self.upstream.is_some() || Folder::has_upstream(&self.dir)?;
+        let programs = Programs::find(!has_upstream)?;
         let folder = Folder::open(&self.dir)?;
         let ports = folder.ports(self.cp_listen, self.gateway_listen, self.upstream.as_ref())?;
         let tell = |text: &str| text.lines().try_for_each(|line| session.output.line(line));

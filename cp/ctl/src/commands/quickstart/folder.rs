@@ -77,6 +77,11 @@ impl Folder {
         Ok(Self { dir, _lock: lock })
     }
 
+    /// Whether a folder remembers an upstream that is the operator's own.
+    pub(super) fn has_upstream(dir: &Path) -> Result<bool, Failure> {
+        Ok(remembered(&dir.join(REMEMBERED))?.is_some_and(|ports| ports.demo.is_none()))
+    }
+
     /// A path in it.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.dir.join(path)
@@ -114,22 +119,24 @@ impl Folder {
         gateway: Option<SocketAddr>,
         upstream: Option<&url::Url>,
     ) -> Result<Ports, Failure> {
-        let path = self.path(REMEMBERED);
-        let ports = match fs::read(&path) {
-            Ok(bytes) => {
-                let kept: Ports = serde_json::from_slice(&bytes)
-                    .map_err(|error| Failure::Usage(format!("`{}`: {error}", path.display())))?;
-                changed(kept, control_plane, gateway, upstream)?
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                chosen(control_plane, gateway, upstream)?
-            }
-            Err(error) => return Err(Failure::Failed(format!("cannot read `{}`: {error}", path.display()))),
+        let ports = match remembered(&self.path(REMEMBERED))? {
+            Some(kept) => changed(kept, control_plane, gateway, upstream)?,
+            None => chosen(control_plane, gateway, upstream)?,
         };
         let text =
             serde_json::to_string_pretty(&ports).map_err(|error| Failure::Failed(error.to_string()))?;
         self.write(REMEMBERED, &format!("{text}\n"))?;
         Ok(ports)
+    }
+}
+
+fn remembered(path: &Path) -> Result<Option<Ports>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| Failure::Usage(format!("`{}`: {error}", path.display()))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Failure::Failed(format!("cannot read `{}`: {error}", path.display()))),
     }
 }
 
@@ -230,6 +237,7 @@ mod tests {
         drop(folder);
         let folder = Folder::open(&path).unwrap();
         assert_eq!(folder.ports(None, None, None).unwrap(), ports, "it is remembered");
+        assert!(!Folder::has_upstream(&path).unwrap() && !Folder::has_upstream(dir.path()).unwrap());
         let other = "http://127.0.0.1:1/mcp".parse().unwrap();
         assert!(folder.ports(None, None, Some(&other)).unwrap_err().to_string().contains("upstream is"));
         let taken = TcpListener::bind(ports.admin).unwrap();
