@@ -33,7 +33,7 @@ mod path;
 mod server;
 mod settings;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 /// Items that a list may have before something is wrong with it.

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 use super::*;
 
 /// Serves one connection for each of the answers, then returns the requests. An empty answer hangs up.
-struct Script {
+pub(crate) struct Script {
     url: String,
     served: JoinHandle<Vec<String>>,
 }
 
 impl Script {
-    fn start(answers: Vec<String>) -> Self {
+    pub(crate) fn start(answers: Vec<String>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let served = std::thread::spawn(move || {
@@ -38,7 +38,7 @@ impl Script {
         Self { url, served }
     }
 
-    fn requests(self) -> Vec<String> {
+    pub(crate) fn requests(self) -> Vec<String> {
         self.served.join().unwrap()
     }
 }
@@ -65,26 +65,26 @@ fn read(stream: &mut TcpStream) -> String {
     }
 }
 
-fn answer(status: &str, headers: &str, body: &str) -> String {
+pub(crate) fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
-fn ok(body: &Value) -> String {
+pub(crate) fn ok(body: &Value) -> String {
     answer("200 OK", "Content-Type: application/json\r\n", &body.to_string())
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-async fn client(script: &Script) -> Client {
+pub(crate) async fn client(script: &Script) -> Client {
     let mut settings = Settings::new(script.url.parse().unwrap());
     settings.token = Some("mcpg_cp_secret".parse().unwrap());
     settings.answer_bytes_max = 1000;
     Client::connect(settings).await.unwrap()
 }
 
-fn line<'a>(request: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn line<'a>(request: &'a str, name: &str) -> Option<&'a str> {
     request.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }
 

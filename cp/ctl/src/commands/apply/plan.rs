@@ -212,3 +212,6 @@ fn tell(error: &ClientError, step: &Step, document: &mcpg_config::Document) {
         say(&document.fault(&error.pointer, error.detail.clone(), None).to_string());
     }
 }
+
+#[cfg(test)]
+mod tests;
