@@ -105,10 +105,13 @@ impl Quickstart {
         running.until("the gateway should run the revision", applied(&client, number)).await?;
         tell(&format!("The gateway runs revision {number} of `{ENVIRONMENT}`"))?;
         self.show(&folder, &ports, is_ours, running, &tell).await?;
-        if !self.no_context {
-            keep_context(&folder, &ports)?;
-        }
-        tell(&example::how_to_go_on(&folder, &ports, !self.no_context))?;
+        // What runs is not stopped because the settings cannot be written.
+        let kept = if self.no_context { Ok(false) } else { keep_context(&folder, &ports).map(|()| true) };
+        let has_context = kept.unwrap_or_else(|failure| {
+            say(&format!("no context is kept: {failure}"));
+            false
+        });
+        tell(&example::how_to_go_on(&folder, &ports, has_context))?;
         if self.check {
             return Ok(Exit::Done);
         }
