@@ -17,9 +17,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderValue, StatusCode, Version};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorType, Result};
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use pingora_timeout::timeout as coarse_timeout;
 
 pub use pool::Target;
@@ -50,7 +50,7 @@ pub(crate) const OVER: ErrorType = ErrorType::HTTPStatus(403);
 ///
 /// # Errors
 /// When the upstream or the client fails. Nothing was written to the client if it still has no response.
-pub async fn exchange(session: &mut Session, context: &mut Context, over: Option<Over>) -> Result<()> {
+pub async fn exchange(session: &mut ServerSession, context: &mut Context, over: Option<Over>) -> Result<()> {
     match context.deadline() {
         Some(deadline) => {
             let exchange = exchange_in_time(session, context, over);
@@ -65,7 +65,7 @@ pub async fn exchange(session: &mut Session, context: &mut Context, over: Option
 }
 
 async fn exchange_in_time(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     mut over: Option<Over>,
 ) -> Result<()> {
@@ -85,7 +85,7 @@ async fn exchange_in_time(
 
 /// Sends the request, after as many attempts as are allowed, and reads the head of the answer.
 async fn open(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &Context,
     route: &Route,
     http: &HttpUpstream,
@@ -102,7 +102,7 @@ async fn open(
             biased;
             () = end(over) => return Error::e_explain(OVER, "its caller may not have it any more"),
             opened = outbound::open(http, &target, &outbound) => opened,
-            gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
+            gone = session.read_body_or_idle(true) => return Err(client_gone(gone)),
         };
         let failure = match opened {
             Ok(upstream) => return Ok(upstream),
@@ -124,7 +124,7 @@ async fn end(over: &mut Option<Over>) {
 
 /// Sends the answer on: in one piece where it is all there already, else as it comes.
 async fn answer(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     upstream: &mut Body,
     over: &mut Option<Over>,
@@ -145,19 +145,22 @@ async fn answer(
     context.chunk(&mut body, whole).await?;
     frame(session, &mut head, whole.then(|| body.as_ref().map_or(0, Bytes::len)))?;
     context.status = head.status.as_u16();
-    session.write_response_header(Box::new(head), false).await.map_err(|error| error.into_down())?;
+    session.write_response_header(Box::new(head)).await.map_err(|error| error.into_down())?;
     let mut boundary = Boundary::default();
     if let Some(body) = body.filter(|body| !body.is_empty()) {
         boundary.see(&body);
-        session.write_response_body(Some(body), whole).await.map_err(|error| error.into_down())?;
+        session.write_response_body(body, whole).await.map_err(|error| error.into_down())?;
     } else if whole {
-        session.write_response_body(None, true).await.map_err(|error| error.into_down())?;
+        session.write_response_body(Bytes::new(), true).await.map_err(|error| error.into_down())?;
     }
     if !whole {
         stream(session, context, upstream, event_stream, boundary, over).await?;
         let mut last = None;
         context.chunk(&mut last, true).await?;
-        session.write_response_body(last, true).await.map_err(|error| error.into_down())?;
+        session
+            .write_response_body(last.unwrap_or_default(), true)
+            .await
+            .map_err(|error| error.into_down())?;
     }
     upstream.give_back().await;
     Ok(())
@@ -179,7 +182,7 @@ async fn at_hand(upstream: &mut Body) -> Result<(BytesMut, bool)> {
 }
 
 /// How the body ends: by its length, by chunks, or (HTTP/1.0) with the connection.
-fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<usize>) -> Result<()> {
+fn frame(session: &mut ServerSession, head: &mut ResponseHeader, length: Option<usize>) -> Result<()> {
     let bodiless = matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless || head.headers.contains_key(CONTENT_LENGTH) {
         head.remove_header(&TRANSFER_ENCODING);
@@ -197,7 +200,7 @@ fn frame(session: &mut Session, head: &mut ResponseHeader, length: Option<usize>
 
 /// Sends the rest of the body on as it comes.
 async fn stream(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     upstream: &mut Body,
     event_stream: bool,
@@ -213,7 +216,7 @@ async fn stream(
             biased;
             () = end(over) => break,
             read = upstream.read() => Some(read?),
-            gone = session.as_downstream_mut().read_body_or_idle(true) => return Err(client_gone(gone)),
+            gone = session.read_body_or_idle(true) => return Err(client_gone(gone)),
             () = tokio::time::sleep(KEEP_ALIVE), if event_stream => None,
         };
         let piece = match read {
@@ -228,7 +231,7 @@ async fn stream(
         };
         if let Some(piece) = piece.filter(|piece| !piece.is_empty()) {
             boundary.see(&piece);
-            session.write_response_body(Some(piece), false).await.map_err(|error| error.into_down())?;
+            session.write_response_body(piece, false).await.map_err(|error| error.into_down())?;
         }
     }
     Ok(())

@@ -1,14 +1,13 @@
-//! The guard below the HTTP proxy: it owns a connection from accept to close.
+//! The guard around the gateway: it owns a connection from accept to close.
 //!
 //! Pingora parses a request as its bytes come and repairs what it can; it bounds neither the time a
 //! head may take nor the connections. So the guard reads each HTTP/1 head itself, under one deadline,
 //! judges the raw bytes (`head`), and only then hands the connection, with the bytes replayed, to
-//! Pingora for one request. Between requests nothing but the socket is held: an idle connection costs
+//! its [`Handler`] for one request. Between requests nothing but the socket is held: an idle connection costs
 //! no buffer. HTTP/2 connections (ALPN or prior knowledge) go to Pingora after the connection limits;
 //! their framing is checked by the `h2` crate, their heads in the pipeline.
 
 mod connections;
-mod handover;
 mod head;
 mod listeners;
 mod streams;
@@ -22,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::BytesMut;
-use pingora_core::apps::{HttpServerApp, ServerApp};
+use pingora_core::apps::ServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::l4::stream::Stream as TcpStream;
 use pingora_core::protocols::{ALPN, Stream};
@@ -32,9 +31,9 @@ use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use connections::{Active, ConnectionLimits, ConnectionPermit, Connections};
-pub use handover::{Rest, hand_over, is_offered};
 pub use head::{HeadError, HeadLimits, HeadScan, inspect};
 pub use listeners::Listeners;
+pub use streams::Http2;
 use streams::Streams;
 
 use crate::tls::Termination;
@@ -91,9 +90,28 @@ pub enum Handshake {
     TimedOut,
 }
 
-/// The guard around an HTTP application.
+/// Serves requests: those of HTTP/1 that the guard has let through, and the streams of HTTP/2 connections.
+pub trait Handler: Send + Sync + 'static {
+    /// Serves one request.
+    fn handle(self: &Arc<Self>, session: ServerSession) -> impl Future<Output = Handled> + Send;
+}
+
+/// What became of a request.
+pub enum Handled {
+    /// It is served, and its connection cannot serve another.
+    Over,
+    /// It is served, and its connection is free for the next.
+    Free(Stream),
+    /// It lasts. What it was handled with is not needed any more and freed; this is what remains.
+    Lasts(Rest),
+}
+
+/// What is left of a request. It ends with the connection, where that may serve another.
+pub type Rest = Pin<Box<dyn Future<Output = Option<Stream>> + Send>>;
+
+/// The guard around a handler.
 pub struct Guard<A, P> {
-    app: Arc<A>,
+    handler: Arc<A>,
     /// The same, for the streams of HTTP/2 connections.
     streams: Arc<Streams<A>>,
     policy: Arc<P>,
@@ -103,13 +121,19 @@ pub struct Guard<A, P> {
 
 impl<A, P> Guard<A, P>
 where
-    A: HttpServerApp + Send + Sync + 'static,
+    A: Handler,
     P: GuardPolicy,
 {
-    /// Guards `app` at these listeners.
-    pub fn new(app: A, policy: Arc<P>, connections: Arc<Connections>, listeners: Listeners) -> Self {
-        let app = Arc::new(app);
-        Self { streams: Arc::new(Streams::new(&app)), app, policy, connections, listeners }
+    /// Guards `handler` at these listeners.
+    pub fn new(
+        handler: Arc<A>,
+        http2: Http2,
+        policy: Arc<P>,
+        connections: Arc<Connections>,
+        listeners: Listeners,
+    ) -> Self {
+        let streams = Arc::new(Streams::new(Arc::clone(&handler), http2));
+        Self { handler, streams, policy, connections, listeners }
     }
 
     /// The connection without its TLS, if its listener has TLS. None if there is no agreement.
@@ -151,10 +175,11 @@ where
             let active = self.connections.activate();
             let last = *shutdown.borrow() || served + 1 >= limits.requests_max;
             let session = session(stream, head, limits, last);
-            let (reused, rest) = handover::offering(self.app.process_new_http(session, shutdown)).await;
-            let free = match rest {
-                Some(rest) => rest.await,
-                None => reused.map(|reused| reused.consume().0),
+            // In a place of its own: between requests the connection has none of it.
+            let free = match Box::pin(self.handler.handle(session)).await {
+                Handled::Free(stream) => Some(stream),
+                Handled::Lasts(rest) => rest.await,
+                Handled::Over => None,
             };
             drop(active);
             let Some(free) = free else { return };
@@ -248,7 +273,7 @@ where
 #[async_trait]
 impl<A, P> ServerApp for Guard<A, P>
 where
-    A: HttpServerApp + Send + Sync + 'static,
+    A: Handler,
     P: GuardPolicy,
 {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {

@@ -13,8 +13,8 @@ use http::header::{
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use mcpg_filters::identity::{IdentityChain, Resource};
 use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use serde::Serialize;
 
 /// Before the path of an endpoint.
@@ -67,7 +67,7 @@ struct Document<'a> {
 ///
 /// # Errors
 /// When the client is gone.
-pub async fn answer(session: &mut Session, document: Vec<u8>) -> Result<u16> {
+pub async fn answer(session: &mut ServerSession, document: Vec<u8>) -> Result<u16> {
     let (status, body) = match session.req_header().method {
         Method::GET | Method::HEAD => (StatusCode::OK, document),
         Method::OPTIONS => (StatusCode::NO_CONTENT, Vec::new()),
@@ -95,9 +95,9 @@ pub async fn answer(session: &mut Session, document: Vec<u8>) -> Result<u16> {
         head.insert_header(CONTENT_LENGTH, body.len())?;
     }
     let has_body = session.req_header().method == Method::GET && !body.is_empty();
-    session.write_response_header(Box::new(head), !has_body).await?;
+    session.write_response_header(Box::new(head)).await?;
     if has_body {
-        session.write_response_body(Some(Bytes::from(body)), true).await?;
+        session.write_response_body(Bytes::from(body), true).await?;
     }
     Ok(status.as_u16())
 }

@@ -132,7 +132,7 @@ fn serve(
     let addresses = sockets.addresses();
     let (admin, listeners) = split_admin(config, &addresses);
     let fds = sockets.for_pingora()?;
-    server.add_service(services::gateway(&conf, config, listeners, gateway, connections, &drain, &fds));
+    server.add_service(services::gateway(config, listeners, gateway, connections, &drain, &fds));
     if let Some(admin) = admin {
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }

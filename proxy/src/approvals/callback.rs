@@ -20,8 +20,8 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use mcpg_filters::gate::{Answer, Answerer, ApprovalGate, CallbackError, Conclusion, SLACK_ID, WEBHOOK_ID};
 use mcpg_protocol::RpcError;
 use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 use serde_json::json;
 use tokio::time::{Duration, timeout};
 
@@ -48,7 +48,7 @@ pub(crate) fn is_ours(path: &str) -> bool {
 /// # Errors
 /// When the client is gone.
 pub(crate) async fn serve(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     gateway: &Arc<Gateway>,
 ) -> Result<Option<Refusal>> {
@@ -109,7 +109,7 @@ impl Reply {
 }
 
 async fn callback(
-    session: &mut Session,
+    session: &mut ServerSession,
     gateway: &Arc<Gateway>,
     revision: &Revision,
     gate: &Arc<ApprovalGate>,
@@ -198,7 +198,7 @@ fn reply(answered: &Answered) -> Reply {
 }
 
 /// The page of a call; none if there is no such, in this scope, under this key.
-fn look(session: &Session, gateway: &Gateway, revision: &Revision, below: &str) -> Option<Reply> {
+fn look(session: &ServerSession, gateway: &Gateway, revision: &Revision, below: &str) -> Option<Reply> {
     let (id, key) = below.split_once('/')?;
     let pending = gateway.shared.approvals.find(id)?;
     let asking = &pending.asking;
@@ -220,9 +220,9 @@ fn look(session: &Session, gateway: &Gateway, revision: &Revision, below: &str) 
 }
 
 /// The body; none if it is too large or breaks off.
-async fn read(session: &mut Session) -> Option<Bytes> {
+async fn read(session: &mut ServerSession) -> Option<Bytes> {
     let mut body = Vec::new();
-    while let Some(piece) = session.as_downstream_mut().read_request_body().await.ok()? {
+    while let Some(piece) = session.read_request_body().await.ok()? {
         if body.len() + piece.len() > BODY_BYTES_MAX {
             return None;
         }
@@ -231,7 +231,7 @@ async fn read(session: &mut Session) -> Option<Bytes> {
     Some(Bytes::from(body))
 }
 
-async fn write(session: &mut Session, reply: Reply) -> Result<()> {
+async fn write(session: &mut ServerSession, reply: Reply) -> Result<()> {
     let mut head = ResponseHeader::build(reply.status, Some(10))?;
     let headers: &[(HeaderName, HeaderValue)] = &[
         (CACHE_CONTROL, HeaderValue::from_static("no-store")),
@@ -254,9 +254,9 @@ async fn write(session: &mut Session, reply: Reply) -> Result<()> {
         session.set_keepalive(None);
     }
     let has_body = session.req_header().method != Method::HEAD && !reply.body.is_empty();
-    session.write_response_header(Box::new(head), !has_body).await?;
+    session.write_response_header(Box::new(head)).await?;
     if has_body {
-        session.write_response_body(Some(reply.body), true).await?;
+        session.write_response_body(reply.body, true).await?;
     }
     Ok(())
 }

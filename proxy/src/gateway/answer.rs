@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use pingora_core::Result;
+use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
-use pingora_proxy::Session;
 
 use super::body::{SessionExchange, drain_small};
 use super::{Context, Gateway};
 use crate::dispatch;
+use crate::guard::Rest;
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Authorized};
 use crate::refusal::Refusal;
@@ -23,7 +24,7 @@ impl Gateway {
     /// Answers a refused request and counts it, for its scope where it named one.
     pub(super) async fn refuse(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         context: &mut Context,
         refusal: &Refusal,
         metrics: Option<&Arc<Metrics>>,
@@ -42,33 +43,33 @@ impl Gateway {
         write_refusal(session, refusal).await
     }
 
-    /// Sends an authorized request on its way.
+    /// Sends an authorized request on its way. Says what is left of it, where it lasts.
     pub(super) async fn pass(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         context: &mut Context,
         authorized: Authorized,
-    ) -> Result<()> {
+    ) -> Result<Option<Rest>> {
         context.join_trace(authorized.traceparent());
         context.authorized = Some(authorized);
         let bearer = serve::bearer(session.req_header());
         match serve::choose(context, &self.shared, bearer).await {
             Ok(Way::Direct) => {
                 if let Err(refusal) = context.enter().await {
-                    return self.refuse(session, context, &refusal, None).await;
+                    return self.refuse(session, context, &refusal, None).await.map(|()| None);
                 }
                 let over = serve::over(session, context, self);
-                Box::pin(dispatch::exchange(session, context, over)).await
+                Box::pin(dispatch::exchange(session, context, over)).await.map(|()| None)
             }
             Ok(Way::Served) => Box::pin(serve::run(session, context, self)).await,
-            Err(refusal) => self.refuse(session, context, &refusal, None).await,
+            Err(refusal) => self.refuse(session, context, &refusal, None).await.map(|()| None),
         }
     }
 
     /// Answers with what an endpoint is as an OAuth resource.
     pub(super) async fn describe(
         &self,
-        session: &mut Session,
+        session: &mut ServerSession,
         context: &mut Context,
         path: &str,
     ) -> Result<()> {
@@ -84,7 +85,7 @@ impl Gateway {
 }
 
 /// Writes a refusal as the answer of a session.
-pub(super) async fn write_refusal(session: &mut Session, refusal: &Refusal) -> Result<()> {
+pub(super) async fn write_refusal(session: &mut ServerSession, refusal: &Refusal) -> Result<()> {
     let mut head = ResponseHeader::build(refusal.status(), Some(4))?;
     head.insert_header(CONTENT_TYPE, HeaderValue::from_static("application/json"))?;
     head.insert_header(http::header::CONTENT_LENGTH, refusal.body.len())?;
@@ -97,6 +98,6 @@ pub(super) async fn write_refusal(session: &mut Session, refusal: &Refusal) -> R
     if refusal.close && !drain_small(session).await {
         session.set_keepalive(None);
     }
-    session.write_response_header(Box::new(head), false).await?;
-    session.write_response_body(Some(Bytes::copy_from_slice(&refusal.body)), true).await
+    session.write_response_header(Box::new(head)).await?;
+    session.write_response_body(Bytes::copy_from_slice(&refusal.body), true).await
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::request::Parts;
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession;
 use tokio::time::timeout;
 
 use crate::connection::{ClientTls, Connection};
@@ -17,11 +17,11 @@ const DRAIN_BYTES_MAX: usize = 64 * 1024;
 
 /// A session as the pipeline sees it.
 pub(crate) struct SessionExchange<'s> {
-    session: &'s mut Session,
+    session: &'s mut ServerSession,
 }
 
 impl<'s> SessionExchange<'s> {
-    pub(crate) fn new(session: &'s mut Session) -> Self {
+    pub(crate) fn new(session: &'s mut ServerSession) -> Self {
         Self { session }
     }
 
@@ -34,17 +34,13 @@ impl<'s> SessionExchange<'s> {
             return Ok(Bytes::new());
         }
         if self.session.req_header().headers.contains_key(EXPECT) {
-            self.session
-                .as_downstream_mut()
-                .write_continue_response()
-                .await
-                .map_err(|_| BodyError::Broken)?;
+            self.session.write_continue_response().await.map_err(|_| BodyError::Broken)?;
         }
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
         let mut read = 0;
         loop {
-            let piece = self.session.as_downstream_mut().read_request_body().await;
+            let piece = self.session.read_request_body().await;
             let Some(piece) = piece.map_err(|_| BodyError::Broken)? else { break };
             read += piece.len();
             if read > bytes_max {
@@ -87,22 +83,22 @@ impl Exchange for SessionExchange<'_> {
 }
 
 /// The connection of a session.
-pub(crate) fn connection(session: &Session) -> Connection<'_> {
+pub(crate) fn connection(session: &ServerSession) -> Connection<'_> {
     let address = session.client_addr().and_then(|address| address.as_inet());
     let peer = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical());
-    let tls = session.as_downstream().digest().and_then(|digest| digest.ssl_digest.as_deref());
+    let tls = session.digest().and_then(|digest| digest.ssl_digest.as_deref());
     let tls = tls.map(|tls| tls.extension.get::<ClientTls>().unwrap_or(ClientTls::UNKNOWN));
     Connection { peer, tls }
 }
 
 /// Reads the rest of a small refused request away. False if the connection cannot be kept.
-pub(super) async fn drain_small(session: &mut Session) -> bool {
+pub(super) async fn drain_small(session: &mut ServerSession) -> bool {
     let small = session.is_body_empty()
         || declared_length(session).is_some_and(|length| length <= DRAIN_BYTES_MAX)
             && !session.req_header().headers.contains_key(EXPECT);
-    small && session.as_downstream_mut().drain_request_body().await.is_ok()
+    small && session.drain_request_body().await.is_ok()
 }
 
-fn declared_length(session: &Session) -> Option<usize> {
+fn declared_length(session: &ServerSession) -> Option<usize> {
     session.get_header(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

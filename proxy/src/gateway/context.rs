@@ -1,4 +1,4 @@
-//! What the gateway keeps of one request while Pingora drives it.
+//! What the gateway keeps of one request while it is served.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

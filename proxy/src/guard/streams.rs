@@ -1,34 +1,54 @@
-//! The streams of an HTTP/2 connection, each of which Pingora handles in a task of its own. That task makes the same offer as a
-//! connection of HTTP/1 does: what is left of a request when Pingora has done its part may be handed over.
+//! The streams of an HTTP/2 connection, each of which Pingora handles in a task of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::http::v2::server::H2Options;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 
-use super::handover::offering;
+use super::{Handled, Handler};
 
-/// An application, as HTTP/2 connections see it.
-pub(super) struct Streams<A>(Arc<A>);
+/// Limits of HTTP/2 connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Http2 {
+    /// Streams of a connection at a time.
+    pub streams_max: u32,
+    /// A head, as RFC 9113 section 6.5.2 counts it.
+    pub header_bytes_max: u32,
+    /// How long a connection may be without a stream.
+    pub idle_timeout: Duration,
+}
+
+/// A handler, as HTTP/2 connections see it.
+pub(super) struct Streams<A> {
+    handler: Arc<A>,
+    server: HttpServerOptions,
+    h2: H2Options,
+}
 
 impl<A> Streams<A> {
-    pub(super) fn new(app: &Arc<A>) -> Self {
-        Self(Arc::clone(app))
+    pub(super) fn new(handler: Arc<A>, http2: Http2) -> Self {
+        let mut server = HttpServerOptions::default();
+        server.h2c = true;
+        server.h2_idle_timeout = Some(http2.idle_timeout);
+        let mut h2 = default_h2_options();
+        h2.max_concurrent_streams(http2.streams_max);
+        h2.max_header_list_size(http2.header_bytes_max);
+        Self { handler, server, h2 }
     }
 }
 
 #[async_trait]
-impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Streams<A> {
+impl<A: Handler> HttpServerApp for Streams<A> {
     async fn process_new_http(
         self: &Arc<Self>,
         session: ServerSession,
-        shutdown: &ShutdownWatch,
+        _shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let (_, rest) = offering(self.0.process_new_http(session, shutdown)).await;
-        if let Some(rest) = rest {
+        if let Handled::Lasts(rest) = Box::pin(self.handler.handle(session)).await {
             rest.await;
         }
         // A stream serves one request.
@@ -36,14 +56,10 @@ impl<A: HttpServerApp + Send + Sync + 'static> HttpServerApp for Streams<A> {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.0.h2_options()
+        Some(self.h2.clone())
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.0.server_options()
-    }
-
-    async fn http_cleanup(&self) {
-        self.0.http_cleanup().await;
+        Some(&self.server)
     }
 }

@@ -10,7 +10,6 @@ use mcpg_ledger::Completion;
 use mcpg_protocol::{Era, RpcError, raw};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::{Error, ErrorType, Result};
-use pingora_proxy::Session;
 
 use super::wire::SessionClient;
 use super::{Admitted, Client, ClientError, session};
@@ -18,7 +17,7 @@ use crate::bridge;
 use crate::dispatch::Over;
 use crate::federation;
 use crate::gateway::{Context, Gateway, connection};
-use crate::guard::{hand_over, is_offered};
+use crate::guard::Rest;
 use crate::pipeline::{Ask, Authorized, credentials};
 use crate::refusal::Refusal;
 use crate::streams;
@@ -28,44 +27,45 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What an event id may have; longer ones are none of ours.
 const EVENT_ID_BYTES_MAX: usize = 8 * 1024;
 
-/// Answers an authorized request.
+/// Answers an authorized request, or says what is left of it where it may last.
 ///
 /// # Errors
 /// When the client is gone, or the request is not authorized.
-pub(crate) async fn run(session: &mut Session, context: &mut Context, gateway: &Gateway) -> Result<()> {
+pub(crate) async fn run(
+    session: &mut ServerSession,
+    context: &mut Context,
+    gateway: &Gateway,
+) -> Result<Option<Rest>> {
     let Some(authorized) = &context.authorized else {
         return Error::e_explain(ErrorType::InternalError, "the request is not authorized");
     };
     let admitted = admitted(session, context, authorized, gateway);
-    if matches!(authorized.ask(), Ask::Listen | Ask::Stream) && is_offered() {
-        hand_on(session, context, admitted);
-        return Ok(());
+    if matches!(authorized.ask(), Ask::Listen | Ask::Stream) {
+        return Ok(Some(rest(session, context, admitted)));
     }
-    on(&mut session.downstream_session, context, admitted).await
+    on(session, context, admitted).await.map(|()| None)
 }
 
 /// When the stream of a session that passes straight through must end; none for what ends by itself.
-pub(crate) fn over(session: &Session, context: &Context, gateway: &Gateway) -> Option<Over> {
+pub(crate) fn over(session: &ServerSession, context: &Context, gateway: &Gateway) -> Option<Over> {
     let authorized = context.authorized.as_ref().filter(|authorized| authorized.ask() == Ask::Stream)?;
     let watch = streams::Watch::new(admitted(session, context, authorized, gateway));
     Some(Box::pin(watch.over()))
 }
 
-/// Leaves a stream to the guard of its connection: it may last, and Pingora's frame around a request is much larger than a stream.
-/// Here an empty session and context take the place of its own.
-fn hand_on(session: &mut Session, context: &mut Context, admitted: Admitted) {
-    let nothing = Box::new(ServerSession::new_http1(Box::new(Cursor::new(Vec::new()))));
-    let mut session = std::mem::replace(&mut session.downstream_session, nothing);
-    let mut context = Box::new(context.take());
-    let rest = Box::pin(async move {
-        let served = on(&mut session, &mut context, admitted).await;
-        context.finish(session.body_bytes_sent());
-        drop(context);
+/// A stream that may last, to be served by the guard of its connection: what a request is handled with is much larger than a stream.
+/// An empty session and context take the place of its own.
+fn rest(session: &mut ServerSession, context: &mut Context, admitted: Admitted) -> Rest {
+    let nothing = ServerSession::new_http1(Box::new(Cursor::new(Vec::new())));
+    let mut session = Box::new(std::mem::replace(session, nothing));
+    let mut own = Box::new(context.take());
+    Box::pin(async move {
+        let served = on(&mut session, &mut own, admitted).await;
+        own.finish(session.body_bytes_sent());
+        drop(own);
         served.ok()?;
         session.finish().await.ok().flatten().map(|reusable| reusable.into_parts().0)
-    });
-    // The offer has just been looked at. Were there none, the rest would be dropped, and with it the connection.
-    drop(hand_over(rest));
+    })
 }
 
 /// Answers an authorized request on its session.
@@ -102,7 +102,7 @@ pub(super) async fn end(
 }
 
 pub(super) fn admitted(
-    session: &Session,
+    session: &ServerSession,
     context: &Context,
     authorized: &Authorized,
     gateway: &Gateway,

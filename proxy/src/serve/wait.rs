@@ -16,7 +16,7 @@ use mcpg_filters::transform::redact::Redactor;
 use mcpg_protocol::bridge::{Packet, write_input_required};
 use mcpg_protocol::{Method, RpcError, write_string};
 use pingora_core::Result;
-use pingora_proxy::Session;
+use pingora_core::protocols::http::ServerSession;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -50,7 +50,7 @@ pub(crate) enum Waited {
 /// # Errors
 /// When the client is gone.
 pub(crate) async fn wait(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     gateway: &Gateway,
     awaiting: Box<Awaiting>,
@@ -61,29 +61,27 @@ pub(crate) async fn wait(
             // First it waits, then the client hears of it: it may come back at once.
             let pending = Arc::clone(ticket.pending());
             ticket.leave();
-            let down = &mut session.downstream_session;
-            let mut client = SessionClient::new(down, Redactor::default(), None);
+            let mut client = SessionClient::new(session, Redactor::default(), None);
             let outcome = client.json(200, &[], json).await;
             context.status = client.status;
             if outcome.is_err() {
                 pending.refuse_now(Conclusion::Cancelled);
             }
-            return end(down, context, outcome).await.map(|()| Waited::Answered);
+            return end(session, context, outcome).await.map(|()| Waited::Answered);
         }
         Err(refusal) => return Ok(Waited::Refused(refusal)),
     };
     let id: Option<Box<str>> = awaiting.id().map(Box::from);
     let streams = awaiting.can_stream(session.req_header());
     let token = awaiting.request().and_then(|request| Some(Box::from(request.progress_token()?.raw())));
-    let down = &mut session.downstream_session;
-    let mut client = SessionClient::new(down, Redactor::default(), id.clone());
+    let mut client = SessionClient::new(session, Redactor::default(), id.clone());
     let waited = sit(&mut client, streams, token, &ticket, gateway).await;
     let (streaming, broken) = (client.is_streaming(), client.is_broken());
     let standing = match waited {
         Ok(standing) if !broken => standing,
         Ok(_) | Err(_) => {
             drop(ticket);
-            return end(down, context, Err(ClientError::Gone)).await.map(|()| Waited::Answered);
+            return end(session, context, Err(ClientError::Gone)).await.map(|()| Waited::Answered);
         }
     };
     let authorized = match Granted::from(&ticket) {
@@ -98,11 +96,10 @@ pub(crate) async fn wait(
         Ok(authorized) => Ok(Waited::Authorized(Box::new(authorized))),
         Err(refusal) if streaming => {
             note(context, &refusal, &ticket);
-            let down = &mut session.downstream_session;
-            let mut client = SessionClient::streaming(down, Redactor::default(), id);
+            let mut client = SessionClient::streaming(session, Redactor::default(), id);
             let outcome = client.json(200, &[], Bytes::copy_from_slice(&refusal.body)).await;
             context.status = client.status;
-            end(down, context, outcome).await.map(|()| Waited::Answered)
+            end(session, context, outcome).await.map(|()| Waited::Answered)
         }
         Err(refusal) => Ok(Waited::Refused(refusal)),
     }
@@ -138,7 +135,7 @@ enum Begun {
 
 /// Takes a place for a request, or the one that it comes back for, and lets the gate ask.
 async fn begin(
-    session: &Session,
+    session: &ServerSession,
     gateway: &Gateway,
     awaiting: &Awaiting,
 ) -> std::result::Result<Begun, Refusal> {
@@ -219,7 +216,7 @@ async fn left(leaving: &mut watch::Receiver<bool>) {
 
 /// Answers an authorized request on the stream that has begun.
 async fn stream_on(
-    session: &mut Session,
+    session: &mut ServerSession,
     context: &mut Context,
     gateway: &Gateway,
     authorized: Authorized,
@@ -229,12 +226,11 @@ async fn stream_on(
     let (ask, own) = (authorized.ask(), authorized.body().clone());
     let (redactor, id) = (authorized.redactor().clone(), authorized.id().map(Box::from));
     context.authorized = Some(authorized);
-    let down = &mut session.downstream_session;
-    let mut client = SessionClient::streaming(down, redactor, id);
+    let mut client = SessionClient::streaming(session, redactor, id);
     let outcome = answer(admitted, ask, &own, &mut client).await;
     context.status = client.status;
     context.completion = client.completion;
-    end(down, context, outcome).await.map(|()| Waited::Answered)
+    end(session, context, outcome).await.map(|()| Waited::Answered)
 }
 
 /// Somebody said no.

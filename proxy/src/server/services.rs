@@ -10,10 +10,8 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use mcpg_config::Config;
 use parking_lot::Mutex;
-use pingora_core::apps::{HttpServerOptions, ServerApp};
+use pingora_core::apps::ServerApp;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::protocols::http::v2::server::default_h2_options;
-use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{ListenFds, ShutdownWatch};
 use pingora_core::services::Service;
 use pingora_core::services::background::{BackgroundService, GenBackgroundService, background_service};
@@ -25,8 +23,8 @@ use crate::admin::Admin;
 use crate::approvals::LocalService;
 use crate::control_plane::{Agent, PushRequest};
 use crate::drain::Drain;
-use crate::gateway::{Gateway, Proxy};
-use crate::guard::{Connections, Guard, Listeners};
+use crate::gateway::Gateway;
+use crate::guard::{Connections, Guard, Http2, Listeners};
 use crate::reload::Reloader;
 use crate::revision::{Generation, Route};
 
@@ -46,7 +44,6 @@ const RESOLVED_AT_ONCE: usize = 16;
 
 /// The gateway's listeners, guarded.
 pub(super) fn gateway(
-    conf: &Arc<ServerConf>,
     config: &Config,
     addresses: &[SocketAddr],
     gateway: &Arc<Gateway>,
@@ -54,18 +51,15 @@ pub(super) fn gateway(
     drain: &Drain,
     fds: &ListenFds,
 ) -> impl Service + use<> {
-    let mut proxy = pingora_proxy::http_proxy(conf, Proxy(Arc::clone(gateway)));
     let limits = &config.server.limits;
-    let mut options = HttpServerOptions::default();
-    options.h2c = true;
-    options.h2_idle_timeout = Some(limits.idle_timeout);
-    proxy.server_options = Some(options);
-    let mut h2 = default_h2_options();
-    h2.max_concurrent_streams(limits.h2_streams_max);
-    h2.max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX));
-    proxy.h2_options = Some(h2);
+    let http2 = Http2 {
+        streams_max: limits.h2_streams_max,
+        header_bytes_max: u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX),
+        idle_timeout: limits.idle_timeout,
+    };
     // To Pingora every listener is cleartext: TLS is the guard's.
-    let guard = Guard::new(proxy, Arc::clone(gateway), connections, Listeners::new(addresses));
+    let (handler, policy) = (Arc::clone(gateway), Arc::clone(gateway));
+    let guard = Guard::new(handler, http2, policy, connections, Listeners::new(addresses));
     let mut service = Listening::new("gateway".to_owned(), guard);
     for address in addresses {
         let buffers = L4BufferSettings::new(READ_BUFFER, WRITE_BUFFER);

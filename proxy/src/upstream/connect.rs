@@ -76,6 +76,12 @@ impl Connectors {
                 return Ok(Connection::Http1 { stream, reused: true });
             }
         }
+        // Rare, and large: a request that finds a connection does not carry room for making one.
+        Box::pin(self.fresh(target, http1_only)).await
+    }
+
+    /// A new connection.
+    async fn fresh(self: &Arc<Self>, target: &Arc<Target>, http1_only: bool) -> Result<Connection> {
         if http1_only {
             return Ok(Connection::Http1 { stream: self.http1(target).await?, reused: false });
         }

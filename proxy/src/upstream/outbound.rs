@@ -58,7 +58,7 @@ pub(crate) async fn open(
 ) -> Result<Body, Failure> {
     let opened = match once(http, target, outbound, false).await {
         Err((failure, true)) if failure.is_stale(outbound.repeatable) => {
-            once(http, target, outbound, true).await
+            Box::pin(once(http, target, outbound, true)).await
         }
         opened => opened,
     };
