@@ -17,7 +17,7 @@ pub enum LogFormat {
 
 /// What framework messages are worth: their per-request errors repeat what we log ourselves, with user
 /// input in them.
-const FRAMEWORK_DIRECTIVES: &str = "pingora_proxy=off,pingora_core=warn,pingora_core::services=off,h2=warn";
+const FRAMEWORK_DIRECTIVES: &str = "pingora_core=warn,pingora_core::services=off,h2=warn";
 
 /// Installs the log writer of the process. `level` is `error`, `warn`, `info`, `debug` or `trace`;
 /// the environment variable `MCPG_LOG` (directives of `tracing-subscriber`) overrides it.
