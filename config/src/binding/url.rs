@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ::url::Url;
 
 use crate::binding::{Endpoint, Host};
+use crate::place::{Place, Report};
 
 /// Reads an `http` or `https` URL.
 pub(crate) fn parse(text: &str) -> Result<Endpoint, UrlError> {
@@ -37,6 +38,24 @@ pub(crate) fn parse(text: &str) -> Result<Endpoint, UrlError> {
     let port = url.port_or_known_default().filter(|port| *port != 0).ok_or(UrlError::Port)?;
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     Ok(Endpoint { secure, host, port, path_and_query: format!("{}{query}", url.path()) })
+}
+
+/// Reads a URL that secrets go to: `https`, or `http` on this machine. Otherwise the report has why not.
+pub(crate) fn over_tls(
+    text: &str,
+    why: &str,
+    place: &Place<'_>,
+    report: &mut Report<'_>,
+) -> Option<Endpoint> {
+    let endpoint = parse(text).map_err(|error| report.error(place, error.to_string())).ok()?;
+    let is_local = match &endpoint.host {
+        Host::Ip(address) => address.is_loopback(),
+        Host::Name(name) => name == "localhost",
+    };
+    if !endpoint.secure && !is_local {
+        report.error_with_help(place, why, "write `https://`; `http://` is for this machine only");
+    }
+    Some(endpoint)
 }
 
 /// Why a text is no URL of an upstream.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcpg_sdk::{Base, Bounds, Scope, SecretRef};
 
-use crate::binding::{Endpoint, Host, read::tls, url};
+use crate::binding::{Endpoint, read::tls, url};
 use crate::cidr;
 use crate::control_plane::ControlPlane;
 use crate::place::{Place, Report};
@@ -54,15 +54,7 @@ pub(crate) fn read(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> O
 }
 
 fn address(text: &str, place: &Place<'_>, report: &mut Report<'_>) -> Option<Endpoint> {
-    let endpoint = url::parse(text).map_err(|error| report.error(place, error.to_string())).ok()?;
-    let is_local = match &endpoint.host {
-        Host::Ip(address) => address.is_loopback(),
-        Host::Name(name) => name == "localhost",
-    };
-    if !endpoint.secure && !is_local {
-        let help = "write `https://`; `http://` is for this machine only";
-        report.error_with_help(place, "a control plane is spoken to over TLS", help);
-    }
+    let endpoint = url::over_tls(text, "a control plane is spoken to over TLS", place, report)?;
     if endpoint.path_and_query != "/" {
         report.error_with_help(
             place,

@@ -58,8 +58,8 @@ pub use spec::{
     RevokedArtifact, SecretReference, SecretUri, SecretUriError, TrustedKey,
 };
 pub use statement::{
-    ASSERTION_SECONDS_MAX, AssertionClaims, ScopeDocument, document_digest, enrollment_statement,
-    key_fingerprint, revision_statement,
+    ASSERTION_HEADER, ASSERTION_SECONDS_MAX, AssertionClaims, ScopeDocument, document_digest,
+    enrollment_statement, key_fingerprint, revision_statement,
 };
 pub use target::{Level, Target, TargetError};
 pub use tree::{

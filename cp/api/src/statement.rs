@@ -14,6 +14,8 @@ use crate::{EnvironmentPath, FileName, SignedRevision, Timestamp};
 const REVISION: &str = "mcpg.dev/v1/revision";
 const ENROLLMENT: &str = "mcpg.dev/v1/enrollment";
 
+/// The header of every assertion, byte for byte, so that nothing in it is a choice: `{"alg":"EdDSA","typ":"mcpg-assertion+jwt"}`.
+pub const ASSERTION_HEADER: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6Im1jcGctYXNzZXJ0aW9uK2p3dCJ9";
 /// Seconds that an assertion lasts at most.
 pub const ASSERTION_SECONDS_MAX: u64 = 60;
 

@@ -6,10 +6,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signature, VerifyingKey};
-use mcpg_cp_api::{ASSERTION_SECONDS_MAX, AssertionClaims};
-
-/// `{"alg":"EdDSA","typ":"mcpg-assertion+jwt"}`.
-const HEADER: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6Im1jcGctYXNzZXJ0aW9uK2p3dCJ9";
+use mcpg_cp_api::{ASSERTION_HEADER, ASSERTION_SECONDS_MAX, AssertionClaims};
 
 /// How much a gateway's clock may be off, in seconds.
 pub const SKEW: u64 = 30;
@@ -68,7 +65,7 @@ impl<'a> Assertion<'a> {
         }
         let (signed, signature) = text.rsplit_once('.').ok_or(form)?;
         let (header, claims) = signed.split_once('.').ok_or(form)?;
-        if header != HEADER {
+        if header != ASSERTION_HEADER {
             return Err(form);
         }
         let signature: [u8; 64] =
@@ -140,12 +137,12 @@ mod tests {
     fn with(name: &str, value: Value) -> Result<AssertionClaims, AssertionError> {
         let mut claims = claims();
         claims[name] = value;
-        check(&sign(HEADER, &claims))
+        check(&sign(ASSERTION_HEADER, &claims))
     }
 
     #[test]
     fn an_assertion_of_the_gateway_holds() {
-        assert_eq!(check(&sign(HEADER, &claims())).unwrap().iss, "gw");
+        assert_eq!(check(&sign(ASSERTION_HEADER, &claims())).unwrap().iss, "gw");
         // Clocks differ a little.
         assert!(with("iat", json!(NOW + 20)).is_ok());
     }
@@ -186,9 +183,9 @@ mod tests {
 
     #[test]
     fn nothing_signed_can_be_changed() {
-        let good = sign(HEADER, &claims());
+        let good = sign(ASSERTION_HEADER, &claims());
         let (rest, signature) = good.rsplit_once('.').unwrap();
-        let other = sign(HEADER, &json!({ "iss": "other" }));
+        let other = sign(ASSERTION_HEADER, &json!({ "iss": "other" }));
         let (_, foreign) = other.rsplit_once('.').unwrap();
         assert_eq!(check(&format!("{rest}.{foreign}")), Err(AssertionError::Signature));
         for text in

@@ -6,12 +6,9 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use mcpg_cp_api::{ASSERTION_SECONDS_MAX, AssertionClaims, Enrolled};
+use mcpg_cp_api::{ASSERTION_HEADER, ASSERTION_SECONDS_MAX, AssertionClaims, Enrolled};
 
 use crate::server::signing_key;
-
-/// `{"alg":"EdDSA","typ":"mcpg-assertion+jwt"}`.
-const HEADER: &str = "eyJhbGciOiJFZERTQSIsInR5cCI6Im1jcGctYXNzZXJ0aW9uK2p3dCJ9";
 
 /// What the gateway signs with.
 pub(super) struct AgentKey(SigningKey);
@@ -51,7 +48,7 @@ impl AgentKey {
             htm: method.to_owned(),
             htu: path.to_owned(),
         };
-        let signed = format!("{HEADER}.{}", URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?));
+        let signed = format!("{ASSERTION_HEADER}.{}", URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims)?));
         let signature = self.sign(signed.as_bytes());
         Ok(format!("{signed}.{signature}"))
     }
@@ -63,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_header_is_what_it_says() {
-        let header = URL_SAFE_NO_PAD.decode(HEADER).unwrap();
+        let header = URL_SAFE_NO_PAD.decode(ASSERTION_HEADER).unwrap();
         assert_eq!(header, br#"{"alg":"EdDSA","typ":"mcpg-assertion+jwt"}"#);
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use mcpg_sdk::{Base, SecretRef};
 
 use crate::binding::credentials::{ClientAuth, Credentials, Grant};
-use crate::binding::{Endpoint, Host, read::tls, url};
+use crate::binding::{Endpoint, read::tls, url};
 use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::wire::OneOrMany;
@@ -51,17 +51,8 @@ pub(crate) fn read(
 }
 
 fn token_url(text: &str, place: &Place<'_>, report: &mut Report<'_>) -> Option<Endpoint> {
-    let endpoint = url::parse(text).map_err(|error| report.error(place, error.to_string())).ok()?;
-    let is_local = match &endpoint.host {
-        Host::Ip(address) => address.is_loopback(),
-        Host::Name(name) => name == "localhost",
-    };
-    if !endpoint.secure && !is_local {
-        // RFC 6749 section 3.2: the secret and the token would go in clear text.
-        let help = "write `https://`; `http://` is for this machine only";
-        report.error_with_help(place, "a token endpoint is asked over TLS", help);
-    }
-    Some(endpoint)
+    // RFC 6749 section 3.2: the secret and the token would go in clear text.
+    url::over_tls(text, "a token endpoint is asked over TLS", place, report)
 }
 
 fn client_id(text: &str, place: &Place<'_>, report: &mut Report<'_>) -> Option<Text> {
