@@ -57,6 +57,21 @@ fn malformed_requests_are_stream_errors() {
 }
 
 #[test]
+fn connect_is_not_served() {
+    let bench = Bench::start();
+    for authority in ["127.0.0.1:80", bench.gateway.address().to_string().as_str()] {
+        let mut connection = Connection::open(bench.gateway.address());
+        connection.request(1, &[(":method", "CONNECT"), (":authority", authority)], None);
+        let frames = connection.stream(1);
+        let answered = frames.first().and_then(status).is_some_and(|status| (400..500).contains(&status));
+        assert!(answered || is_refused(&frames), "{authority}: {frames:?}");
+        connection.request(3, &bench.headers(&[]), Some(bench.body.as_bytes()));
+        assert_eq!(status(&connection.stream(3)[0]), Some(200), "{authority}");
+    }
+    assert_eq!(bench.upstream.requests().len(), 2);
+}
+
+#[test]
 fn floods_close_only_their_own_connection() {
     let bench = Bench::start();
     let headers = block(&bench.headers(&[]));
