@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(
             problems,
             [
-                "`plugins[1]`: `identity.oidc`: missing field `issuers`; write it like `{ id: identity.oidc, config: { issuers: [{ issuer: \"https://login.acme.com\" }] } }`"
+                "`plugins[1].config`: `identity.oidc`: missing field `issuers`; write it like `{ id: identity.oidc, config: { issuers: [{ issuer: \"https://login.acme.com\" }] } }`"
             ]
         );
         let problems = check(scope(json!([]), json!({ "id": "files", "type": "mcp", "ulr": "x" })), PERMIT);
