@@ -121,7 +121,7 @@ fn read(options: &Options) -> anyhow::Result<Vec<(String, u64)>> {
 }
 
 fn write(options: &Options, counted: &str) -> anyhow::Result<()> {
-    let head = "# Instructions of one operation (x86-64, profile `bench`), as `make mcpg-bench gate` counts them; 10 % over fails.\n\
+    let head = "# Instructions of one operation (x86-64, profile `bench`), as `make bench PARTS=gate` counts them; 10 % over fails.\n\
                 # `mcpg-bench gate --update` writes this file: say in the commit why a budget rises.\n";
     fs::write(&options.budgets, format!("{head}{counted}"))?;
     Ok(())
