@@ -160,7 +160,22 @@ impl Kind {
         }
     }
 
-    /// The same for several.
+    /// What the verbs about one kind are below, such as `mcpg-ctl plugin-set list`.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Organization => "org",
+            Self::Workspace => "workspace",
+            Self::Environment => "env",
+            Self::RoleBinding => "rbac",
+            Self::SecretReference => "secret-ref",
+            Self::Policy => "policy",
+            Self::PluginSet => "plugin-set",
+            Self::GatewayConfig => "config",
+            Self::RevocationList => "revocation-list",
+        }
+    }
+
+    /// The word for several.
     pub fn plural(self) -> &'static str {
         match self {
             Self::Organization => "organizations",
