@@ -24,6 +24,11 @@ impl Condition {
             (Some(Tags::Listed(tags)), None) => Ok(Self::Match(tags)),
             (Some(Tags::Any), None) => Ok(Self::Match(Vec::new())),
             (None, Some(Tags::Any)) => Ok(Self::Absent),
+            // Nothing is there and absent: whatever it is about, one of the two does not hold.
+            (Some(_), Some(Tags::Any)) => Err(Refused::new(
+                ProblemCode::Precondition,
+                "`If-Match` and `If-None-Match: *` cannot both hold: send one of them",
+            )),
             (None, None) => Err(Refused::new(
                 ProblemCode::PreconditionRequired,
                 "say what is to be changed: `If-Match` with its etag, or `If-None-Match: *` to make it",
@@ -146,7 +151,7 @@ mod tests {
         check(&[], Err(428));
         check(&[("if-match", "")], Err(428));
         check(&[("if-none-match", "\"3\"")], Err(400));
-        check(&[("if-match", "\"3\""), ("if-none-match", "*")], Err(400));
+        check(&[("if-match", "\"3\""), ("if-none-match", "*")], Err(412));
         for wrong in ["3", "\"3", "W/\"3\"", "\"\"", "\"a\"b\"", "\"3\",", "\"a b\""] {
             check(&[("if-match", wrong)], Err(400));
         }
