@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn it_reads_well() {
         let value = json!({ "items": [{ "id": "policy.cedar", "files": { "all.cedar": "permit (\n);\n" } }, 1], "none": [] });
-        let expected = "items:\n  - files:\n      all.cedar: |\n        permit (\n        );\n    id: policy.cedar\n  - 1\nnone: []\n";
+        let expected = "items:\n  - id: policy.cedar\n    files:\n      all.cedar: |\n        permit (\n        );\n  - 1\nnone: []\n";
         assert_eq!(text(&value), expected);
     }
 
