@@ -1,6 +1,6 @@
 //! One request from its head to its last byte.
 //!
-//! Pingora's sessions read and write HTTP; who does what when is here (docs/adr/0021).
+//! Pingora's sessions read and write HTTP; who does what when is here (docs/adr/0023).
 
 use std::sync::Arc;
 
