@@ -1,1 +1,6 @@
 //! Open-loop load generator and capacity planner.
+
+pub mod fleet;
+mod http;
+mod process;
+mod times;

@@ -1,0 +1,25 @@
+//! `mcpg-loadtest`: scenarios, each with its own figures.
+
+use clap::{Parser, Subcommand};
+use mcpg_loadtest::fleet;
+
+#[derive(Debug, Parser)]
+#[command(name = "mcpg-loadtest", version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Debug, Subcommand)]
+enum Scenario {
+    /// Many gateways on one control plane: how long from a publish to every gateway's word on it.
+    Fleet(fleet::Settings),
+}
+
+fn main() -> anyhow::Result<()> {
+    let Arguments { scenario } = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match scenario {
+        Scenario::Fleet(settings) => runtime.block_on(fleet::run(settings)),
+    }
+}
