@@ -1,7 +1,7 @@
 //! The stream of revisions to one gateway, as server-sent events.
 //!
 //! It is woken when the plan of its environment was read again ([`super::fleet`]), looks at what the gateway is to run, and sends that. It sends a comment every
-//! 15 seconds, so that either side finds out when the other is gone; a gateway that was retired is let go of.
+//! 10 seconds, so that either side finds out when the other is gone; a gateway that was retired is let go of.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use super::fleet::{Fleet, Next, Plan, Subscription};
 use crate::store::{Gateway, Revision, StoreError};
 
 /// How often something is sent, whatever happens.
-const ALIVE: Duration = Duration::from_secs(15);
+const ALIVE: Duration = Duration::from_secs(10);
 const ALIVE_COMMENT: Bytes = Bytes::from_static(b":\n\n");
 /// The pause before a revision that cannot be read is read again.
 const AGAIN: Duration = Duration::from_secs(2);

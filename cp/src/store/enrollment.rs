@@ -33,6 +33,11 @@ const USE: Sql = Sql::both(concat!(
      WHERE org_id = $1 AND hash = $2 AND used_at IS NULL AND expires_at > $3 RETURNING ",
     columns!()
 ));
+/// The gateway that a token brought in, if that is who asks again.
+const BROUGHT: Sql = Sql::both(
+    "SELECT g.gateway_id FROM enrollment_tokens t JOIN gateways g ON g.org_id = $1 AND g.gateway_id = t.gateway_id \
+     WHERE t.org_id = $1 AND t.hash = $2 AND g.public_key = $3 AND g.name = $4 AND g.retired_at IS NULL",
+);
 const REMOVE: Sql =
     Sql::both("DELETE FROM enrollment_tokens WHERE org_id = $1 AND token_id = $2 AND used_at IS NULL");
 
@@ -162,7 +167,7 @@ impl Write {
         Ok(())
     }
 
-    /// Enrols a gateway with the token that has this hash.
+    /// Enrols a gateway with the token that has this hash. The same gateway, by its key, gets the same answer again: the first may have been lost.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where the token does not exist, is used or over; [`StoreError::Exists`] where another gateway
@@ -170,7 +175,11 @@ impl Write {
     pub async fn enroll(&mut self, hash: &str, new: NewGateway) -> Result<Gateway, StoreError> {
         let id = GatewayId::new(&*self.inner.clock);
         let now = self.now;
-        let token = EnrollmentToken::read(&self.one(USE, values![hash, now, &id]).await?)?;
+        let Some(token) = self.optional(USE, values![hash, now, &id]).await? else {
+            let brought = self.one(BROUGHT, values![hash, &new.public_key, &new.name]).await?;
+            return self.gateway(&brought.parsed("gateway_id")?).await;
+        };
+        let token = EnrollmentToken::read(&token)?;
         let mut labels = new.labels;
         labels.extend(token.labels);
         let values = values![

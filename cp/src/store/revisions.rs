@@ -1,6 +1,7 @@
 //! Revisions of an environment: numbered, digested, signed documents that its gateways run on.
 //!
-//! INVARIANT: numbers of an environment begin at 1 and have neither holes nor doubles. The number comes from the environment's row, which
+//! INVARIANT: numbers of an environment begin at 1 and have neither holes nor doubles, but for a hole after the database was set back (an older backup,
+//! a standby that had not heard of everything), where its gateways are ahead. The number comes from the environment's row, which
 //! stays locked until the transaction ends; [`Write::publish_revision`] takes the number and stores the revision in one step.
 
 use serde_json::json;
@@ -29,8 +30,13 @@ macro_rules! select {
 const READ: Sql = Sql::both(select!("r.document,", "AND r.number = $3"));
 const HEAD: Sql = Sql::both(select!("", "AND r.number = $3"));
 const LIST: Sql = Sql::both(select!("", "AND ($3 IS NULL OR r.number < $3) ORDER BY r.number DESC LIMIT $4"));
+/// A gateway that runs a newer revision than there is shows that the database was set back: it would take no number that it has had. How far it can
+/// push the numbers on is limited, since it is only a gateway that says so.
 const COUNT: Sql = Sql::both(
-    "UPDATE environments SET revision = revision + 1 WHERE org_id = $1 AND environment_id = $2 RETURNING revision",
+    "UPDATE environments SET revision = 1 + coalesce((SELECT max(g.applied_revision) FROM gateways g \
+         WHERE g.org_id = $1 AND g.environment_id = $2 AND g.retired_at IS NULL \
+         AND g.applied_revision > environments.revision AND g.applied_revision <= environments.revision + 1000), revision) \
+     WHERE org_id = $1 AND environment_id = $2 RETURNING revision",
 );
 const CREATE: Sql = Sql::both(
     "INSERT INTO revisions (org_id, environment_id, number, digest, document, signature, key_id, note, rollback_of, \

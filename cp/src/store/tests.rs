@@ -28,6 +28,7 @@ cases! {
         a_key_is_claimed_once, a_claim_that_was_left_behind, leases_change_hands,
         a_sign_in_ends_once, enrolment_is_for_one, what_has_had_its_time_is_swept;
     publishing: documents_have_versions, references_and_revocation_lists, revisions_are_numbered_without_holes,
+        numbers_go_on_where_gateways_are,
         rollouts_go_in_stages, acknowledgements_are_written_once, changes_are_told_when_they_are_in_force;
     audit: fifty_writers_make_one_chain, what_retention_leaves_verifies, usage_adds_up;
     forwarding: logs_are_taken_over_once, replicas_take_over_once, a_foreign_log_is_not_taken_over,

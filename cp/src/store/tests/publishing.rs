@@ -204,6 +204,28 @@ pub(super) async fn rollouts_go_in_stages(bench: Bench) {
     assert!(matches!(missing, Err(StoreError::NotFound)), "{missing:?}");
 }
 
+pub(super) async fn numbers_go_on_where_gateways_are(bench: Bench) {
+    let (_, prod) = tree(&bench).await;
+    let gateway = enrolled(&bench, &prod, "gw").await;
+    let beat = |number| crate::store::Heartbeat {
+        status: "{}".to_owned(),
+        software: "0.1.0".to_owned(),
+        applied_revision: Some(number),
+    };
+    let mut write = bench.write().await;
+    assert_eq!(publish(&mut write, &prod, "a").await.number, 1);
+    // It runs what the database has lost: that number is not given again.
+    write.heartbeat(&gateway.id, &beat(7)).await.unwrap();
+    assert_eq!(publish(&mut write, &prod, "b").await.number, 8);
+    assert_eq!(publish(&mut write, &prod, "c").await.number, 9);
+    // What no database can have lost is not believed, nor a gateway that is retired.
+    write.heartbeat(&gateway.id, &beat(i64::MAX)).await.unwrap();
+    assert_eq!(publish(&mut write, &prod, "d").await.number, 10);
+    write.heartbeat(&gateway.id, &beat(90)).await.unwrap();
+    write.retire_gateway(&gateway.id).await.unwrap();
+    assert_eq!(publish(&mut write, &prod, "e").await.number, 11);
+}
+
 pub(super) async fn acknowledgements_are_written_once(bench: Bench) {
     let (_, prod) = tree(&bench).await;
     let gateway = enrolled(&bench, &prod, "gw").await;

@@ -210,6 +210,12 @@ pub(super) async fn enrolment_is_for_one(bench: Bench) {
     assert!(matches!(write.enroll("t1", gateway("gw-2")).await, Err(StoreError::NotFound)));
     write.commit().await.unwrap();
     assert_eq!(bench.store.platform().gateway(&enrolled.id).await.unwrap(), enrolled);
+    // Who has not heard the answer asks again, and is the same gateway; another one is not.
+    let mut write = bench.write().await;
+    assert_eq!(write.enroll("t1", gateway("gw")).await.unwrap(), enrolled);
+    let other = NewGateway { public_key: [8; 32], ..gateway("gw") };
+    assert!(matches!(write.enroll("t1", other).await, Err(StoreError::NotFound)));
+    write.rollback().await;
     // A name is taken once; the token stays good, and the name is free again when its owner retires.
     let mut write = bench.write().await;
     assert!(matches!(write.enroll("t2", gateway("gw")).await, Err(StoreError::Exists)));
@@ -222,6 +228,7 @@ pub(super) async fn enrolment_is_for_one(bench: Bench) {
         applied_revision: Some(3),
     };
     assert!(matches!(write.heartbeat(&enrolled.id, &beat).await, Err(StoreError::NotFound)));
+    assert!(matches!(write.enroll("t1", gateway("gw")).await, Err(StoreError::NotFound)), "it is retired");
     let second = write.enroll("t2", gateway("gw")).await.unwrap();
     write.heartbeat(&second.id, &beat).await.unwrap();
     write.revoke_enrollment_token(&revoked).await.unwrap();
