@@ -55,9 +55,15 @@ impl Admin {
             AuditHealth::Closed => "closed",
         };
         let started = self.gateway.startup.is_complete();
-        let ready = started && !draining && audit == "accepting";
+        let is_configured = self.gateway.revisions.peek(|generation| generation.scopes.len() > 0);
+        let ready = started && !draining && audit == "accepting" && is_configured;
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let body = json!({"ready": ready, "started": started, "draining": draining, "audit": audit});
+        let mut body = json!({"ready": ready, "started": started, "draining": draining, "audit": audit});
+        if let (false, Some(standing), Some(body)) =
+            (is_configured, self.gateway.control_plane.get(), body.as_object_mut())
+        {
+            body.insert("waits_for".to_owned(), json!(standing.waits_for()));
+        }
         with_type(status, "application/json", body.to_string().into_bytes())
     }
 }

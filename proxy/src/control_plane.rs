@@ -15,8 +15,10 @@ mod agent;
 mod attach;
 mod client;
 mod folder;
+mod joining;
 mod key;
 mod pushed;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -25,5 +27,7 @@ mod verify;
 pub use agent::Agent;
 pub use attach::{Attached, attach, on_disk};
 pub use client::ClientError;
+pub use joining::Joining;
 pub use pushed::{PushRequest, PushedScopes};
+pub use standing::Standing;
 pub use verify::RevisionError;

@@ -7,8 +7,8 @@ mod failure;
 mod handler;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
@@ -19,6 +19,7 @@ pub use context::{Beginning, Context, Direct};
 use crate::approvals::Approvals;
 use crate::audit::Ledger;
 use crate::bridge::Bridge;
+use crate::control_plane::Standing;
 use crate::guard::{GuardLimits, GuardPolicy, Handshake, HeadError};
 use crate::metrics::Metrics;
 use crate::pipeline::Arrival;
@@ -40,6 +41,8 @@ pub struct Gateway {
     pub shared: Arc<Shared>,
     /// What must be up before the gateway counts as ready.
     pub startup: Startup,
+    /// Where it stands with its control plane, if it has one.
+    pub control_plane: OnceLock<Arc<Standing>>,
     started: Instant,
 }
 
@@ -83,6 +86,7 @@ impl Gateway {
             audit,
             metrics,
             startup: Startup::default(),
+            control_plane: OnceLock::new(),
             started: Instant::now(),
         })
     }

@@ -4,6 +4,7 @@
 //! nothing has begun to serve. Order of the end: no longer ready, listeners closed, requests finished, audit log closed.
 
 mod first;
+mod following;
 mod services;
 mod signals;
 pub(crate) mod signing_key;
@@ -25,9 +26,10 @@ use pingora_core::server::{RunArgs, Server};
 use tokio::sync::mpsc;
 
 use self::first::{First, Start};
+use self::following::{Following, Refused};
 use crate::approvals::LocalService;
 use crate::audit::{AuditMode, AuditSettings, Ledgers};
-use crate::control_plane::{Agent, PushedScopes};
+use crate::control_plane::{Attached, Standing};
 use crate::drain::Drain;
 use crate::gateway::Gateway;
 use crate::guard::Connections;
@@ -74,7 +76,7 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
         .with_ledgers(Arc::clone(&ledgers))
         .keeping_state();
     let start = Start { path: &path, scope, builder: &builder };
-    let First { generation, agents, pushed } = runtime.block_on(start.first(&config))?;
+    let First { generation, attached } = runtime.block_on(start.first(&config))?;
     // Nobody is let in who would have to wait for a control plane.
     let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
     // The gateway's own; every other organization's is opened with its first row.
@@ -86,11 +88,15 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
         Arc::clone(&metrics),
         config.sessions.local_max,
     );
+    if let Some(attached) = &attached {
+        // Nobody else sets it.
+        let _ = gateway.control_plane.set(Arc::clone(&attached.standing));
+    }
     note_generation(&gateway, &gateway.revisions.load());
     observe(&gateway, &ledgers, &connections, builder.filters()).context("metrics")?;
     let processes = Arc::clone(builder.processes());
-    let source = Source { path: &path, scope, pushed, agents };
-    serve(source, &config, &sockets, &gateway, builder, connections)?;
+    let source = Source { path: &path, scope, attached };
+    let served = serve(source, &config, &sockets, &gateway, builder, connections);
     let left = processes.stop(PROCESSES_END_TIME_MAX);
     if left > 0 {
         tracing::warn!(processes = left, "processes killed that did not end in time");
@@ -98,15 +104,14 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     pins.save();
     ledgers.close().context("the audit log was not closed in good order")?;
     tracing::info!("stopped");
-    Ok(())
+    served
 }
 
 /// Where configurations come from.
 struct Source<'a> {
     path: &'a Path,
     scope: Option<&'a Scope>,
-    pushed: Arc<PushedScopes>,
-    agents: Vec<Agent>,
+    attached: Option<Attached>,
 }
 
 fn serve(
@@ -137,14 +142,22 @@ fn serve(
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
     let (reload_requests, requests) = mpsc::channel(1);
-    let Source { path, scope, pushed, agents } = source;
+    let Source { path, scope, attached } = source;
+    let pushed = attached.as_ref().map(|attached| Arc::clone(&attached.pushed)).unwrap_or_default();
+    let refused = Arc::<Refused>::default();
     let (path, scope, fixed) = (path.to_owned(), scope.cloned(), Fixed::of(config));
     let reloader = Reloader::new(path, scope, pushed, Arc::clone(gateway), builder, fixed);
     // A folder that cannot be written, or whose path is too long for a socket: everything else still works.
     let approvals = LocalService::open(&config.state.shared_dir, &gateway.shared.approvals, &gateway.revisions)
         .inspect_err(|error| tracing::warn!(%error, "`mcpg approvals` cannot reach this gateway: no socket in `state.dir`"))
         .ok();
-    server.add_service(services::background(reloader, requests, agents, Arc::clone(gateway), approvals));
+    server.add_service(services::background(
+        reloader,
+        requests,
+        Following::new(attached, Arc::clone(&refused)),
+        Arc::clone(gateway),
+        approvals,
+    ));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         listen = ?listeners,
@@ -158,9 +171,10 @@ fn serve(
         reload_requests,
         upgrade: upgrade::Upgrade::new(Arc::clone(sockets)),
         gateway: Arc::clone(gateway),
+        refused: Arc::clone(&refused),
     };
     server.run(RunArgs { shutdown_signal: Box::new(signals) });
-    Ok(())
+    refused.take().map_or(Ok(()), Err)
 }
 
 fn init_log(config: &Config) -> anyhow::Result<()> {
@@ -270,6 +284,9 @@ fn observe(
         .map(|(kind, value)| Sample::new(kind, value))
         .collect()
     })?;
+    if let Some(standing) = gateway.control_plane.get().cloned() {
+        gateway.metrics.observe(move || Standing::samples(&standing))?;
+    }
     let revisions = Arc::clone(&gateway.revisions);
     gateway.metrics.observe_certificates(move || {
         let now = SystemTime::now();

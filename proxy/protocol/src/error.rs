@@ -66,6 +66,8 @@ pub enum RpcError {
     Overloaded,
     /// The credentials cannot be judged now.
     IdentityUnavailable,
+    /// The gateway has no configuration yet: it waits for its control plane.
+    NotConfigured,
     /// The upstream took too long.
     UpstreamTimeout,
     /// What is asked or answered has no form in the other protocol revision.
@@ -122,6 +124,7 @@ impl RpcError {
         Self::Draining,
         Self::Overloaded,
         Self::IdentityUnavailable,
+        Self::NotConfigured,
         Self::UpstreamTimeout,
         Self::BridgeImpossible,
         Self::InputStateUnknown,
@@ -197,6 +200,9 @@ impl RpcError {
             Self::Overloaded => (50303, 503, "overloaded", "the gateway is at its limit"),
             Self::IdentityUnavailable => {
                 (50304, 503, "identity_unavailable", "the credentials cannot be judged at present")
+            }
+            Self::NotConfigured => {
+                (50305, 503, "not_configured", "the gateway waits for its first configuration")
             }
             Self::UpstreamTimeout => (50401, 504, "upstream_timeout", "the upstream server took too long"),
             Self::BridgeImpossible => (

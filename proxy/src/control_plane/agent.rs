@@ -3,6 +3,7 @@
 mod outage;
 mod reports;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,9 +18,10 @@ use tokio::time::sleep;
 
 use self::outage::Outage;
 use self::reports::Reports;
-use super::client::{Client, ClientError};
+use super::client::Client;
 use super::folder::Folder;
 use super::pushed::PushRequest;
+use super::standing::Standing;
 use super::verify::ControlPlaneKey;
 
 /// Bytes of a refusal's reason.
@@ -40,32 +42,37 @@ pub struct Agent {
     seen: AtomicU64,
     /// What the control plane has not heard yet.
     reports: Reports,
+    standing: Arc<Standing>,
 }
 
 impl Agent {
+    /// The agent of an enrollment.
+    ///
+    /// # Errors
+    /// When what was noted of it makes no sense.
     pub(super) fn new(
         client: Client,
-        folder: Folder,
-        enrolled: Enrolled,
-        key: ControlPlaneKey,
-        scope: Scope,
-    ) -> Self {
-        Self {
+        (folder, enrolled): (Folder, Enrolled),
+        heartbeat: Duration,
+        standing: Arc<Standing>,
+    ) -> anyhow::Result<Self> {
+        let key = ControlPlaneKey::of(&enrolled, None)
+            .ok_or_else(|| anyhow!("the key of the control plane of `{}` is none", enrolled.environment))?;
+        let scope = enrolled.environment.to_string().parse::<Scope>()?;
+        standing.begins(&enrolled.environment, 0);
+        Ok(Self {
             client,
             folder,
             enrolled,
             key,
             scope,
-            heartbeat: Duration::from_secs(10),
+            heartbeat,
+            standing,
             started_at: now(),
             applied: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             reports: Reports::default(),
-        }
-    }
-
-    pub(super) fn beat_every(&mut self, heartbeat: Duration) {
-        self.heartbeat = heartbeat;
+        })
     }
 
     /// The environment that it is for.
@@ -79,6 +86,7 @@ impl Agent {
         let file = self.unpack(&signed)?;
         self.applied.store(signed.number, Ordering::Release);
         self.seen.store(signed.number, Ordering::Release);
+        self.standing.begins(self.environment(), signed.number);
         Ok(Some(Pushed { scope: self.scope.clone(), file }))
     }
 
@@ -91,6 +99,7 @@ impl Agent {
     pub fn forget(&self) {
         self.applied.store(0, Ordering::Release);
         self.seen.store(0, Ordering::Release);
+        self.standing.begins(self.environment(), 0);
     }
 
     /// Follows the revisions and says how the gateway is, for as long as it is polled.
@@ -108,7 +117,10 @@ impl Agent {
                 started_at: self.started_at,
             };
             match self.client.heartbeat(&self.enrolled, &heartbeat).await {
-                Ok(()) => outage.over(),
+                Ok(()) => {
+                    self.standing.heard(self.environment());
+                    outage.over();
+                }
                 Err(error) => {
                     // Said once, not every ten seconds of an outage.
                     if outage.is_news(&error.to_string()) {
@@ -129,8 +141,9 @@ impl Agent {
             if let Some(opened) = opened {
                 outage.opened(Instant::elapsed(&opened));
             }
-            if let Err(error) = ended {
-                let error = format!("{error:#}");
+            let error = ended.err().map(|error| format!("{error:#}"));
+            self.standing.lost(self.environment(), error.as_deref());
+            if let Some(error) = error {
                 if outage.is_news(&error) {
                     tracing::warn!(
                         environment = %self.environment(),
@@ -151,6 +164,7 @@ impl Agent {
     ) -> anyhow::Result<()> {
         let mut revisions = self.client.revisions(&self.enrolled, self.seen.load(Ordering::Acquire)).await?;
         *opened = Some(Instant::now());
+        self.standing.follows(self.environment());
         tracing::info!(environment = %self.environment(), "following the control plane");
         while let Some(signed) = revisions.next().await? {
             self.take(&signed, push).await?;
@@ -166,6 +180,7 @@ impl Agent {
             match self.client.acknowledge(&self.enrolled, &report).await {
                 Ok(()) => {
                     self.reports.heard(&report);
+                    self.standing.heard(self.environment());
                     outage.over();
                 }
                 // It knows no such revision: its database has been another one meanwhile.
@@ -194,6 +209,7 @@ impl Agent {
             Ok(file) => file,
             Err(error) => {
                 tracing::error!(environment = %self.environment(), number, %error, "revision refused");
+                self.standing.refused(self.environment(), number, &error.to_string());
                 // Who sends what does not hold is not told that it was taken, and not asked for it again.
                 self.seen.store(number, Ordering::Release);
                 self.acknowledge(signed, Some(&error.to_string()));
@@ -208,6 +224,7 @@ impl Agent {
         match outcome {
             Ok(()) => {
                 self.applied.store(number, Ordering::Release);
+                self.standing.applied(self.environment(), number);
                 if let Err(error) = self.folder.current(number) {
                     tracing::error!(environment = %self.environment(), number, %error, "a restart would begin with the revision before");
                 }
@@ -215,6 +232,7 @@ impl Agent {
                 self.acknowledge(signed, None);
             }
             Err(problems) => {
+                self.standing.refused(self.environment(), number, &problems.join("; "));
                 tracing::error!(environment = %self.environment(), number, ?problems, "revision refused, the one in force stays");
                 self.acknowledge(signed, Some(&problems.join("\n")));
             }
@@ -230,62 +248,6 @@ impl Agent {
             outcome: if refused.is_some() { Outcome::Rejected } else { Outcome::Applied },
             reason: refused.map(|reason| head(reason, REASON_BYTES_MAX).to_owned()),
         });
-    }
-
-    /// Waits for a revision to begin with, and unpacks it. For a gateway that has nothing to serve yet.
-    ///
-    /// # Errors
-    /// When the control plane refuses the gateway.
-    pub async fn first(&self) -> anyhow::Result<(SignedRevision, Pushed)> {
-        let mut outage = Outage::default();
-        loop {
-            match self.next_signed().await {
-                Ok(signed) => {
-                    self.seen.store(signed.number, Ordering::Release);
-                    match self.unpack(&signed) {
-                        Ok(file) => return Ok((signed, Pushed { scope: self.scope.clone(), file })),
-                        Err(error) => {
-                            tracing::error!(environment = %self.environment(), number = signed.number, %error, "revision refused");
-                            self.acknowledge(&signed, Some(&error.to_string()));
-                        }
-                    }
-                }
-                Err(error) => {
-                    if error.downcast_ref::<ClientError>().is_some_and(ClientError::is_final) {
-                        return Err(error);
-                    }
-                    tracing::warn!(environment = %self.environment(), error = format!("{error:#}"), "a first revision is waited for");
-                    sleep(outage.pause()).await;
-                }
-            }
-        }
-    }
-
-    /// Says what came of the revision that [`Agent::first`] gave.
-    ///
-    /// # Errors
-    /// When it cannot be noted.
-    pub fn began(&self, signed: &SignedRevision, refused: Option<&[String]>) -> anyhow::Result<()> {
-        match refused {
-            None => {
-                self.applied.store(signed.number, Ordering::Release);
-                self.folder.current(signed.number)?;
-                self.acknowledge(signed, None);
-            }
-            Some(problems) => self.acknowledge(signed, Some(&problems.join("\n"))),
-        }
-        Ok(())
-    }
-
-    async fn next_signed(&self) -> anyhow::Result<SignedRevision> {
-        let seen = self.seen.load(Ordering::Acquire);
-        let mut revisions = self.client.revisions(&self.enrolled, seen).await?;
-        while let Some(signed) = revisions.next().await? {
-            if signed.number > seen {
-                return Ok(signed);
-            }
-        }
-        Err(anyhow!("the stream ended"))
     }
 }
 

@@ -31,8 +31,8 @@ const SHOWN_MAX: usize = 200;
 
 /// A revision with its policies.
 const EVENT_BYTES_MAX: usize = 64 << 20;
-/// A stream without a sign of life is taken for dead; the control plane sends one every 15 seconds.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// A stream without a sign of life is taken for dead; the control plane sends one every 10 seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(25);
 
 /// Why the control plane did not do what was asked.
 #[derive(Debug, thiserror::Error)]

@@ -80,6 +80,18 @@ pub enum SampleKind {
     PasswordQueue,
     /// Passwords for which the queue was full.
     PasswordRefused,
+    /// Environments that the gateway has enrolled in.
+    ControlPlaneEnvironments,
+    /// Environments whose stream of revisions is open.
+    ControlPlaneFollowed,
+    /// The number of the revision in force; of several environments, the lowest.
+    ControlPlaneRevision,
+    /// Revisions of control planes that came into force.
+    ControlPlaneApplied,
+    /// Revisions of control planes that were refused.
+    ControlPlaneRefused,
+    /// Seconds since a control plane was heard of; of several environments, the longest.
+    ControlPlaneSilence,
 }
 
 impl Sample {
@@ -168,6 +180,26 @@ impl Sample {
             SampleKind::PasswordRefused => {
                 ("mcpg_password_refused_total", "Log-ins refused because too many waited for a thread.")
             }
+            SampleKind::ControlPlaneEnvironments => {
+                ("mcpg_control_plane_environments", "Environments that the gateway has enrolled in.")
+            }
+            SampleKind::ControlPlaneFollowed => {
+                ("mcpg_control_plane_followed", "Environments whose stream of revisions is open.")
+            }
+            SampleKind::ControlPlaneRevision => (
+                "mcpg_control_plane_revision",
+                "The number of the revision in force; of several environments, the lowest.",
+            ),
+            SampleKind::ControlPlaneApplied => {
+                ("mcpg_control_plane_applied_total", "Revisions of control planes that came into force.")
+            }
+            SampleKind::ControlPlaneRefused => {
+                ("mcpg_control_plane_refused_total", "Revisions of control planes that were refused.")
+            }
+            SampleKind::ControlPlaneSilence => (
+                "mcpg_control_plane_silence_seconds",
+                "Seconds since a control plane was heard of; of several environments, the longest.",
+            ),
         }
     }
 

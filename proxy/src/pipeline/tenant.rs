@@ -40,6 +40,7 @@ pub(super) fn resolve<'a>(
     exchange: &impl Exchange,
 ) -> Result<Tenant<'a>, Unresolved<'a>> {
     let head = exchange.head();
+    configured(generation).map_err(|refusal| (None, refusal))?;
     let host = host(head).map_err(|refusal| (None, refusal))?;
     for origin in head.headers.get_all(ORIGIN) {
         let permitted = origin.to_str().is_ok_and(|origin| generation.server.permits_origin(origin, host));
@@ -75,6 +76,7 @@ pub(super) fn named<'a, 'p>(
     connection: Connection<'_>,
     path: &'p str,
 ) -> Result<(&'a Arc<Revision>, &'p str), Refusal> {
+    configured(generation)?;
     let scopes = &generation.scopes;
     let host = host(head)?;
     let place = scopes.host(host);
@@ -110,6 +112,16 @@ pub(super) fn named<'a, 'p>(
         return Err(misdirected("the TLS connection was not made under the terms of the scope"));
     }
     Ok((revision, path))
+}
+
+/// A gateway that waits for its control plane serves nobody yet.
+fn configured(generation: &Generation) -> Result<(), Refusal> {
+    if generation.scopes.len() > 0 {
+        return Ok(());
+    }
+    let detail =
+        "nothing is served before the first revision: `/readyz` of the admin listener says why there is none";
+    Err(Refusal::new(RpcError::NotConfigured, None, detail).closing())
 }
 
 /// A TLS connection that was made to one tenant's name carries no request to another's: what was agreed on in its handshake, a

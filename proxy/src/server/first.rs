@@ -1,11 +1,9 @@
 //! The first generation: of the file alone, or of the file and what its control plane has pushed.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::anyhow;
-use futures_util::future::select_all;
 use mcpg_config::Config;
 use mcpg_sdk::Scope;
 
@@ -16,9 +14,8 @@ use crate::revision::{Builder, Generation};
 /// What the process begins with.
 pub(super) struct First {
     pub(super) generation: Generation,
-    /// Those that follow the control plane from here on.
-    pub(super) agents: Vec<Agent>,
-    pub(super) pushed: Arc<PushedScopes>,
+    /// Its control plane, if it has one.
+    pub(super) attached: Option<Attached>,
 }
 
 /// Where the configuration is, and what builds it.
@@ -29,21 +26,21 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Builds the first generation. With a control plane and nothing to serve yet, it waits for the first revision.
+    /// Builds the first generation. With a control plane and nothing to serve yet, it serves nothing, until the first revision.
     ///
     /// # Errors
     /// When the configuration does not hold, or the control plane refuses the gateway.
     pub(super) async fn first(&self, config: &Config) -> anyhow::Result<First> {
-        let Some(Attached { agents, pushed }) = attach(config).await? else {
+        let Some(attached) = attach(config).await? else {
             let generation = self.build(&PushedScopes::default()).await.map_err(joined)?;
             let generation = generation.ok_or_else(|| anyhow!("the configuration has nothing to serve"))?;
-            return Ok(First { generation, agents: Vec::new(), pushed: Arc::default() });
+            return Ok(First { generation, attached: None });
         };
-        if let Some(generation) = self.last_good(config, &agents, &pushed).await? {
-            return Ok(First { generation, agents, pushed });
-        }
-        let generation = self.next_pushed(&agents, &pushed).await?;
-        Ok(First { generation, agents, pushed })
+        let generation = match self.last_good(config, &attached.agents, &attached.pushed).await? {
+            Some(generation) => generation,
+            None => self.waiting().await?,
+        };
+        Ok(First { generation, attached: Some(attached) })
     }
 
     /// What was in force last, else what the file says by itself. None if that is nothing.
@@ -70,31 +67,11 @@ impl Start<'_> {
         if config.scopes().next().is_none() { Ok(None) } else { self.build(pushed).await.map_err(joined) }
     }
 
-    async fn next_pushed(&self, agents: &[Agent], pushed: &PushedScopes) -> anyhow::Result<Generation> {
-        tracing::info!("waiting for a first revision from the control plane");
-        loop {
-            let waiting: Vec<_> = agents.iter().map(|agent| Box::pin(agent.first())).collect();
-            if waiting.is_empty() {
-                return Err(anyhow!("the gateway has enrolled in no environment"));
-            }
-            let (first, index, _) = select_all(waiting).await;
-            let (signed, scope) = first?;
-            let Some(agent) = agents.get(index) else { continue };
-            let name = scope.scope.clone();
-            pushed.replace(scope);
-            match self.build(pushed).await {
-                Ok(Some(generation)) => {
-                    agent.began(&signed, None)?;
-                    return Ok(generation);
-                }
-                outcome => {
-                    let problems = outcome.err().unwrap_or_default();
-                    tracing::error!(environment = %agent.environment(), number = signed.number, ?problems, "revision refused");
-                    pushed.restore(&name, None);
-                    agent.began(&signed, Some(&problems))?;
-                }
-            }
-        }
+    /// Serves nothing yet: listeners are there, and say that it is waited for a configuration.
+    async fn waiting(&self) -> anyhow::Result<Generation> {
+        let Loaded { config, digest } = read_with(self.path, self.scope, &[]).map_err(joined)?;
+        let built = self.builder.generation(&config, digest, 1, None, SystemTime::now()).await;
+        built.map_err(|error| joined(error.problems))
     }
 
     /// None if there is no scope to serve.

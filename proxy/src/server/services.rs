@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
 use futures_util::{StreamExt as _, stream};
 use mcpg_config::Config;
 use parking_lot::Mutex;
@@ -19,9 +18,9 @@ use pingora_core::services::listening::Service as Listening;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::following::Following;
 use crate::admin::Admin;
 use crate::approvals::LocalService;
-use crate::control_plane::{Agent, PushRequest};
 use crate::drain::Drain;
 use crate::gateway::Gateway;
 use crate::guard::{Connections, Guard, Http2, Listeners};
@@ -86,13 +85,13 @@ pub(super) fn admin(
 pub(super) fn background(
     reloader: Reloader,
     requests: mpsc::Receiver<()>,
-    agents: Vec<Agent>,
+    following: Following,
     gateway: Arc<Gateway>,
     approvals: Option<LocalService>,
 ) -> GenBackgroundService<Background> {
     let mut service = background_service(
         "background",
-        Background { reloader, requests: Mutex::new(Some(requests)), agents, gateway, approvals },
+        Background { reloader, requests: Mutex::new(Some(requests)), following, gateway, approvals },
     );
     service.threads = Some(1);
     service
@@ -125,7 +124,7 @@ impl<A: ServerApp + Send + Sync + 'static> Service for OwnSockets<A> {
 pub(super) struct Background {
     reloader: Reloader,
     requests: Mutex<Option<mpsc::Receiver<()>>>,
-    agents: Vec<Agent>,
+    following: Following,
     gateway: Arc<Gateway>,
     approvals: Option<LocalService>,
 }
@@ -138,7 +137,7 @@ impl BackgroundService for Background {
         let (push, pushes) = mpsc::channel(1);
         tokio::select! {
             () = self.reloader.run(requests, pushes) => {}
-            () = self.follow_control_plane(push) => {}
+            () = self.following.run(push, &self.gateway) => {}
             () = self.keep_resolving() => {}
             () = self.keep_sweeping() => {}
             () = self.keep_watching_pins() => {}
@@ -155,15 +154,6 @@ impl Background {
             Some(service) => service.run().await,
             None => std::future::pending().await,
         }
-    }
-
-    async fn follow_control_plane(&self, push: mpsc::Sender<PushRequest>) {
-        if self.agents.is_empty() {
-            // The reloader's end stays open.
-            let _push = push;
-            return std::future::pending().await;
-        }
-        join_all(self.agents.iter().map(|agent| agent.run(push.clone()))).await;
     }
 
     async fn keep_watching_pins(&self) {

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::following::Refused;
 use super::upgrade::Upgrade;
 use crate::drain::Drain;
 use crate::gateway::Gateway;
@@ -25,6 +26,7 @@ pub(super) struct Signals {
     pub(super) reload_requests: mpsc::Sender<()>,
     pub(super) upgrade: Upgrade,
     pub(super) gateway: Arc<Gateway>,
+    pub(super) refused: Arc<Refused>,
 }
 
 #[async_trait]
@@ -49,6 +51,7 @@ impl Signals {
                 _ = streams.terminate.recv() => return,
                 _ = streams.interrupt.recv() => return,
                 _ = streams.quit.recv() => return,
+                () = self.refused.noted() => return,
                 _ = streams.hangup.recv() => {
                     // A request that waits already covers this one.
                     let _ = self.reload_requests.try_send(());
