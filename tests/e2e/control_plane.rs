@@ -4,10 +4,11 @@ use mcpg_tests::mcp::Request;
 use mcpg_tests::{ControlPlane, Fixture, Gateway, Setup, Signal, until};
 use serde_json::{Value, json};
 
-const WORKSPACE: &str = "/orgs/acme-corp/workspaces/platform-team";
-const ENVIRONMENT: &str = "/orgs/acme-corp/workspaces/platform-team/environments/prod";
-const PERMIT: &str = "permit (principal, action, resource);";
-const NO_ECHO: &str = "permit (principal, action, resource) unless { action == Action::\"demo.echo\" };";
+pub(crate) const WORKSPACE: &str = "/orgs/acme-corp/workspaces/platform-team";
+pub(crate) const ENVIRONMENT: &str = "/orgs/acme-corp/workspaces/platform-team/environments/prod";
+pub(crate) const PERMIT: &str = "permit (principal, action, resource);";
+pub(crate) const NO_ECHO: &str =
+    "permit (principal, action, resource) unless { action == Action::\"demo.echo\" };";
 
 const GATEWAY: &str = "server: { listen: \"{listen}\", admin: \"{admin}\" }\n\
                        control_plane:\n\
@@ -19,7 +20,7 @@ const GATEWAY: &str = "server: { listen: \"{listen}\", admin: \"{admin}\" }\n\
                        \x20 networks: 127.0.0.0/8\n";
 
 /// An environment with a binding, a plugin set and a policy.
-fn configure(cp: &ControlPlane, upstream: &str, policy: &str) {
+pub(crate) fn configure(cp: &ControlPlane, upstream: &str, policy: &str) {
     if cp.ask("GET", "/orgs/acme-corp", &[], &Value::Null).status == 404 {
         cp.post("/orgs", &json!({ "slug": "acme-corp", "display_name": "Acme, Inc." }));
         cp.post("/orgs/acme-corp/workspaces", &json!({ "slug": "platform-team" }));
@@ -34,36 +35,41 @@ fn configure(cp: &ControlPlane, upstream: &str, policy: &str) {
     cp.put(&format!("{ENVIRONMENT}/config"), &config);
 }
 
-fn set_policy(cp: &ControlPlane, policy: &str) {
+pub(crate) fn set_policy(cp: &ControlPlane, policy: &str) {
     let spec = json!({ "engine": "cedar", "files": { "all.cedar": policy } });
     cp.put(&format!("{WORKSPACE}/policies/main"), &spec);
 }
 
-fn publish(cp: &ControlPlane) -> u64 {
+pub(crate) fn publish(cp: &ControlPlane) -> u64 {
     cp.post(&format!("{ENVIRONMENT}/revisions"), &json!({}))["number"].as_u64().unwrap()
 }
 
-fn gateway(cp: &ControlPlane, name: &str) -> Setup {
+pub(crate) fn gateway(cp: &ControlPlane, name: &str) -> Setup {
+    gateway_at(&cp.url(), cp, name)
+}
+
+/// A gateway that reaches its control plane somewhere else.
+pub(crate) fn gateway_at(url: &str, cp: &ControlPlane, name: &str) -> Setup {
     let token = cp.post(&format!("{ENVIRONMENT}/enrollment-tokens"), &json!({}));
-    let config = GATEWAY.replace("CONTROL_PLANE", &cp.url()).replace("NAME", name);
+    let config = GATEWAY.replace("CONTROL_PLANE", url).replace("NAME", name);
     Setup::new(&config).env("ENROLL_TOKEN", token["token"].as_str().unwrap())
 }
 
-fn echo(gateway: &Gateway) -> u16 {
+pub(crate) fn echo(gateway: &Gateway) -> u16 {
     Request::modern_call("/mcp", "echo", json!({ "text": "hi" })).send(gateway.address()).status
 }
 
-fn is(gateway: &Gateway, status: u16) {
+pub(crate) fn is(gateway: &Gateway, status: u16) {
     until(&format!("a call should be answered with {status}"), || (echo(gateway) == status).then_some(()));
 }
 
 /// What the control plane knows of a gateway.
-fn known(cp: &ControlPlane, name: &str) -> Value {
+pub(crate) fn known(cp: &ControlPlane, name: &str) -> Value {
     let gateways = cp.get(&format!("{ENVIRONMENT}/gateways"));
     gateways["items"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone()
 }
 
-fn progress(cp: &ControlPlane, number: u64) -> Value {
+pub(crate) fn progress(cp: &ControlPlane, number: u64) -> Value {
     cp.get(&format!("{ENVIRONMENT}/revisions/{number}"))["revision"]["progress"].clone()
 }
 

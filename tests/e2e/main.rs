@@ -34,6 +34,7 @@ mod fan_out;
 mod faults;
 mod federation;
 mod fixture;
+mod fleet;
 mod framing;
 mod h2;
 mod h2_upstreams;

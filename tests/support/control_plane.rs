@@ -15,6 +15,8 @@ use crate::{Process, RawHttp, Response, Signal, binaries, free_port, until};
 enum Rows {
     Sqlite,
     Postgres(PostgresServer, Database),
+    /// Those of somebody else's, at this URL.
+    Shared(String),
 }
 
 /// A running control plane.
@@ -40,7 +42,7 @@ impl ControlPlane {
         Self::on(Rows::Sqlite, arguments)
     }
 
-    /// One on a PostgreSQL of its own.
+    /// One on a PostgreSQL of its own, that keeps what it has said that it keeps.
     pub fn on_postgres() -> Self {
         Self::on_postgres_with(&[])
     }
@@ -53,15 +55,33 @@ impl ControlPlane {
         migrate.args(["migrate", "--db", &database.owner_url, "--app-role", crate::postgres::APP]);
         let migrated = migrate.output().expect("cannot run mcpg-cp");
         assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        server.keep_promises();
         Self::on(Rows::Postgres(server, database), arguments)
     }
 
     fn on(rows: Rows, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("cannot make a folder");
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::begin(folder, rows, arguments)
+    }
+
+    fn begin(folder: TempDir, rows: Rows, arguments: Vec<String>) -> Self {
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
         let process = process(folder.path(), listen, &rows, &arguments);
         Self { process, folder, listen, rows, arguments }.once_ready()
+    }
+
+    /// Another one on the same PostgreSQL, with the same keys.
+    pub fn replica(&self) -> Self {
+        let Rows::Postgres(_, database) = &self.rows else { panic!("SQLite has one process") };
+        let folder = tempfile::tempdir().expect("cannot make a folder");
+        std::fs::create_dir(folder.path().join("state")).expect("cannot make a folder");
+        for file in ["token.key", "revision-signing.key", "bootstrap.token"] {
+            let path = |folder: &TempDir| folder.path().join("state").join(file);
+            std::fs::copy(path(&self.folder), path(&folder)).expect("the keys can be copied");
+        }
+        let arguments = vec!["--url".to_owned(), self.url()];
+        Self::begin(folder, Rows::Shared(database.app_url.clone()), arguments)
     }
 
     /// Where it is.
@@ -87,17 +107,49 @@ impl ControlPlane {
         self.once_ready()
     }
 
-    /// The server of its database, if it has one.
-    pub fn postgres(&self) -> Option<&PostgresServer> {
-        match &self.rows {
-            Rows::Sqlite => None,
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
+    /// The server of its database, if it has one of its own.
+    pub fn postgres(&mut self) -> Option<&mut PostgresServer> {
+        match &mut self.rows {
             Rows::Postgres(server, _) => Some(server),
+            Rows::Sqlite | Rows::Shared(_) => None,
+        }
+    }
+
+    /// Kills its database's server, and puts a standby in the place.
+    pub fn fail_over(&mut self, mut standby: PostgresServer) {
+        let Rows::Postgres(server, database) = &mut self.rows else { panic!("there is no server") };
+        server.kill();
+        standby.promote();
+        let rows = Rows::Shared(database.app_url.clone());
+        if let Rows::Postgres(server, database) = std::mem::replace(&mut self.rows, rows) {
+            standby.take_the_place_of(server);
+            self.rows = Rows::Postgres(standby, database);
         }
     }
 
     /// Asks for something as its first administrator.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
+<<<<<<< HEAD
         let token = std::fs::read_to_string(self.token_file());
+=======
+        self.ask_at(self.listen, method, path, headers, body).expect("the control plane should answer")
+    }
+
+    /// Asks for something where something else is in between. None if there is no answer.
+    pub fn ask_at(
+        &self,
+        address: SocketAddr,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Option<Response> {
+        let token = std::fs::read_to_string(self.folder.path().join("state/bootstrap.token"));
         let token = token.expect("there is a bootstrap token");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut request = format!(
@@ -112,9 +164,9 @@ impl ControlPlane {
             request += &format!("{name}: {value}\r\n");
         }
         request += "\r\n";
-        let mut connection = RawHttp::connect(self.listen);
+        let mut connection = RawHttp::connect(address);
         connection.send(&[request.as_bytes(), body.as_bytes()].concat());
-        connection.response().expect("the control plane should answer")
+        connection.response()
     }
 
     /// Makes something.
@@ -154,6 +206,7 @@ fn process(folder: &Path, listen: SocketAddr, rows: &Rows, arguments: &[String])
     let db = match rows {
         Rows::Sqlite => format!("sqlite://{}", folder.join("cp.db").display()),
         Rows::Postgres(_, database) => database.app_url.clone(),
+        Rows::Shared(url) => url.clone(),
     };
     let mut command = Command::new(binaries::mcpg_cp());
     command

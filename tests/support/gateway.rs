@@ -63,6 +63,18 @@ impl Setup {
         self.launch().once_ready()
     }
 
+    /// Starts the gateway and waits until it says that it lives, which is before it is ready.
+    pub fn start_waiting(self) -> Gateway {
+        let mut gateway = self.launch();
+        until("the gateway should live", || {
+            if let Some(status) = gateway.process.exited() {
+                panic!("the gateway ended with {status}: {}", gateway.process.log());
+            }
+            gateway.try_admin_get("/livez").filter(|response| response.status == 200)
+        });
+        gateway
+    }
+
     /// Starts a gateway that refuses to run, and returns what it wrote.
     pub fn start_refused(self) -> String {
         let mut gateway = self.launch();

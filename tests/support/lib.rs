@@ -39,6 +39,7 @@ pub mod slack;
 pub mod tls;
 mod upstream;
 mod wait;
+mod wire;
 
 pub use audit::Ledger;
 pub use binaries::{fixture as fixture_binary, mcpg, mcpg_cp, mcpg_ctl, run_mcpg};
@@ -53,3 +54,4 @@ pub use ports::free_port;
 pub use process::{Orphan, Process, Signal, process_exists, signal};
 pub use upstream::{RawUpstream, Seen, Step};
 pub use wait::{DEADLINE, until};
+pub use wire::Wire;

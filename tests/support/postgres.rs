@@ -25,6 +25,8 @@ pub struct PostgresServer {
     bin: PathBuf,
     user: Option<(u32, u32)>,
     shell: Child,
+    /// Another place where its socket is found.
+    place: Option<PathBuf>,
 }
 
 /// A database of a server.
@@ -42,12 +44,18 @@ pub struct Database {
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// Starts the server, then waits for its input to end, ends the server and removes the folder.
+/// Starts the server, and again where its input says so; at the end of its input it ends the server and removes the folder.
 const SCRIPT: &str = r#"
-"$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-    -c max_connections=200 -c log_min_messages=warning > "$2/log" 2>&1 &
-server=$!
-read -r line
+start() {
+    "$1/postgres" -D "$2/data" -k "$2" -c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
+        -c max_connections=200 -c log_min_messages=warning >> "$2/log" 2>&1 &
+    server=$!
+}
+start "$@"
+while read -r line && [ "$line" = again ]; do
+    wait $server
+    start "$@"
+done
 kill -CONT $server 2>/dev/null
 kill -QUIT $server 2>/dev/null
 wait $server
@@ -61,26 +69,94 @@ impl PostgresServer {
     /// When there is no PostgreSQL on this machine, or it does not start.
     pub fn start() -> Self {
         let bin = binaries().expect("PostgreSQL's programs are in /usr/lib/postgresql/*/bin");
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("mcpg-postgres-{}-{number}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
-        let user = unprivileged();
-        if let Some((uid, gid)) = user {
-            chown(&folder, Some(uid), Some(gid)).unwrap();
-        }
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let data = folder.join("data");
+        let (folder, user) = folder();
         let mut initdb = as_user(user, &bin.join("initdb"));
         initdb.args(["--no-sync", "--no-instructions", "-A", "trust", "-U", "postgres", "-E", "UTF8"]);
-        initdb.args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "-D"]).arg(&data);
-        expect(&mut initdb);
+        initdb.args(["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US", "-D"]);
+        expect(initdb.arg(folder.join("data")));
+        let server = Self::run(folder, bin, user);
+        server.psql("postgres", &format!("CREATE ROLE {OWNER} LOGIN; CREATE ROLE {APP} LOGIN"));
+        server
+    }
+
+    /// Starts another server that follows this one. From then on nothing is committed here that is not there.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn standby(&self) -> Self {
+        let (folder, user) = folder();
+        let mut copy = as_user(user, &self.bin.join("pg_basebackup"));
+        copy.arg("-h").arg(&self.folder).args(["-U", "postgres", "-R", "--no-sync", "-c", "fast", "-D"]);
+        expect(copy.arg(folder.join("data")));
+        let standby = Self::run(folder, self.bin.clone(), user);
+        self.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.psql("postgres", &format!("ALTER ROLE {APP} SET synchronous_commit = 'remote_apply'"));
+        self.psql("postgres", "SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Makes a standby the server that is written to, on its own.
+    ///
+    /// # Panics
+    /// When it is none.
+    pub fn promote(&self) {
+        self.psql("postgres", "SELECT pg_promote()");
+        // Nobody follows it: commits wait for nobody.
+        self.psql("postgres", "ALTER SYSTEM SET synchronous_standby_names = ''");
+        self.psql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Is found where another one was, which is gone.
+    ///
+    /// # Panics
+    /// When that is still there.
+    pub fn take_the_place_of(&mut self, other: Self) {
+        let place = other.folder.clone();
+        drop(other);
+        std::os::unix::fs::symlink(&self.folder, &place).unwrap();
+        self.place = Some(place);
+    }
+
+    /// What [`APP`] was told is kept, it keeps: the server's own setting is for speed.
+    ///
+    /// # Panics
+    /// When it cannot be set.
+    pub fn keep_promises(&self) {
+        self.psql("postgres", &format!("ALTER ROLE {APP} SET synchronous_commit = 'on'"));
+    }
+
+    /// Kills every process of the server, as a machine that loses its power does.
+    ///
+    /// # Panics
+    /// When they cannot be reached.
+    pub fn kill(&self) {
+        let mut pids = vec![self.postmaster()];
+        pids.extend(self.backends());
+        // Some end by themselves once the first is gone.
+        let _ = Command::new("kill").arg("-KILL").args(&pids).stderr(Stdio::null()).status();
+        let gone = |pid: &String| !Path::new(&format!("/proc/{pid}/fd")).join("0").exists();
+        while !pids.iter().all(gone) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts it again where it was killed: it recovers from its log.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        let input = self.shell.stdin.as_mut().unwrap();
+        input.write_all(b"again\n").unwrap();
+        self.wait_until_ready();
+    }
+
+    fn run(folder: PathBuf, bin: PathBuf, user: Option<(u32, u32)>) -> Self {
         let mut shell = as_user(user, Path::new("/bin/sh"));
         shell.args(["-c", SCRIPT, "sh"]).arg(&bin).arg(&folder).stdin(Stdio::piped());
         // A group of its own: who kills the test's group does not keep the shell from clearing up.
         let shell = shell.process_group(0).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let server = Self { folder, bin, user, shell };
+        let server = Self { folder, bin, user, shell, place: None };
         server.wait_until_ready();
-        server.psql("postgres", &format!("CREATE ROLE {OWNER} LOGIN; CREATE ROLE {APP} LOGIN"));
         server
     }
 
@@ -169,7 +245,23 @@ impl Drop for PostgresServer {
             let _ = input.write_all(b"\n");
         }
         let _ = self.shell.wait();
+        if let Some(place) = &self.place {
+            let _ = std::fs::remove_file(place);
+        }
     }
+}
+
+/// A folder for a server, and whom it runs as.
+fn folder() -> (PathBuf, Option<(u32, u32)>) {
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("mcpg-postgres-{}-{number}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let user = unprivileged();
+    if let Some((uid, gid)) = user {
+        chown(&folder, Some(uid), Some(gid)).unwrap();
+    }
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, user)
 }
 
 /// The newest installation.
