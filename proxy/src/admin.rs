@@ -55,7 +55,7 @@ impl Admin {
             AuditHealth::Closed => "closed",
         };
         let started = self.gateway.startup.is_complete();
-        let is_configured = self.gateway.revisions.peek(|generation| generation.scopes.len() > 0);
+        let is_configured = self.gateway.revisions.peek(|generation| !generation.scopes.is_empty());
         let ready = started && !draining && audit == "accepting" && is_configured;
         let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         let mut body = json!({"ready": ready, "started": started, "draining": draining, "audit": audit});

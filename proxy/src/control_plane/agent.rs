@@ -143,14 +143,12 @@ impl Agent {
             }
             let error = ended.err().map(|error| format!("{error:#}"));
             self.standing.lost(self.environment(), error.as_deref());
-            if let Some(error) = error {
-                if outage.is_news(&error) {
-                    tracing::warn!(
-                        environment = %self.environment(),
-                        error,
-                        "no revisions from the control plane; the one in force stays"
-                    );
-                }
+            if let Some(error) = error.filter(|error| outage.is_news(error)) {
+                tracing::warn!(
+                    environment = %self.environment(),
+                    error,
+                    "no revisions from the control plane; the one in force stays"
+                );
             }
             sleep(outage.pause()).await;
         }

@@ -63,7 +63,7 @@ pub async fn attach(config: &Config) -> anyhow::Result<Option<Attached>> {
     let client = Client::new(control_plane, &secrets, Arc::clone(&key)).context("`control_plane`")?;
     let standing = Arc::<Standing>::default();
     let mut joining =
-        Joining::new(control_plane, root.clone(), key, client.clone(), Arc::clone(&standing), &secrets)?;
+        Joining::new(control_plane, root.clone(), &key, client.clone(), Arc::clone(&standing), &secrets)?;
     joining.first().await?;
     let pushed = Arc::new(PushedScopes::default());
     let mut agents = Vec::new();

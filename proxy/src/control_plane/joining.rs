@@ -62,7 +62,7 @@ impl Joining {
     pub(super) fn new(
         control_plane: &mcpg_config::ControlPlane,
         root: PathBuf,
-        key: Arc<AgentKey>,
+        key: &AgentKey,
         client: Client,
         standing: Arc<Standing>,
         secrets: &SecretResolver,
@@ -86,7 +86,7 @@ impl Joining {
             if known.iter().any(|(_, enrollment)| enrollment.token == digest) {
                 continue;
             }
-            let token = Token::new(reference.to_string(), text, digest, control_plane, &key);
+            let token = Token::new(reference.to_string(), text, digest, control_plane, key);
             let token = token.with_context(|| format!("cannot enrol with `{reference}`"));
             match token {
                 Ok(token) => joining.tokens.push(token),

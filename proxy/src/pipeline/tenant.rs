@@ -116,7 +116,7 @@ pub(super) fn named<'a, 'p>(
 
 /// A gateway that waits for its control plane serves nobody yet.
 fn configured(generation: &Generation) -> Result<(), Refusal> {
-    if generation.scopes.len() > 0 {
+    if !generation.scopes.is_empty() {
         return Ok(());
     }
     let detail =

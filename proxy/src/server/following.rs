@@ -47,7 +47,7 @@ impl Following {
     async fn join(&self, joining: Option<Joining>, found: mpsc::Sender<Agent>, gateway: &Gateway) {
         let Some(joining) = joining else { return };
         let Err(error) = joining.run(found).await else { return };
-        if gateway.revisions.peek(|generation| generation.scopes.len()) == 0 {
+        if gateway.revisions.peek(|generation| generation.scopes.is_empty()) {
             self.refused.note(error);
         }
     }
