@@ -3,5 +3,6 @@
 pub mod assertion;
 pub mod fleet;
 mod frames;
+pub mod register;
 pub mod seen;
 pub mod stream;

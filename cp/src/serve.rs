@@ -106,9 +106,9 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     let listener = listener.with_context(|| format!("cannot listen on `{}`", setup.listen))?;
     let address = listener.local_addr().context("the listener has no address")?;
     let pipeline = Arc::new(Pipeline::new(Arc::clone(&service), store.clone()));
-    let fleet = tokio::spawn({
-        let fleet = Arc::clone(pipeline.fleet());
-        async move { fleet.run().await }
+    let attending = tokio::spawn({
+        let pipeline = Arc::clone(&pipeline);
+        async move { pipeline.attend().await }
     });
     let router = router(pipeline);
     let follower = tokio::spawn({
@@ -125,7 +125,7 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     // Nobody may be listening, and then nobody is told.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let drained = connection::serve(listener, tls, router, stop, setup.drain).await;
-    fleet.abort();
+    attending.abort();
     follower.abort();
     sweeper.abort();
     store.close().await;

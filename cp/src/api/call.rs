@@ -19,6 +19,7 @@ use super::request_id::RequestId;
 use super::service::Service;
 use super::tenant_name::TenantName;
 use crate::agents::fleet::Fleet;
+use crate::agents::register::Register;
 use crate::authorization;
 use crate::license::InForce;
 use crate::store::{
@@ -178,6 +179,8 @@ pub struct AgentCall {
     pub scope: Scoped,
     /// What gateways are to run.
     pub fleet: Arc<Fleet>,
+    /// Takes down what gateways say.
+    pub register: Arc<Register>,
 }
 
 impl AgentCall {

@@ -29,6 +29,7 @@ use super::request_id::RequestId;
 use super::service::Service;
 use super::tenant_name::TenantName;
 use crate::agents::fleet::Fleet;
+use crate::agents::register::Register;
 use crate::authorization;
 use crate::license::InForce;
 use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
@@ -39,6 +40,7 @@ pub struct Pipeline {
     service: Arc<Service>,
     store: Store,
     fleet: Arc<Fleet>,
+    register: Arc<Register>,
     permits: Semaphore,
 }
 
@@ -47,12 +49,13 @@ impl Pipeline {
     pub fn new(service: Arc<Service>, store: Store) -> Self {
         let permits = Semaphore::new(service.settings.requests_max);
         let fleet = Arc::new(Fleet::new(store.clone()));
-        Self { service, store, fleet, permits }
+        let register = Arc::new(Register::new(store.clone()));
+        Self { service, store, fleet, register, permits }
     }
 
-    /// What gateways are to run. To be run beside the server.
-    pub fn fleet(&self) -> &Arc<Fleet> {
-        &self.fleet
+    /// Reads what gateways are to run, and writes down what they say. To be run beside the server.
+    pub async fn attend(&self) {
+        tokio::join!(self.fleet.run(), self.register.run());
     }
 
     /// Whether the store answers.
@@ -125,8 +128,16 @@ impl Pipeline {
                 let gateway = authenticate_agent(&parts, &self.service, &platform, now).await?;
                 let body = self.content(endpoint, &parts, body).await?;
                 let (service, scope) = (Arc::clone(&self.service), self.store.scope(gateway.org_id.clone()));
-                let fleet = Arc::clone(&self.fleet);
-                return run(AgentCall { input: input(body, parts), service, gateway, scope, fleet }).await;
+                let (fleet, register) = (Arc::clone(&self.fleet), Arc::clone(&self.register));
+                return run(AgentCall {
+                    input: input(body, parts),
+                    service,
+                    gateway,
+                    scope,
+                    fleet,
+                    register,
+                })
+                .await;
             }
             // Resolved first, so that its time is spent whether or not the caller may know.
             let org = match &named {

@@ -20,6 +20,7 @@ const PUT: Sql = Sql::both(
     "INSERT INTO acknowledgements (org_id, environment_id, number, gateway_id, result, reason, created_at) \
      SELECT $1, g.environment_id, r.number, g.gateway_id, $4, $5, $6 FROM gateways g \
      JOIN revisions r ON r.org_id = $1 AND r.environment_id = g.environment_id AND r.number = $3 \
+     AND ($7 IS NULL OR r.digest = $7) \
      WHERE g.org_id = $1 AND g.gateway_id = $2 AND g.retired_at IS NULL \
      ON CONFLICT (org_id, environment_id, number, gateway_id) \
      DO UPDATE SET result = excluded.result, reason = excluded.reason, created_at = excluded.created_at \
@@ -29,6 +30,9 @@ const PUT: Sql = Sql::both(
 const APPLIED: Sql = Sql::both(
     "UPDATE gateways SET applied_revision = $3 WHERE org_id = $1 AND gateway_id = $2 \
      AND (applied_revision IS NULL OR applied_revision < $3)",
+);
+const IS_KNOWN: Sql = Sql::both(
+    "SELECT 1 AS one FROM gateways WHERE org_id = $1 AND gateway_id = $2 AND applied_revision = $3",
 );
 const COUNT: Sql = Sql::both(
     "SELECT result, count(*) AS n FROM acknowledgements WHERE org_id = $1 AND environment_id = $2 AND number = $3 \
@@ -122,7 +126,21 @@ impl Read {
 }
 
 impl Write {
-    /// Writes down what a gateway made of a revision of its environment. False where it had said so before.
+    /// Writes down that a gateway has applied a revision, unless that is known.
+    pub(super) async fn repeat_applied(
+        &mut self,
+        gateway: &GatewayId,
+        number: i64,
+    ) -> Result<(), StoreError> {
+        // With every heartbeat of every gateway: one look, and mostly no more.
+        if self.optional(IS_KNOWN, values![gateway, number]).await?.is_some() {
+            return Ok(());
+        }
+        self.acknowledge(gateway, number, None, &Outcome::Applied).await.map(drop)
+    }
+
+    /// Writes down what a gateway made of a revision of its environment. False where it had said so before. Where the digest of the revision's
+    /// document is said, it must be that.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where the environment has no such revision, or the gateway is retired or unknown.
@@ -130,6 +148,7 @@ impl Write {
         &mut self,
         gateway: &GatewayId,
         number: i64,
+        digest: Option<&str>,
         outcome: &Outcome,
     ) -> Result<bool, StoreError> {
         let now = self.now;
@@ -137,7 +156,7 @@ impl Write {
             Outcome::Applied => ("applied", None),
             Outcome::Rejected { reason } => ("rejected", Some(reason.as_str())),
         };
-        if self.execute(PUT, values![gateway, number, result, reason, now]).await? == 0 {
+        if self.execute(PUT, values![gateway, number, result, reason, now, digest]).await? == 0 {
             // It was said before, or there is nothing that it can be about.
             let gateway = self.gateway(gateway).await?;
             if gateway.retired_at.is_some() {

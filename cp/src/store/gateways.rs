@@ -205,11 +205,19 @@ impl Write {
         self.gateway(id).await
     }
 
-    /// Writes down how a gateway is. It is no operator's action, so the audit chain has no row of it.
+    /// Writes down how a gateway is, and that it has applied what it runs: its word on that may have been lost. It is no operator's action, so the
+    /// audit chain has no row of it.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where it is retired, or there is none.
     pub async fn heartbeat(&mut self, id: &GatewayId, beat: &Heartbeat) -> Result<(), StoreError> {
+        if let Some(number) = beat.applied_revision {
+            // One of another life of the database names what is not there.
+            match self.repeat_applied(id, number).await {
+                Ok(()) | Err(StoreError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
         let now = self.now;
         let values = values![id, &beat.status, &beat.software, now, beat.applied_revision];
         if self.execute(BEAT, values).await? == 1 { Ok(()) } else { Err(StoreError::NotFound) }

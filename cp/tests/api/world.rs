@@ -144,9 +144,9 @@ impl World {
             sign_ins: tokio::sync::Semaphore::new(4),
         });
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&service), store.clone()));
-        let fleet = Arc::clone(pipeline.fleet());
+        let attending = Arc::clone(&pipeline);
         let followed = store.clone();
-        tokio::spawn(async move { tokio::join!(fleet.run(), followed.follow_changes()) });
+        tokio::spawn(async move { tokio::join!(attending.attend(), followed.follow_changes()) });
         let router = router(pipeline);
         let token = service.token(TokenKind::Platform);
         let new = NewPlatformToken {

@@ -16,6 +16,7 @@ use super::super::call::{AgentCall, OpenCall};
 use super::super::refused::Refused;
 use super::super::reply::{Content, Reply};
 use super::id;
+use crate::agents::register::{Said, Unsaid};
 use crate::agents::stream;
 use crate::sign_in::token::{Token, TokenKind};
 use crate::store::{self, StoreError};
@@ -70,6 +71,10 @@ pub async fn enroll(call: OpenCall) -> Result<Reply, Refused> {
     Ok(Reply::json(http::StatusCode::CREATED, &enrolled))
 }
 
+fn unsaid(error: &Unsaid) -> Refused {
+    Refused { cause: Some(error.to_string()), ..Refused::bare(ProblemCode::Unavailable) }
+}
+
 /// The key of a gateway that has shown that it is its own.
 fn proven(request: &EnrollGateway) -> Option<[u8; 32]> {
     let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(&request.public_key).ok()?.try_into().ok()?;
@@ -102,17 +107,22 @@ pub async fn acknowledge(call: AgentCall) -> Result<Reply, Refused> {
         Outcome::Applied => store::Outcome::Applied,
         Outcome::Rejected => store::Outcome::Rejected { reason },
     };
-    let mut write = call.begin().await?;
-    let revision = write.revision_head(&call.gateway.environment_id, number).await?;
-    if said.digest.strip_prefix("blake3:") != Some(revision.digest.as_str()) {
+    let digest = said.digest.strip_prefix("blake3:").unwrap_or_default().to_owned();
+    let made = Said::Made { number, digest: digest.clone(), outcome };
+    match call.register.note(&call.gateway.org_id, &call.gateway.id, made).await {
+        Ok(true) => return Ok(Reply::no_content()),
+        Ok(false) | Err(Unsaid::NotFound) => {}
+        Err(error @ Unsaid::Unavailable(_)) => return Err(unsaid(&error)),
+    }
+    // It was said before, or it is about nothing: what of it?
+    let revision = call.scope.read().await?.revision_head(&call.gateway.environment_id, number).await?;
+    if revision.digest != digest {
         return Err(Refused::field(
             ProblemCode::Invalid,
             "/digest",
             "the revision of that number has another digest",
         ));
     }
-    write.acknowledge(&call.gateway.id, number, &outcome).await?;
-    write.commit().await?;
     Ok(Reply::no_content())
 }
 
@@ -124,16 +134,10 @@ pub async fn heartbeat(call: AgentCall) -> Result<Reply, Refused> {
     }
     let status = json!({ "started_at": beat.started_at }).to_string();
     let applied = beat.applied.and_then(|number| i64::try_from(number).ok());
-    let mut write = call.begin().await?;
-    if let Some(number) = applied {
-        // A gateway whose acknowledgement was lost says it here again; one of another life of the database names what is not there.
-        match write.acknowledge(&call.gateway.id, number, &store::Outcome::Applied).await {
-            Ok(_) | Err(StoreError::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
     let stored = store::Heartbeat { status, software: beat.version, applied_revision: applied };
-    write.heartbeat(&call.gateway.id, &stored).await?;
-    write.commit().await?;
-    Ok(Reply::no_content())
+    match call.register.note(&call.gateway.org_id, &call.gateway.id, Said::Is(stored)).await {
+        Ok(_) => Ok(Reply::no_content()),
+        Err(Unsaid::NotFound) => Err(Refused::not_found()),
+        Err(error @ Unsaid::Unavailable(_)) => Err(unsaid(&error)),
+    }
 }

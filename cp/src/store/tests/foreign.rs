@@ -111,7 +111,7 @@ async fn attempted(bench: &Bench, things: &Things) -> Vec<(&'static str, String)
         "rollout": |write| write.rollout(environment, 1);
         "begin rollout": |write| write.begin_rollout(environment, 1, &percent);
         "update rollout": |write| write.update_rollout(environment, 1, None, (&percent, RolloutState::Paused));
-        "acknowledge": |write| write.acknowledge(gateway, 1, &Outcome::Applied);
+        "acknowledge": |write| write.acknowledge(gateway, 1, None, &Outcome::Applied);
         "acknowledgements": |write| write.acknowledgements(environment, 1, &page);
         "acknowledged": |write| write.acknowledged(environment, 1);
         "forward": |write| write.forward(gateway, &stretch);

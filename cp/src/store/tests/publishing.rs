@@ -233,11 +233,14 @@ pub(super) async fn acknowledgements_are_written_once(bench: Bench) {
     publish(&mut write, &prod, "a").await;
     publish(&mut write, &prod, "b").await;
     let rejected = Outcome::Rejected { reason: "no such plugin".to_owned() };
-    assert!(write.acknowledge(&gateway.id, 2, &rejected).await.unwrap());
-    assert!(!write.acknowledge(&gateway.id, 2, &rejected).await.unwrap());
-    assert!(write.acknowledge(&gateway.id, 2, &Outcome::Applied).await.unwrap());
-    assert!(write.acknowledge(&gateway.id, 1, &Outcome::Applied).await.unwrap());
-    assert!(matches!(write.acknowledge(&gateway.id, 3, &Outcome::Applied).await, Err(StoreError::NotFound)));
+    assert!(write.acknowledge(&gateway.id, 2, None, &rejected).await.unwrap());
+    assert!(!write.acknowledge(&gateway.id, 2, None, &rejected).await.unwrap());
+    assert!(write.acknowledge(&gateway.id, 2, None, &Outcome::Applied).await.unwrap());
+    assert!(write.acknowledge(&gateway.id, 1, None, &Outcome::Applied).await.unwrap());
+    assert!(matches!(
+        write.acknowledge(&gateway.id, 3, None, &Outcome::Applied).await,
+        Err(StoreError::NotFound)
+    ));
     write.commit().await.unwrap();
     let mut read = bench.acme().read().await.unwrap();
     let counts = read.acknowledged(&prod.id, 2).await.unwrap();
@@ -251,7 +254,10 @@ pub(super) async fn acknowledgements_are_written_once(bench: Bench) {
     );
     drop(read);
     let mut evil = bench.evil().begin(alice()).await.unwrap();
-    assert!(matches!(evil.acknowledge(&gateway.id, 1, &Outcome::Applied).await, Err(StoreError::NotFound)));
+    assert!(matches!(
+        evil.acknowledge(&gateway.id, 1, None, &Outcome::Applied).await,
+        Err(StoreError::NotFound)
+    ));
 }
 
 pub(super) async fn changes_are_told_when_they_are_in_force(bench: Bench) {
