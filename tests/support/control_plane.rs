@@ -134,9 +134,6 @@ impl ControlPlane {
 
     /// Asks for something as its first administrator.
     pub fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Response {
-<<<<<<< HEAD
-        let token = std::fs::read_to_string(self.token_file());
-=======
         self.ask_at(self.listen, method, path, headers, body).expect("the control plane should answer")
     }
 
@@ -149,7 +146,7 @@ impl ControlPlane {
         headers: &[(&str, &str)],
         body: &Value,
     ) -> Option<Response> {
-        let token = std::fs::read_to_string(self.folder.path().join("state/bootstrap.token"));
+        let token = std::fs::read_to_string(self.token_file());
         let token = token.expect("there is a bootstrap token");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut request = format!(
