@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use mcpg_cp_api::{ASSERTION_SECONDS_MAX, Enrolled, enrollment_statement};
+use mcpg_cp_api::{ASSERTION_SECONDS_MAX, Enrolled, SignedRevision, enrollment_statement};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -102,9 +102,9 @@ impl Gateway {
             let received = Instant::now();
             // A revision is sent as one piece.
             let Some(data) = data(&piece) else { continue };
-            let revision: Value = serde_json::from_slice(data)?;
-            let number = revision["number"].as_u64().context("a revision without a number")?;
-            let said = json!({ "number": number, "digest": revision["digest"], "outcome": "applied" });
+            let revision: SignedRevision = serde_json::from_slice(data)?;
+            let number = revision.number;
+            let said = json!({ "number": number, "digest": revision.digest, "outcome": "applied" });
             self.post(&mut post, "/v1/agent/acknowledgements", &said).await;
             apply.send_replace(number);
             let word = Word { number, received, acknowledged: Instant::now() };

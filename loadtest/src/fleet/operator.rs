@@ -49,7 +49,7 @@ impl Operator {
     pub(super) async fn publish(&mut self, round: usize) -> anyhow::Result<u64> {
         let path = format!("{}/environments/prod/revisions", self.workspace());
         let made = self.done("POST", &path, "", &json!({ "note": format!("round {round}") })).await?;
-        made["number"].as_u64().context("a revision without a number")
+        made.get("number").and_then(Value::as_u64).context("a revision without a number")
     }
 
     /// Tokens that gateways enrol with.
@@ -58,7 +58,7 @@ impl Operator {
         let mut tokens = Vec::with_capacity(count);
         for _ in 0..count {
             let made = self.done("POST", &path, "", &json!({})).await?;
-            let token = made["token"].as_str().and_then(|token| token.split('.').next());
+            let token = made.get("token").and_then(Value::as_str).and_then(|token| token.split('.').next());
             tokens.push(token.context("a token without its secret")?.to_owned());
         }
         Ok(tokens)
