@@ -3,11 +3,13 @@
 //! Rendering is pure: the same parts make the same document, byte for byte. What is published is exactly what was validated.
 
 mod render;
+mod revoked;
 mod signer;
 mod validate;
 mod wanted;
 
 pub use render::{Parts, RenderError, render};
+pub use revoked::revoked;
 pub use signer::{About, RevisionSigner};
 pub use validate::{Validated, validate};
 pub use wanted::{candidates, covers, wanted};

@@ -176,13 +176,20 @@ impl Pipeline {
                     call.claim = Some(claim.clone());
                     let (scope, actor) = (call.tenant.scope.clone(), call::actor(&call.caller, &call.input));
                     let outcome = run(call).await;
-                    // Where nobody knows whether it was applied, the key stays taken.
-                    if outcome.as_ref().is_err_and(|refused| !refused.may_be_applied) {
+                    // Where nobody knows whether it was applied, the key stays taken. Where the answer was kept, there is nothing to release;
+                    // where it was not, nothing was changed.
+                    if outcome.as_ref().is_err_and(|refused| refused.may_be_applied) {
+                        return outcome;
+                    }
+                    let released = async {
                         let mut write = scope.begin(actor).await?;
                         write.release_key(&claim).await?;
-                        write.commit().await?;
+                        write.commit().await
+                    };
+                    match (released.await, outcome) {
+                        (Err(error), Err(_)) => Err(error.into()),
+                        (_, outcome) => outcome,
                     }
-                    outcome
                 }
                 (Run::Tenant(_), ..) => Err(Refused::not_found()),
             }

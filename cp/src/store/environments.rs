@@ -178,6 +178,14 @@ impl Write {
         Ok(())
     }
 
+    /// Keeps everybody else from publishing to an environment until the transaction ends.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn lock_environment(&mut self, id: &EnvironmentId) -> Result<(), StoreError> {
+        self.locked_environment(id).await.map(drop)
+    }
+
     /// An environment that nobody else changes, publishes to or enrols into until the transaction ends.
     pub(super) async fn locked_environment(&mut self, id: &EnvironmentId) -> Result<Environment, StoreError> {
         Environment::read(&self.one(LOCK, values![id]).await?)

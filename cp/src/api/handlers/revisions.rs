@@ -17,13 +17,15 @@ use super::super::input;
 use super::super::refused::Refused;
 use super::super::reply::Reply;
 use super::{actor, listed, page, time};
-use crate::publish::{About, Parts, render, validate};
+use crate::publish::{About, Parts, render, revoked, validate};
 use crate::store::{
-    self, Environment, Numbered, Page, Parent, Read, RevisionHead, RolloutState, Stage, StoreError,
+    self, Environment, Numbered, Page, Parent, Read, RevisionHead, RolloutState, Stage, StoreError, Write,
 };
 
 /// Secret references and gateways that are read at once.
 const PAGE: u32 = 200;
+/// How often a revision is rendered again that has changed meanwhile.
+const TRIES: usize = 3;
 /// What the configuration of an environment is called in the store.
 const CONFIG: &str = "config";
 
@@ -68,20 +70,37 @@ pub async fn publish_revision(call: TenantCall) -> Result<Reply, Refused> {
     let asked: PublishRevision = call.input.body()?;
     let stage = stage(&asked.rollout)?;
     let note = asked.note.map(|note| note.to_string()).unwrap_or_default();
-    let mut read = call.read().await?;
-    let (path, environment) = environment(&call, &mut read).await?;
-    let rendered = rendered(&call, &mut read, &path, &environment).await?;
-    // The same again for everybody who has it already is no new revision.
-    let again = rendered.latest.filter(|head| {
-        rendered.preview.digest == format!("blake3:{}", head.digest)
-            && head.rollout.is_none()
-            && stage.is_none()
-    });
-    if let Some(head) = again {
-        return Ok(Reply::ok(&wire(&mut read, head, &environment, &path).await?));
+    for _ in 0..TRIES {
+        let mut read = call.read().await?;
+        let (path, environment) = environment(&call, &mut read).await?;
+        let rendered = rendered(&call, &mut read, &path, &environment).await?;
+        drop(read);
+        let mut write = call.begin().await?;
+        write.lock_environment(&environment.id).await?;
+        // What has changed since it was validated would be undone by an older document with a newer number.
+        let document = render(&parts(&call, &mut write, &path, &environment).await?);
+        let document = document.map_err(|error| unsound(&[error.to_string()]))?;
+        permitted(&mut write, &document).await?;
+        if json(&document)? != rendered.preview.document {
+            write.rollback().await;
+            continue;
+        }
+        // The same again for everybody who has it already is no new revision.
+        let latest = write.revisions(&environment.id, &Page::first(1)).await?.items.into_iter().next();
+        let again = latest.filter(|head| {
+            rendered.preview.digest == format!("blake3:{}", head.digest)
+                && head.rollout.is_none()
+                && stage.is_none()
+        });
+        if let Some(head) = again {
+            let reply = Reply::ok(&wire(&mut write, head, &environment, &path).await?);
+            return call.finish(write, reply).await;
+        }
+        let about = About { note, rollback_of: None };
+        return put_in_force(call, write, (&path, &environment), &rendered.preview.document, stage, about)
+            .await;
     }
-    drop(read);
-    put_in_force(call, &path, &rendered.preview.document, stage, About { note, rollback_of: None }).await
+    Err(StoreError::Contention.into())
 }
 
 /// `POST …/revisions/preview`: what would be published.
@@ -91,10 +110,20 @@ pub async fn preview_revision(call: TenantCall) -> Result<Reply, Refused> {
     Ok(Reply::ok(&rendered(&call, &mut read, &path, &environment).await?.preview))
 }
 
-/// What would be published, and what is.
+/// What would be published.
 struct Rendered {
     preview: RevisionPreview,
-    latest: Option<RevisionHead>,
+}
+
+fn json(document: &ScopeDocument) -> Result<String, Refused> {
+    serde_json::to_string(document).map_err(|error| Refused::internal(error.to_string()))
+}
+
+/// Whether the organization lets a document's artifacts run.
+async fn permitted(read: &mut Read, document: &ScopeDocument) -> Result<(), Refused> {
+    let Some(list) = read.revocation_list().await? else { return Ok(()) };
+    let problems = revoked(document, &parsed(&list.bytes)?, list.version);
+    if problems.is_empty() { Ok(()) } else { Err(unsound(&problems)) }
 }
 
 async fn rendered(
@@ -106,11 +135,12 @@ async fn rendered(
     let parts = parts(call, read, path, environment).await?;
     let latest = read.revisions(&environment.id, &Page::first(1)).await?.items.into_iter().next();
     let document = render(&parts).map_err(|error| unsound(&[error.to_string()]))?;
+    permitted(read, &document).await?;
     let warnings = sound(&document, path, call.input.now).await?;
-    let document = serde_json::to_string(&document).map_err(|error| Refused::internal(error.to_string()))?;
+    let document = json(&document)?;
     let digest = document_digest(&document);
     let changed = latest.as_ref().is_none_or(|head| format!("blake3:{}", head.digest) != digest);
-    Ok(Rendered { preview: RevisionPreview { document, digest, changed, warnings }, latest })
+    Ok(Rendered { preview: RevisionPreview { document, digest, changed, warnings } })
 }
 
 /// `POST …/revisions/{number}/rollback`: an older document becomes the next revision.
@@ -127,7 +157,11 @@ pub async fn roll_back(call: TenantCall) -> Result<Reply, Refused> {
     let parsed: ScopeDocument =
         serde_json::from_str(&document).map_err(|error| unsound(&[format!("the document: {error}")]))?;
     sound(&parsed, &path, call.input.now).await?;
-    put_in_force(call, &path, &document, stage, About { note, rollback_of: Some(number) }).await
+    let mut write = call.begin().await?;
+    write.lock_environment(&environment.id).await?;
+    permitted(&mut write, &parsed).await?;
+    let about = About { note, rollback_of: Some(number) };
+    put_in_force(call, write, (&path, &environment), &document, stage, about).await
 }
 
 /// `PUT …/revisions/{number}/rollout`: to more gateways, or to all.
@@ -152,13 +186,12 @@ pub async fn change_rollout(call: TenantCall) -> Result<Reply, Refused> {
 
 async fn put_in_force(
     call: TenantCall,
-    path: &EnvironmentPath,
+    mut write: Write,
+    (path, environment): (&EnvironmentPath, &Environment),
     document: &str,
     stage: Option<Stage>,
     about: About,
 ) -> Result<Reply, Refused> {
-    let mut write = call.begin().await?;
-    let (_, environment) = environment(&call, &mut write).await?;
     let signer = &call.service.signer;
     let sign = |numbered: Numbered| Ok::<_, StoreError>(signer.sign(path, document, numbered, about));
     let head = write.publish_revision(&environment.id, sign).await?;
@@ -167,7 +200,7 @@ async fn put_in_force(
     }
     let number = head.number;
     let head = write.revision_head(&environment.id, number).await?;
-    let made = wire(&mut write, head, &environment, path).await?;
+    let made = wire(&mut write, head, environment, path).await?;
     let EnvironmentPath { organization, workspace, environment } = path;
     let location = format!(
         "/v1/orgs/{organization}/workspaces/{workspace}/environments/{environment}/revisions/{number}"
