@@ -190,6 +190,9 @@ impl Diff {
         let plan = Plan::make(client, manifests).await?;
         let mut exit = Exit::Done;
         for step in plan.steps() {
+            if step.outcome() == Outcome::Unchanged {
+                continue;
+            }
             let (before, after) = step.texts();
             if let Some(diff) = unified(&step.resource().to_string(), &before, &after) {
                 diff.lines().try_for_each(|line| session.output.line(line))?;

@@ -30,7 +30,8 @@ pub struct Get {
 fn kind(text: &str) -> Result<Kind, String> {
     let lower = text.to_lowercase();
     let found = Kind::ALL.into_iter().find(|kind| {
-        [kind.word(), kind.plural(), kind.noun()].contains(&lower.as_str()) || kind.as_str().to_lowercase() == lower
+        [kind.word(), kind.plural(), kind.noun()].contains(&lower.as_str())
+            || kind.as_str().to_lowercase() == lower
     });
     found.ok_or_else(|| {
         let known = Kind::ALL.map(|kind| format!("`{}`", kind.word())).join(", ");
