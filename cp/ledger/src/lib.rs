@@ -21,14 +21,14 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use chain::{ChainId, Hash, Head};
+pub use chain::{ChainId, Hash, Head, record};
 pub use checkpoint::{Checkpoint, CheckpointClaim, KeyId, key_id};
 pub use encode::{ROW_BYTES_MAX, RowError};
 pub use row::{
     ApprovalEvent, ApprovalRef, Completion, DecisionRef, ForwardedRef, HoleCause, HoleRef, LifecycleEvent,
     LifecycleRef, OperatorRef, OutcomeRef, RequestId, RowRef, TargetRef, Texts, Verdict,
 };
-pub use scan::{Scan, Tail, follow, scan, scan_until};
+pub use scan::{Scan, Tail, follow, next_row, scan, scan_until};
 pub use segment::{RECORD_OVERHEAD, SegmentError, SegmentHeader};
 
 /// Nanoseconds since 1970-01-01T00:00:00Z.

@@ -73,6 +73,12 @@ pub fn scan_until(bytes: &[u8], seq: u64) -> Result<Scan, SegmentError> {
     }
 }
 
+/// The record at the start of `bytes`, if it is there whole and follows `head`: the head after it, its row, its size.
+pub fn next_row<'a>(head: &Head, bytes: &'a [u8]) -> Option<(Head, &'a [u8], usize)> {
+    let record = Record::split(bytes)?;
+    Some((head.follow(&record)?, record.row, record.len))
+}
+
 /// How many of the bytes are whole records that follow `head`, and the head after them.
 pub fn follow(mut head: Head, bytes: &[u8]) -> (Head, usize) {
     let mut end = 0;
