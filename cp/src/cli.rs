@@ -75,6 +75,9 @@ struct Serve {
     /// How long requests that are under way may take when the service stops, in seconds.
     #[arg(long, default_value_t = 20)]
     drain_seconds: u64,
+    /// How often the heads of audit chains that have grown are signed, in seconds.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    sign_audit_seconds: u64,
     /// The most connections to PostgreSQL.
     #[arg(long, default_value_t = 16)]
     db_connections_max: u32,
@@ -116,6 +119,7 @@ impl Serve {
             hosts: self.hosts,
             allow_addresses: self.allow_addresses,
             drain: Duration::from_secs(self.drain_seconds),
+            sign_audit_every: Duration::from_secs(self.sign_audit_seconds),
             db_connections_max: self.db_connections_max,
         };
         let announce = |first: &serve::FirstStart| {

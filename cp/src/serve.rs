@@ -28,6 +28,8 @@ use crate::api::pipeline::Pipeline;
 use crate::api::router;
 use crate::api::service::{SIGN_INS_MAX, Service, Settings};
 use crate::api::tenant_name::Hosts;
+use crate::audit::AuditSigner;
+use crate::audit::janitor::Janitor;
 use crate::publish::RevisionSigner;
 use crate::sign_in::key_file;
 use crate::sign_in::token::TokenKind;
@@ -60,6 +62,8 @@ pub struct Setup {
     pub allow_addresses: Vec<String>,
     /// How long requests may take when the service stops.
     pub drain: Duration,
+    /// How often heads of audit chains are signed.
+    pub sign_audit_every: Duration,
     /// The most connections to PostgreSQL.
     pub db_connections_max: u32,
 }
@@ -90,6 +94,10 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
             &setup.state,
             [clock.random(), clock.random()].concat().try_into().unwrap_or([0; 32]),
         )?,
+        audit: AuditSigner::load(
+            &setup.state,
+            [clock.random(), clock.random()].concat().try_into().unwrap_or([0; 32]),
+        )?,
         seen: Seen::default(),
         stopping: watch::Sender::new(false),
         metrics: Metrics::new()?,
@@ -115,6 +123,14 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
         let store = store.clone();
         async move { store.follow_changes().await }
     });
+    let janitor = tokio::spawn({
+        let (store, service, holder, every) =
+            (store.clone(), Arc::clone(&service), holder.clone(), setup.sign_audit_every);
+        async move {
+            let (signer, license_keys) = (&service.audit, &service.license_keys);
+            Janitor { store, signer, license_keys, holder }.run(every).await;
+        }
+    });
     let sweeper = tokio::spawn(sweep(store.clone(), holder));
     let stopped = stopped()?;
     let stop = async move {
@@ -127,6 +143,7 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
     let drained = connection::serve(listener, tls, router, stop, setup.drain).await;
     attending.abort();
     follower.abort();
+    janitor.abort();
     sweeper.abort();
     store.close().await;
     if !drained {

@@ -47,7 +47,9 @@ use std::time::Duration;
 
 pub use acknowledgements::{Acknowledged, Acknowledgement, Outcome};
 pub use api_tokens::{ApiToken, NewApiToken, TokenKind};
-pub use audit::{AuditChain, AuditQuery, AuditRow, Entry, Forward, Forwarded, Missing, SignedHead};
+pub use audit::{
+    AuditChain, AuditQuery, AuditRow, ChainRow, Entry, ExportRange, Forward, Forwarded, Missing, SignedHead,
+};
 pub use changes::{Change, Changes, Hint};
 pub use documents::{Document, DocumentHead, NewDocument, Parent, Precondition, Put};
 pub use enrollment::{EnrollmentToken, NewEnrollmentToken, NewGateway};

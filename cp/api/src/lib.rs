@@ -43,7 +43,9 @@ pub use fleet::{
 pub use license::{InstallLicense, License, LicenseTier};
 pub use line::{Line, LineError};
 pub use member::{DisplayName, DisplayNameError, Grant, Member, MemberError};
-pub use observed::{AuditQuery, AuditRow, Usage, UsageQuery, UsageRow};
+pub use observed::{
+    AuditCheckpoint, AuditExportQuery, AuditKey, AuditKeys, AuditQuery, AuditRow, Usage, UsageQuery, UsageRow,
+};
 pub use path::{EnvironmentPath, OrganizationPath, PathError, WorkspacePath};
 pub use problem::{FieldError, PROBLEM_MEDIA_TYPE, Problem, ProblemCode};
 pub use resource::{Id, IdError, Page, PageQuery, Timestamp, TimestampError};

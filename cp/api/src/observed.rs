@@ -75,6 +75,47 @@ pub struct AuditQuery {
     pub verdict: Option<Line<40>>,
 }
 
+/// Which part of a chain: what was added to it in a time, from one signed row to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditExportQuery {
+    /// From the last row that was signed by then; from the first row where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Timestamp>,
+    /// To the first signature from then on; to the last row where it is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// A signed head of an audit chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditCheckpoint {
+    /// The row that it speaks of.
+    pub sequence: u64,
+    /// When it was signed.
+    pub time: Timestamp,
+    /// What to keep elsewhere: a line of text that the verifier takes.
+    pub line: String,
+}
+
+/// A key that heads of audit chains are signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditKey {
+    /// What signatures call it: 64 hexadecimal digits.
+    pub id: String,
+    /// The Ed25519 public key: 64 hexadecimal digits.
+    pub public_key: String,
+    /// Whether it signs now.
+    pub current: bool,
+}
+
+/// The keys that heads of audit chains are signed with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AuditKeys {
+    /// Each that there has been, the oldest first.
+    pub items: Vec<AuditKey>,
+}
+
 /// What was called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {

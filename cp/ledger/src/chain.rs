@@ -98,6 +98,20 @@ impl Head {
     }
 }
 
+/// Appends a record as it is kept somewhere: `head` is the row's number and the hash that is kept with it, right or wrong.
+///
+/// # Errors
+/// When the row is over its limit; `out` is as before.
+pub fn record(head: Head, row: &[u8], out: &mut Vec<u8>) -> Result<(), RowError> {
+    let too_long = RowError::TooLong { bytes: row.len() };
+    let len = u32::try_from(row.len()).ok().filter(|_| row.len() <= RECORD_ROW_BYTES_MAX).ok_or(too_long)?;
+    out.extend_from_slice(&len.to_le_bytes());
+    out.extend_from_slice(&head.hash);
+    out.extend_from_slice(&head.seq.to_le_bytes());
+    out.extend_from_slice(row);
+    Ok(())
+}
+
 impl RowRef<'_> {
     /// Appends the row's canonical bytes, without a place in a chain.
     pub fn encode(&self, out: &mut Vec<u8>) {

@@ -66,6 +66,11 @@ impl Checkpoint {
         hash_of(&self.row)
     }
 
+    /// The hash by which the next checkpoint names a row; none if that is no checkpoint.
+    pub fn hash_of(row: &[u8]) -> Option<Hash> {
+        is_checkpoint(row).then(|| hash_of(row))
+    }
+
     /// The canonical bytes of its row.
     pub fn as_bytes(&self) -> &[u8] {
         &self.row
@@ -81,9 +86,14 @@ impl Checkpoint {
 
     /// One line to be kept elsewhere: `mcpg-audit-checkpoint-v1 <row in hexadecimal>`.
     pub fn to_line(&self) -> String {
-        let mut line = String::with_capacity(26 + 2 * self.row.len());
+        Self::line_of(&self.row)
+    }
+
+    /// The same of the bytes of a checkpoint's row.
+    pub fn line_of(row: &[u8]) -> String {
+        let mut line = String::with_capacity(26 + 2 * row.len());
         line.push_str("mcpg-audit-checkpoint-v1 ");
-        for byte in &self.row {
+        for byte in row {
             for nibble in [byte >> 4, byte & 15] {
                 line.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
             }

@@ -1,5 +1,6 @@
 //! A log built by the writing half, for the verifier to judge.
 
+mod export;
 mod format;
 mod forwarded;
 mod properties;

@@ -12,6 +12,7 @@ mod record;
 mod report;
 mod row;
 mod sources;
+mod split;
 mod walk;
 
 use std::fmt;
@@ -21,6 +22,7 @@ pub use ed25519_dalek::VerifyingKey;
 pub use record::{Record, RecordError, Records, records};
 pub use report::{BadRow, Damage, Place, Report, Standing, TornTail};
 pub use row::{Approval, Checkpoint, Decision, Forwarded, Hole, Lifecycle, Operator, Outcome, Row, RowBody};
+pub use split::Splitter;
 pub use walk::Verifier;
 
 use crate::verify::format::{Hash, hex, key_id};

@@ -128,6 +128,11 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// The organization's rows, for what outlasts the call.
+    pub fn scope(&self) -> Scoped {
+        self.scope.clone()
+    }
+
     /// The tier in force.
     pub fn tier(&self) -> Tier {
         self.license.tier

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod agents;
 pub mod agents_audit;
+pub mod chains;
 pub mod documents;
 pub mod fleet;
 pub mod licenses;

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use super::metrics::Metrics;
 use super::tenant_name::Hosts;
 use crate::agents::seen::Seen;
+use crate::audit::AuditSigner;
 use crate::publish::RevisionSigner;
 use crate::sign_in::token::{Token, TokenKey, TokenKind};
 use crate::store::Clock;
@@ -27,6 +28,8 @@ pub struct Service {
     pub settings: Settings,
     /// Signs revisions.
     pub signer: RevisionSigner,
+    /// Signs the heads of audit chains.
+    pub audit: AuditSigner,
     /// Assertions of gateways that were used.
     pub seen: Seen,
     /// Turns to true when the service stops: what could last for ever ends then.

@@ -4,11 +4,13 @@
 //! transaction whose work it is about. So there are no forks and no holes, and no change without its row.
 
 mod checkpoints;
+mod export;
 mod forward;
 mod operator;
 mod query;
 
 pub use checkpoints::{AuditChain, SignedHead};
+pub use export::{ChainRow, ExportRange};
 pub use forward::{Entry, Forward, Forwarded, Missing};
 pub(super) use operator::Pending;
 pub use query::{AuditQuery, AuditRow};

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::world::{ACME, Answer, Call, OTHER, World};
 
-const PROD: &str = "/v1/orgs/acme-corp/workspaces/platform-team/environments/prod";
+pub(crate) const PROD: &str = "/v1/orgs/acme-corp/workspaces/platform-team/environments/prod";
 
 /// A gateway instance: its key, and its enrolments.
 pub(crate) struct Instance {
@@ -21,21 +21,40 @@ pub(crate) struct Instance {
 impl Instance {
     /// Enrolled in environments.
     pub(crate) async fn enrolled(world: &World, name: &str, seed: u8, environments: &[&str]) -> Self {
-        let mut instance = Self { key: SigningKey::from_bytes(&[seed; 32]), ids: Vec::new() };
+        let mut instance = Self::with_key(seed);
         for environment in environments {
             let made =
                 world.post(&world.platform, &format!("{environment}/enrollment-tokens"), json!({})).await;
-            let token = made.expect(201).json()["token"].as_str().unwrap().to_owned();
-            let token = token.split_once('.').unwrap().0.to_owned();
-            let public_key = URL_SAFE_NO_PAD.encode(instance.key.verifying_key().as_bytes());
-            let proof = instance.sign(&enrollment_statement(&token, &public_key));
-            let body = json!({
-                "token": token, "public_key": public_key, "proof": proof, "name": name, "version": "0.1.0",
-            });
-            let enrolled = Call::post("/v1/agent/enroll", &body).send(world, "").await.expect(201).json();
-            instance.ids.push(enrolled["gateway"].as_str().unwrap().to_owned());
+            instance.enrol(world, name, made.expect(201).json()["token"].as_str().unwrap()).await;
         }
         instance
+    }
+
+    /// Enrolled with a token.
+    pub(crate) async fn enrolled_with(world: &World, name: &str, seed: u8, token: &str) -> Self {
+        let mut instance = Self::with_key(seed);
+        instance.enrol(world, name, token).await;
+        instance
+    }
+
+    fn with_key(seed: u8) -> Self {
+        Self { key: SigningKey::from_bytes(&[seed; 32]), ids: Vec::new() }
+    }
+
+    async fn enrol(&mut self, world: &World, name: &str, token: &str) {
+        let token = token.split_once('.').unwrap().0;
+        let public_key = URL_SAFE_NO_PAD.encode(self.key.verifying_key().as_bytes());
+        let proof = self.sign(&enrollment_statement(token, &public_key));
+        let body = json!({
+            "token": token, "public_key": public_key, "proof": proof, "name": name, "version": "0.1.0",
+        });
+        let enrolled = Call::post("/v1/agent/enroll", &body).send(world, "").await.expect(201).json();
+        self.ids.push(enrolled["gateway"].as_str().unwrap().to_owned());
+    }
+
+    /// Its first enrolment.
+    pub(crate) fn id(&self) -> &str {
+        &self.ids[0]
     }
 
     fn sign(&self, bytes: &[u8]) -> String {
@@ -61,7 +80,7 @@ impl Instance {
         format!("{signed}.{signature}")
     }
 
-    async fn send(&self, world: &World, body: &Value) -> Answer {
+    pub(crate) async fn send(&self, world: &World, body: &Value) -> Answer {
         self.post(world, (0, "/v1/agent/audit"), body).await
     }
 }
@@ -78,6 +97,11 @@ const LOG: [u8; 16] = [0xab; 16];
 impl GatewayLog {
     pub(crate) fn new(organization: &'static str) -> Self {
         Self { organization, rows: Vec::new(), heads: vec![Head::genesis(organization, &LOG)] }
+    }
+
+    /// How many rows it has.
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// A permitted call of a tool and its outcome.

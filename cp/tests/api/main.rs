@@ -17,7 +17,9 @@
     reason = "a failed assumption here is a failed test"
 )]
 
+mod actions;
 mod behaviour;
+mod chains;
 mod credentials;
 mod documents;
 mod fleet;
@@ -48,6 +50,9 @@ cases! {
     fleet: drift_is_shown, a_change_wakes_whom_it_concerns, a_rollout_only_grows;
     tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,
         a_member_loses_a_role_at_once, nothing_of_another_organization_is_listed;
+    actions: every_change_is_one_row, reading_leaves_no_row;
+    chains: an_export_is_verified_by_whoever_has_the_key, a_part_of_a_chain_begins_and_ends_at_a_signature,
+        what_was_changed_in_the_database_is_named, one_replica_looks_after_the_chains, rows_are_kept_as_long_as_the_licence_says;
     forwarding: rows_of_gateways_are_kept_once, what_gateways_send_is_checked,
         an_environment_s_rows_are_its_gateways;
     observed: what_operators_do_is_listed, usage_is_added_up;

@@ -18,6 +18,7 @@ use mcpg_cp::api::pipeline::Pipeline;
 use mcpg_cp::api::router;
 use mcpg_cp::api::service::{Service, Settings};
 use mcpg_cp::api::tenant_name::Hosts;
+use mcpg_cp::audit::AuditSigner;
 use mcpg_cp::publish::RevisionSigner;
 use mcpg_cp::sign_in::token::{TokenKey, TokenKind};
 use mcpg_cp::store::{
@@ -71,6 +72,8 @@ pub(crate) struct World {
     /// An administrator of the service.
     pub(crate) platform: String,
     pub(crate) backend: &'static str,
+    /// Its database.
+    pub(crate) url: String,
 }
 
 /// The system's clock, moved.
@@ -136,6 +139,7 @@ impl World {
             license_keys: LicenseKeys::from_pem(&pem).unwrap(),
             settings: Settings { hosts, allow_addresses, ..Settings::default() },
             signer: RevisionSigner::from_seed(&[5; 32]),
+            audit: AuditSigner::from_seed(&[6; 32]),
             seen: Seen::default(),
             stopping: tokio::sync::watch::Sender::new(false),
             metrics: Metrics::new().unwrap(),
@@ -157,7 +161,7 @@ impl World {
         };
         store.platform().create_platform_token(new).await.unwrap();
         let platform = token.reveal().to_owned();
-        let world = Self { router, store, clock, service, platform, backend };
+        let world = Self { router, store, clock, service, platform, backend, url: url.to_owned() };
         for slug in [ACME, OTHER] {
             world.make_org(slug).await;
         }

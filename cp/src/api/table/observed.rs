@@ -4,7 +4,7 @@ use http::Method;
 use mcpg_cp_api as wire;
 
 use super::super::endpoint::Endpoint;
-use super::super::handlers::observed;
+use super::super::handlers::{chains, observed};
 use crate::authorization::Permission;
 
 const GET: Method = Method::GET;
@@ -33,6 +33,36 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/v1/orgs/{org}/workspaces/{workspace}/environments/{environment}/audit",
             "listEnvironmentAudit",
         ),
+        Endpoint::on(
+            ReadAudit,
+            (
+                GET,
+                "/v1/orgs/{org}/audit/export",
+                "exportAudit",
+                "Hands out the audit chain as segments of the ledger's format.",
+            ),
+            chains::export,
+        )
+        .query::<wire::AuditExportQuery>()
+        .gives_plain(200, "application/octet-stream"),
+        Endpoint::on(
+            ReadAudit,
+            (
+                GET,
+                "/v1/orgs/{org}/audit/checkpoints",
+                "listAuditCheckpoints",
+                "Lists the signed heads of the audit chain.",
+            ),
+            chains::checkpoints,
+        )
+        .query::<wire::PageQuery>()
+        .gives::<wire::Page<wire::AuditCheckpoint>>(200),
+        Endpoint::on(
+            ReadAudit,
+            (GET, "/v1/orgs/{org}/audit/keys", "listAuditKeys", "Lists the keys that heads are signed with."),
+            chains::keys,
+        )
+        .gives::<wire::AuditKeys>(200),
         usage("/v1/orgs/{org}/usage", "readUsage"),
         usage("/v1/orgs/{org}/workspaces/{workspace}/usage", "readWorkspaceUsage"),
         usage(
