@@ -15,6 +15,7 @@ use tokio::sync::Mutex;
 
 pub use answer::Answer;
 pub(crate) use dial::{addresses, dial_here};
+pub use download::Download;
 pub use error::{ClientError, Refusal};
 pub use path::ApiPath;
 pub use server::{Server, ServerError};
@@ -27,6 +28,7 @@ use tls::Verifier;
 mod answer;
 mod connection;
 mod dial;
+mod download;
 mod error;
 mod exchange;
 mod path;
@@ -118,6 +120,23 @@ impl Client {
         let exchange = Exchange::new(Method::GET, path.to_string()).accepting("text/plain, */*;q=0.5");
         let (_, body) = self.exchange(exchange).await?;
         String::from_utf8(body.to_vec()).map_err(|error| ClientError::answer(error.to_string()))
+    }
+
+    /// Begins to read an answer that may be longer than what is kept in memory.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn download(&self, path: &ApiPath, query: &impl Serialize) -> Result<Download, ClientError> {
+        let exchange =
+            Exchange::new(Method::GET, path.with_query(query)?).accepting("application/octet-stream");
+        let mut connection = self.dialled().await?;
+        let (head, body) = connection.begin(exchange.request(&self.settings)?, &self.settings).await?;
+        if head.status.is_success() {
+            return Ok(Download { body, settings: self.settings.clone(), _connection: connection });
+        }
+        let body = connection::whole(body, &self.settings).await?;
+        let (status, _) = answer::judged(&head, body, &self.settings, &exchange)?;
+        Err(ClientError::answer(format!("{status} is not what was asked for")))
     }
 
     /// Reads all pages of a list. `query` has no cursor.

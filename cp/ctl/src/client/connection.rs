@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -90,9 +91,29 @@ impl Connection {
 
     async fn exchange(
         &mut self,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         settings: &Settings,
     ) -> Result<(Parts, Bytes), ClientError> {
+        let (head, body) = self.sent(request, settings).await?;
+        Ok((head, whole(body, settings).await?))
+    }
+
+    /// Sends a request, and leaves the body of its answer to be read.
+    pub(super) async fn begin(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        settings: &Settings,
+    ) -> Result<(Parts, Incoming), ClientError> {
+        let server = settings.server.to_string();
+        let answered = timeout(settings.answer_timeout, self.sent(request, settings)).await;
+        answered.unwrap_or(Err(ClientError::Deadline { server, after: settings.answer_timeout }))
+    }
+
+    async fn sent(
+        &mut self,
+        mut request: Request<Full<Bytes>>,
+        settings: &Settings,
+    ) -> Result<(Parts, Incoming), ClientError> {
         let server = || settings.server.to_string();
         let broken = |error: &hyper::Error| ClientError::Broken { server: server(), reason: told(error) };
         let answer = match &mut self.sender {
@@ -110,16 +131,7 @@ impl Connection {
                 sender.send_request(request).await
             }
         };
-        let (head, body) = answer.map_err(|error| broken(&error))?.into_parts();
-        let body = Limited::new(body, settings.answer_bytes_max).collect().await;
-        let body = body.map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                ClientError::answer(format!("it has more than {} bytes", settings.answer_bytes_max))
-            } else {
-                ClientError::Broken { server: server(), reason: error.to_string() }
-            }
-        })?;
-        Ok((head, body.to_bytes()))
+        Ok(answer.map_err(|error| broken(&error))?.into_parts())
     }
 }
 
@@ -127,6 +139,19 @@ impl Drop for Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// All of a body, up to the limit.
+pub(super) async fn whole(body: Incoming, settings: &Settings) -> Result<Bytes, ClientError> {
+    let body = Limited::new(body, settings.answer_bytes_max).collect().await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            ClientError::answer(format!("it has more than {} bytes", settings.answer_bytes_max))
+        } else {
+            ClientError::Broken { server: settings.server.to_string(), reason: error.to_string() }
+        }
+    })?;
+    Ok(body.to_bytes())
 }
 
 /// An error with what is behind it.
