@@ -169,7 +169,7 @@ pub(crate) async fn every_change_is_one_row(world: World) {
     let path = format!("{PROD}/gateways/{}", gateway.id());
     audit.delete("retireGateway", &path, ("gateway.retire", prod)).await;
 
-    let list = json!({ "spec": { "revoked": [] } });
+    let list = json!({ "spec": { "artifacts": [] } });
     audit
         .put("putRevocationList", "/v1/orgs/acme-corp/revocation-list", list, ("revocation_list.put", org))
         .await;
@@ -210,7 +210,7 @@ async fn of_the_service(audit: &mut Auditor<'_>) {
     let session = world.session(ACME, "carol@acme.com").await;
     audit.seen = operators(world).await.len();
     Call::new("POST", "/v1/sign-out").send(world, &session).await.expect(204);
-    audit.look("signOut", "carol@acme.com", ("token.revoke", "org/acme-corp")).await;
+    audit.look("signOut", "user:carol@acme.com", ("token.revoke", "org/acme-corp")).await;
 }
 
 /// The tree, roles and tokens.
