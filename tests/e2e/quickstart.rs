@@ -196,6 +196,19 @@ fn a_tenant_is_kept_in_files(operator: &Operator) {
         gateways.iter().for_each(|gateway| assert_eq!(echo(gateway), 200));
     });
 
+    // What was done is in the organization's chain, which holds outside of the control plane, and only as it is.
+    operator.run(&["audit", "export", "acme-corp", "--file", "acme.chain"]).ended(0);
+    let key = operator.token.with_file_name("audit-signing.pub").display().to_string();
+    let verify =
+        |file: &str| operator.run(&["audit", "verify", file, "--key", &key, "--organization", "acme-corp"]);
+    verify("acme.chain").ended(0);
+    let path = operator.folder.path().join("acme.chain");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(operator.folder.path().join("changed.chain"), bytes).unwrap();
+    assert_ne!(verify("changed.chain").code, 0);
+
     // What is there is kept in a file as it is.
     let kept = operator.run(&["get", "pluginset", "acme-corp/platform-team/platform-team-prod"]).ended(0);
     operator.write("kept.yaml", &kept);
