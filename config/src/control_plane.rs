@@ -29,6 +29,8 @@ pub struct ControlPlane {
     pub labels: BTreeMap<String, String>,
     /// How often the gateway says how it is.
     pub heartbeat: Duration,
+    /// Whether the rows of the audit log go there.
+    pub audit: bool,
     /// What revisions may name of the machine.
     pub bounds: Arc<Bounds>,
     /// What revisions may have the gateway dial although it is not public.

@@ -32,7 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mcpg_ledger::RowRef;
+use mcpg_ledger::{ChainId, RowRef};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -54,6 +54,7 @@ pub struct AuditLog {
     mode: AuditMode,
     flusher: Mutex<Option<JoinHandle<Flusher>>>,
     thread: std::thread::Thread,
+    chain: ChainId,
 }
 
 /// What became of a row.
@@ -101,12 +102,13 @@ impl AuditLog {
     fn open_on(settings: AuditSettings, disk: &Arc<dyn Disk>) -> Result<Arc<Self>, AuditError> {
         let mode = settings.mode;
         let (shared, flusher) = build(settings, disk)?;
+        let chain = shared.writer.lock().chain;
         let handle = std::thread::Builder::new()
             .name("audit-flush".to_owned())
             .spawn(move || flusher.run())
             .map_err(AuditError::Thread)?;
         let thread = handle.thread().clone();
-        Ok(Arc::new(Self { shared, mode, flusher: Mutex::new(Some(handle)), thread }))
+        Ok(Arc::new(Self { shared, mode, flusher: Mutex::new(Some(handle)), thread, chain }))
     }
 
     /// Records a row as the mode promises.
@@ -169,6 +171,11 @@ impl AuditLog {
     /// Whether rows are accepted now.
     pub fn health(&self) -> AuditHealth {
         self.shared.counters.health()
+    }
+
+    /// The chain, and its last row on stable storage.
+    pub fn durable(&self) -> (ChainId, u64) {
+        (self.chain, self.shared.counters.durable_seq.load(Ordering::Acquire))
     }
 
     /// Counters for metrics.

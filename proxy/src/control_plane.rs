@@ -13,6 +13,7 @@
 
 mod agent;
 mod attach;
+mod audit;
 mod client;
 mod folder;
 mod joining;
@@ -26,6 +27,7 @@ mod verify;
 
 pub use agent::Agent;
 pub use attach::{Attached, attach, on_disk};
+pub use audit::Forwarder;
 pub use client::ClientError;
 pub use joining::Joining;
 pub use pushed::{PushRequest, PushedScopes};

@@ -76,7 +76,7 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
         .with_ledgers(Arc::clone(&ledgers))
         .keeping_state();
     let start = Start { path: &path, scope, builder: &builder };
-    let First { generation, attached } = runtime.block_on(start.first(&config))?;
+    let First { generation, mut attached } = runtime.block_on(start.first(&config))?;
     // Nobody is let in who would have to wait for a control plane.
     let sockets = Arc::new(Sockets::open(&wanted(&config)?)?);
     // The gateway's own; every other organization's is opened with its first row.
@@ -95,7 +95,9 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     note_generation(&gateway, &gateway.revisions.load());
     observe(&gateway, &ledgers, &connections, builder.filters()).context("metrics")?;
     let processes = Arc::clone(builder.processes());
-    let source = Source { path: &path, scope, attached };
+    let forwarder = attached.as_mut().and_then(|attached| attached.forwarder.take());
+    let forwarding = forwarder.map(|forwarder| (forwarder, Arc::clone(&ledgers)));
+    let source = Source { path: &path, scope, attached, forwarding };
     let served = serve(source, &config, &sockets, &gateway, builder, connections);
     let left = processes.stop(PROCESSES_END_TIME_MAX);
     if left > 0 {
@@ -112,6 +114,7 @@ struct Source<'a> {
     path: &'a Path,
     scope: Option<&'a Scope>,
     attached: Option<Attached>,
+    forwarding: services::Forwarding,
 }
 
 fn serve(
@@ -142,7 +145,7 @@ fn serve(
         server.add_service(services::admin(admin, gateway, &drain, &fds));
     }
     let (reload_requests, requests) = mpsc::channel(1);
-    let Source { path, scope, attached } = source;
+    let Source { path, scope, attached, forwarding } = source;
     let pushed = attached.as_ref().map(|attached| Arc::clone(&attached.pushed)).unwrap_or_default();
     let refused = Arc::<Refused>::default();
     let (path, scope, fixed) = (path.to_owned(), scope.cloned(), Fixed::of(config));
@@ -154,7 +157,7 @@ fn serve(
     server.add_service(services::background(
         reloader,
         requests,
-        Following::new(attached, Arc::clone(&refused)),
+        (Following::new(attached, Arc::clone(&refused)), forwarding),
         Arc::clone(gateway),
         approvals,
     ));

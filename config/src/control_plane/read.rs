@@ -48,6 +48,7 @@ pub(crate) fn read(place: &Place<'_>, base: &Base, report: &mut Report<'_>) -> O
         name: read.name,
         labels: read.labels,
         heartbeat: Duration::from_millis(read.heartbeat_ms),
+        audit: read.audit,
         bounds: Arc::new(bounds),
         networks,
     }))

@@ -32,11 +32,18 @@ pub(crate) struct ControlPlane {
     #[serde(default = "heartbeat_ms")]
     #[schemars(range(min = 1_000, max = 600_000))]
     pub(crate) heartbeat_ms: u64,
+    /// Whether the audit rows of its environments go to the control plane: decisions, outcomes and what happened to the log, as they are in it.
+    #[serde(default = "yes")]
+    pub(crate) audit: bool,
     /// The secrets of this machine that revisions may name.
     #[serde(default)]
     pub(crate) secrets: Secrets,
     /// Blocks of addresses (CIDR), one or a list, that revisions may have the gateway dial although they are not public. Default: none.
     pub(crate) networks: Option<OneOrMany>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn heartbeat_ms() -> u64 {

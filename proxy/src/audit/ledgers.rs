@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
-use mcpg_ledger::RowRef;
+use mcpg_ledger::{ChainId, RowRef};
 use parking_lot::{Mutex, RwLock};
 
 use super::counters::Totals;
@@ -77,13 +77,23 @@ impl Ledgers {
         }
         let mut ledgers = self.ledgers.write();
         let ledger = ledgers.entry(organization.to_owned()).or_insert_with(|| {
-            let dir = match organization {
-                own if own == self.settings.organization => self.settings.dir.clone(),
-                other => self.settings.dir.join(ORGANIZATIONS).join(other),
-            };
-            Ledger::new(organization, dir, Arc::clone(&self.shared))
+            Ledger::new(organization, self.folder(organization), Arc::clone(&self.shared))
         });
         Arc::clone(ledger)
+    }
+
+    /// The folder of an organization's logs.
+    pub fn folder(&self, organization: &str) -> PathBuf {
+        match organization {
+            own if own == self.settings.organization => self.settings.dir.clone(),
+            other => self.settings.dir.join(ORGANIZATIONS).join(other),
+        }
+    }
+
+    /// The chain that is open for an organization, and its last row on stable storage. None if none is.
+    pub fn durable(&self, organization: &str) -> Option<(ChainId, u64)> {
+        let log = self.ledgers.read().get(organization)?.log.load_full()?;
+        Some(log.durable())
     }
 
     /// Lets go of organizations that are served no more: their logs are closed. Blocks.

@@ -42,7 +42,8 @@ fn settings(dir: &Path, mode: AuditMode) -> AuditSettings {
 fn manual(settings: AuditSettings, disk: &Arc<dyn Disk>) -> (Arc<AuditLog>, Flusher) {
     let mode = settings.mode;
     let (shared, flusher) = build(settings, disk).unwrap();
-    let log = AuditLog { shared, mode, flusher: Mutex::new(None), thread: std::thread::current() };
+    let chain = shared.writer.lock().chain;
+    let log = AuditLog { shared, mode, flusher: Mutex::new(None), thread: std::thread::current(), chain };
     (Arc::new(log), flusher)
 }
 

@@ -8,13 +8,13 @@ use mcpg_config::{Config, Pushed};
 use mcpg_filters::secret::SecretResolver;
 use mcpg_sdk::Scope;
 
-use super::Agent;
 use super::client::Client;
 use super::folder::Folder;
 use super::joining::Joining;
 use super::key::AgentKey;
 use super::pushed::PushedScopes;
 use super::standing::Standing;
+use super::{Agent, Forwarder};
 use crate::new_file;
 
 /// A gateway with its control plane.
@@ -25,6 +25,8 @@ pub struct Attached {
     pub pushed: Arc<PushedScopes>,
     /// How it stands with the control plane.
     pub standing: Arc<Standing>,
+    /// Sends audit rows, if it is to.
+    pub forwarder: Option<Forwarder>,
     /// The enrolments that have not come about: the control plane is away.
     pub joining: Option<Joining>,
 }
@@ -80,5 +82,6 @@ pub async fn attach(config: &Config) -> anyhow::Result<Option<Attached>> {
         agents.push(agent);
     }
     let joining = (!joining.is_over()).then_some(joining);
-    Ok(Some(Attached { agents, pushed, standing, joining }))
+    let forwarder = control_plane.audit.then(|| Forwarder::new(client, root));
+    Ok(Some(Attached { agents, pushed, standing, forwarder, joining }))
 }

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
 use mcpg_config::{TlsVersion, UpstreamTls};
-use mcpg_cp_api::{Acknowledgement, EnrollGateway, Enrolled, Heartbeat, Problem, SignedRevision};
+use mcpg_cp_api::{
+    Acknowledgement, AuditAccepted, AuditUpload, EnrollGateway, Enrolled, Heartbeat, Problem, SignedRevision,
+};
 use mcpg_filters::net::{
     AllowAddresses, Bounds, ClientIdentity, ClientTls, ClientTlsSettings, FetchError, HttpClient, HttpUrl,
     Request, Response, Roots, Stream, Target,
@@ -117,6 +119,16 @@ impl Client {
         heartbeat: &Heartbeat,
     ) -> Result<(), ClientError> {
         self.post("/v1/agent/heartbeat", heartbeat, Some(enrolled)).await.map(drop)
+    }
+
+    /// Sends audit rows; how far they are kept there.
+    pub(super) async fn forward_audit(
+        &self,
+        enrolled: &Enrolled,
+        upload: &AuditUpload,
+    ) -> Result<AuditAccepted, ClientError> {
+        let response = self.post("/v1/agent/audit", upload, Some(enrolled)).await?;
+        read(&response)
     }
 
     /// Follows the revisions after one.

@@ -21,6 +21,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::following::Following;
 use crate::admin::Admin;
 use crate::approvals::LocalService;
+use crate::audit::Ledgers;
+use crate::control_plane::Forwarder;
 use crate::drain::Drain;
 use crate::gateway::Gateway;
 use crate::guard::{Connections, Guard, Http2, Listeners};
@@ -85,13 +87,20 @@ pub(super) fn admin(
 pub(super) fn background(
     reloader: Reloader,
     requests: mpsc::Receiver<()>,
-    following: Following,
+    (following, forwarding): (Following, Forwarding),
     gateway: Arc<Gateway>,
     approvals: Option<LocalService>,
 ) -> GenBackgroundService<Background> {
     let mut service = background_service(
         "background",
-        Background { reloader, requests: Mutex::new(Some(requests)), following, gateway, approvals },
+        Background {
+            reloader,
+            requests: Mutex::new(Some(requests)),
+            following,
+            forwarding: Mutex::new(forwarding),
+            gateway,
+            approvals,
+        },
     );
     service.threads = Some(1);
     service
@@ -120,11 +129,15 @@ impl<A: ServerApp + Send + Sync + 'static> Service for OwnSockets<A> {
     }
 }
 
+/// What sends audit rows, and whose.
+pub(super) type Forwarding = Option<(Forwarder, Arc<Ledgers>)>;
+
 /// What runs beside the requests.
 pub(super) struct Background {
     reloader: Reloader,
     requests: Mutex<Option<mpsc::Receiver<()>>>,
     following: Following,
+    forwarding: Mutex<Forwarding>,
     gateway: Arc<Gateway>,
     approvals: Option<LocalService>,
 }
@@ -138,6 +151,7 @@ impl BackgroundService for Background {
         tokio::select! {
             () = self.reloader.run(requests, pushes) => {}
             () = self.following.run(push, &self.gateway) => {}
+            () = self.keep_forwarding_audit() => {}
             () = self.keep_resolving() => {}
             () = self.keep_sweeping() => {}
             () = self.keep_watching_pins() => {}
@@ -152,6 +166,14 @@ impl Background {
     async fn keep_answering_approvals(&self) {
         match &self.approvals {
             Some(service) => service.run().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn keep_forwarding_audit(&self) {
+        let forwarding = self.forwarding.lock().take();
+        match forwarding {
+            Some((mut forwarder, ledgers)) => forwarder.run(&ledgers).await,
             None => std::future::pending().await,
         }
     }
