@@ -24,6 +24,7 @@ mod bundles;
 mod chained;
 mod commands;
 mod control_plane;
+mod control_plane_audit;
 mod credentials;
 mod crossing;
 mod ctl;

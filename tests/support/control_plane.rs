@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -164,6 +164,20 @@ impl ControlPlane {
         let mut connection = RawHttp::connect(address);
         connection.send(&[request.as_bytes(), body.as_bytes()].concat());
         connection.response()
+    }
+
+    /// Runs the operator's program as its first administrator.
+    pub fn ctl(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binaries::mcpg_ctl());
+        command.args(arguments).env("MCPG_CP_URL", self.url()).env_remove("MCPG_CP_TOKEN");
+        command.env("MCPG_CP_TOKEN_FILE", self.state().join("bootstrap.token"));
+        command.env("XDG_CONFIG_HOME", self.folder.path()).env_remove("MCPG_CP_CONTEXT");
+        command.output().expect("cannot run mcpg-ctl")
+    }
+
+    /// The folder of its secrets.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
     }
 
     /// Makes something.
