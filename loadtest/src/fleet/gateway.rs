@@ -144,13 +144,20 @@ impl Gateway {
         body: &Value,
     ) -> anyhow::Result<()> {
         let bearer = self.assertion("POST", path)?;
-        let mut open = match connection.take() {
-            Some(open) => open,
-            None => Connection::open(self.address).await?,
-        };
         let body = body.to_string();
-        let (status, _) =
-            open.ask(Request { method: "POST", path, bearer: &bearer, headers: "", body: &body }).await?;
+        let request = Request { method: "POST", path, bearer: &bearer, headers: "", body: &body };
+        // One that was idle may have been closed meanwhile, and is no failure of the control plane.
+        let kept = match connection.take() {
+            Some(mut kept) => kept.ask(request).await.ok().map(|(status, _)| (status, kept)),
+            None => None,
+        };
+        let (status, open) = match kept {
+            Some(kept) => kept,
+            None => {
+                let mut open = Connection::open(self.address).await?;
+                (open.ask(request).await?.0, open)
+            }
+        };
         if status != 204 {
             bail!("{path} is answered with {status}");
         }

@@ -9,7 +9,7 @@ use crate::http::{Connection, Request};
 
 /// An administrator of the service.
 pub(super) struct Operator {
-    connection: Connection,
+    address: SocketAddr,
     token: String,
     organization: String,
     policy: String,
@@ -18,12 +18,11 @@ pub(super) struct Operator {
 impl Operator {
     /// Makes an organization with one environment, and what is to be published there.
     pub(super) async fn begin(address: SocketAddr, token: &str, policy_kib: usize) -> anyhow::Result<Self> {
-        let connection = Connection::open(address).await.context("cannot reach the control plane")?;
         let organization = format!("load-{:08x}", fastrand::u32(..));
         let line = "// Nobody reads this: it is here for its length, as comments of long policies are.\n";
         let policy =
             line.repeat((policy_kib * 1024).div_ceil(line.len())) + "permit (principal, action, resource);\n";
-        let mut this = Self { connection, token: token.to_owned(), organization, policy };
+        let mut this = Self { address, token: token.to_owned(), organization, policy };
         let organization = this.organization.clone();
         this.done("POST", "/v1/orgs", "", &json!({ "slug": organization, "display_name": "Load" })).await?;
         this.done("POST", &format!("/v1/orgs/{organization}/workspaces"), "", &json!({ "slug": "team" }))
@@ -82,7 +81,10 @@ impl Operator {
     async fn done(&mut self, method: &str, path: &str, headers: &str, body: &Value) -> anyhow::Result<Value> {
         let body = body.to_string();
         let request = Request { method, path, bearer: &self.token, headers, body: &body };
-        let (status, answer) = self.connection.ask(request).await?;
+        // One of its own: what is idle for seconds is closed by the control plane.
+        let mut connection =
+            Connection::open(self.address).await.context("cannot reach the control plane")?;
+        let (status, answer) = connection.ask(request).await?;
         if !(200..300).contains(&status) {
             bail!("{method} {path}: {status} {}", String::from_utf8_lossy(&answer));
         }
