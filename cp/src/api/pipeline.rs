@@ -5,6 +5,8 @@
 //!   not: both are resolved, and both end in the same 404.
 //! - A handler runs only behind `authorize`; its access is that of its row in the table.
 
+mod target;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,12 +15,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header, request};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use mcpg_cp_api::{
-    EnvironmentPath, Grant, Member, OrganizationPath, ProblemCode, Role, Slug, Target, WorkspacePath,
-};
-use tokio::sync::Semaphore;
+use mcpg_cp_api::{Grant, Member, OrganizationPath, ProblemCode, Role, Target};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use self::target::{slugs, target};
 use super::authenticate::{Authenticated, authenticate, authenticate_agent};
 use super::call::{self, AgentCall, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
 use super::endpoint::{Access, Endpoint, Run};
@@ -34,6 +35,9 @@ use crate::authorization;
 use crate::license::InForce;
 use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
 
+/// Requests of gateways that are served at once; the others wait. Streams of revisions count until they have begun.
+const AGENTS_AT_ONCE: usize = 128;
+
 /// What serves requests.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -42,15 +46,18 @@ pub struct Pipeline {
     fleet: Arc<Fleet>,
     register: Arc<Register>,
     permits: Semaphore,
+    /// A fleet that speaks all at once waits for itself, and not operators for it.
+    of_agents: Semaphore,
 }
 
 impl Pipeline {
     /// A pipeline over a store.
     pub fn new(service: Arc<Service>, store: Store) -> Self {
         let permits = Semaphore::new(service.settings.requests_max);
+        let of_agents = Semaphore::new(AGENTS_AT_ONCE);
         let fleet = Arc::new(Fleet::new(store.clone()));
         let register = Arc::new(Register::new(store.clone()));
-        Self { service, store, fleet, register, permits }
+        Self { service, store, fleet, register, permits, of_agents }
     }
 
     /// Reads what gateways are to run, and writes down what they say. To be run beside the server.
@@ -99,8 +106,8 @@ impl Pipeline {
         id: RequestId,
         now: i64,
     ) -> Result<Reply, Refused> {
-        let _permit = self.permits.try_acquire().map_err(|_| Refused::busy())?;
         let answered = timeout(self.service.settings.answer_timeout, async {
+            let _permit = self.permit(endpoint).await?;
             let (parts, body) = request.into_parts();
             let source = parts.extensions.get::<SocketAddr>().map(SocketAddr::ip);
             let platform = self.store.platform();
@@ -197,6 +204,13 @@ impl Pipeline {
         answered
             .await
             .unwrap_or_else(|_| Err(Refused::new(ProblemCode::Unavailable, "the request took too long")))
+    }
+
+    async fn permit(&self, endpoint: &Endpoint) -> Result<SemaphorePermit<'_>, Refused> {
+        match endpoint.run {
+            Run::Agent(_) => self.of_agents.acquire().await.map_err(|_| Refused::busy()),
+            _ => self.permits.try_acquire().map_err(|_| Refused::busy()),
+        }
     }
 
     /// The organization as the caller has it, if they have a place in it.
@@ -329,28 +343,6 @@ async fn claim(call: &TenantCall, key: &str, digest: &str) -> Result<Claimed, Re
         Claim::Running => Err(Refused::bare(ProblemCode::InProgress)),
         Claim::Mismatch => Err(Refused::bare(ProblemCode::KeyReused)),
     }
-}
-
-/// The slugs of a path, from the organization down.
-fn slugs(endpoint: &Endpoint, parameters: &[(String, String)]) -> Vec<String> {
-    let level = |name: &&str| matches!(*name, "org" | "workspace" | "environment");
-    let value =
-        |name: &str| parameters.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone());
-    endpoint.parameters().filter(level).filter_map(value).collect()
-}
-
-/// The node that slugs name. What is no slug names nothing.
-fn target(path: &[&str]) -> Option<Target> {
-    let slugs: Option<Vec<Slug>> = path.iter().map(|slug| slug.parse().ok()).collect();
-    let mut slugs = slugs?.into_iter();
-    let organization = slugs.next()?;
-    Some(match (slugs.next(), slugs.next()) {
-        (None, _) => Target::Organization(OrganizationPath { organization }),
-        (Some(workspace), None) => Target::Workspace(WorkspacePath { organization, workspace }),
-        (Some(workspace), Some(environment)) => {
-            Target::Environment(EnvironmentPath { organization, workspace, environment })
-        }
-    })
 }
 
 fn member(text: &str) -> Result<Member, Refused> {
