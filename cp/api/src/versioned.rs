@@ -88,7 +88,7 @@ pub struct PutVersion<T> {
     pub spec: T,
 }
 
-/// Which page of a list of versions.
+/// Which page of a list of versions, or of another whose order is by number.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VersionsQuery {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderName, StatusCode, header};
-use mcpg_cp_api::{AuditCheckpoint, AuditExportQuery, AuditKey, AuditKeys, PageQuery, ProblemCode};
+use mcpg_cp_api::{AuditCheckpoint, AuditExportQuery, AuditKey, AuditKeys, ProblemCode, VersionsQuery};
 use mcpg_ledger::{Checkpoint, key_id};
 
 use super::super::call::TenantCall;
@@ -35,7 +35,7 @@ pub async fn export(call: TenantCall) -> Result<Reply, Refused> {
 
 /// `GET /v1/orgs/{org}/audit/checkpoints`
 pub async fn checkpoints(call: TenantCall) -> Result<Reply, Refused> {
-    let query: PageQuery = call.input.query()?;
+    let query: VersionsQuery = call.input.query()?;
     let page = page(query.limit, query.cursor.as_deref())?;
     if page.after.as_ref().is_some_and(|key| key.parse::<i64>().is_err()) {
         return Err(input::wrong_cursor());

@@ -55,7 +55,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ),
             chains::checkpoints,
         )
-        .query::<wire::PageQuery>()
+        .query::<wire::VersionsQuery>()
         .gives::<wire::Page<wire::AuditCheckpoint>>(200),
         Endpoint::on(
             ReadAudit,
