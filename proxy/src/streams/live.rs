@@ -18,6 +18,9 @@ use crate::serve::Admitted;
 /// After a reload clients are told that lists changed within so long, and not all of them at once.
 const TOLD_WITHIN_MS: u64 = 1000;
 
+/// What a stream waits, before it begins, for upstreams to say what they will tell. Who has not said so by then counts as willing.
+pub(super) const AGREED_WITHIN: Duration = Duration::from_secs(2);
+
 /// A stream to a client while it lasts.
 pub(super) struct Live {
     pub(super) admitted: Admitted,
@@ -148,6 +151,14 @@ impl Live {
                     self.attached.push(attached);
                 }
             }
+        }
+    }
+
+    /// Waits until every upstream that is listened to has agreed to what is wanted, or cannot at present, or takes too long.
+    pub(super) async fn agreed(&self) {
+        let by = Instant::now() + AGREED_WITHIN;
+        for attached in &self.attached {
+            attached.honoured(by).await;
         }
     }
 

@@ -46,9 +46,16 @@ pub async fn get(admitted: Admitted, client: &mut dyn Client) -> Result<(), Clie
             }
         };
     }
-    client.open_stream(&[]).await?;
     let replaced = local.begin_stream();
-    SessionStream::new(admitted, token, local, last).serve(replaced, client).await
+    let stream = SessionStream::new(admitted, token, local, last);
+    // Who has a stream is told of what changes from then on: first there is somebody who hears of it.
+    tokio::select! {
+        biased;
+        () = client.gone() => return Err(ClientError::Gone),
+        () = stream.live.agreed() => {}
+    }
+    client.open_stream(&[]).await?;
+    stream.serve(replaced, client).await
 }
 
 /// Where a stream goes on.

@@ -3,22 +3,20 @@
 //! Source: MCP 2026-07-28 `basic/patterns/subscriptions`; SEP-2663, "Task Status Notifications".
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use mcpg_protocol::streams::{Changes, Filter, acknowledged};
 use mcpg_protocol::{RpcError, TargetKind, raw};
 use mcpg_sdk::Target;
 use tokio::time::Instant;
 
-use super::live::{Judged, Live, Wake, Wanted};
+use super::live::{AGREED_WITHIN, Judged, Live, Wake, Wanted};
 use super::recheck::{locate, permits};
 use super::refuse::refuse;
 use super::voice::Voice;
 use crate::revision::Route;
 use crate::serve::{Admitted, Client, ClientError};
 
-/// An upstream that has not said by then what it will tell counts as willing.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
 const METHOD: &str = "subscriptions/listen";
 
 /// Serves a subscription.
@@ -168,7 +166,7 @@ impl Subscribed {
 
     /// What is honoured: what some upstream has agreed to tell.
     async fn honoured(&self, changes: Changes) -> Filter {
-        let by = Instant::now() + ACKNOWLEDGED_WITHIN;
+        let by = Instant::now() + AGREED_WITHIN;
         let mut honoured = Filter::default();
         for attached in self.live.attached() {
             let told = attached.honoured(by).await;
