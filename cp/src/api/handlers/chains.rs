@@ -45,10 +45,11 @@ pub async fn checkpoints(call: TenantCall) -> Result<Reply, Refused> {
 }
 
 fn checkpoint(head: SignedHead) -> Result<AuditCheckpoint, Refused> {
+    let SignedHead { seq, created_at, row, .. } = head;
     Ok(AuditCheckpoint {
-        sequence: u64::try_from(head.seq).unwrap_or_default(),
-        time: time(head.created_at),
-        line: Checkpoint::line_of(&head.row),
+        sequence: u64::try_from(seq).unwrap_or_default(),
+        time: time(created_at),
+        line: Checkpoint::line_of(&row),
     })
 }
 

@@ -141,7 +141,7 @@ fn numbers(numbers: std::ops::Range<u64>) -> Vec<String> {
 #[test]
 fn rows_are_read_as_they_are_written() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(lanes(&dir.path().join("none")).unwrap(), [PathBuf::new(); 0]);
+    assert!(lanes(&dir.path().join("none")).unwrap().is_empty());
     let log = open(dir.path(), 64 << 20);
     let mut reading = Reading::of(dir.path());
     assert_eq!(reading.all(), ["lifecycle"]);
