@@ -34,6 +34,9 @@ mod packages;
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;
 mod process;
+#[allow(dead_code, unreachable_pub, reason = "what this suite does not use is for the tests of others")]
+#[path = "../../../tests/support/provider.rs"]
+mod provider;
 mod sso;
 mod tenants;
 mod world;

@@ -1,82 +1,33 @@
 //! Signing in with an organization's identity provider. The provider is npm `oidc-provider`.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::packages;
+use crate::provider::Provider;
 use crate::world::{ACME, Answer, Call, OTHER, World};
 
 const CLIENT: &str = "mcpg-cp";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const REDIRECT: &str = "http://127.0.0.1:8400/callback";
 
-struct Provider {
-    url: String,
-    child: Child,
-    /// Kept open: a provider that cannot write what it has to say ends.
-    _output: BufReader<ChildStdout>,
+/// None, aloud, where there is no Node.
+fn provider() -> Option<Provider> {
+    let issuer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/issuer");
+    Provider::start(&issuer, CLIENT, "single sign-on")
 }
 
-impl Provider {
-    /// None, aloud, where there is no Node.
-    fn start() -> Option<Self> {
-        let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/issuer");
-        let installed = packages::npm(&pins).and_then(|modules| Ok((packages::node(&modules)?, modules)));
-        let (node, modules) = match installed {
-            Ok(installed) => installed,
-            Err(missing) => {
-                packages::skip("single sign-on", &missing);
-                return None;
-            }
-        };
-        let mut command = Command::new(node);
-        command.arg(modules.join("sso.mjs")).arg(CLIENT).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let line =
-            output.by_ref().lines().map_while(Result::ok).find(|line| line.starts_with("listening on "));
-        let url = line.expect("the provider listens").trim_start_matches("listening on ").to_owned();
-        Some(Self { url, child, _output: output })
-    }
-
-    /// Where a browser ends in which a person signs in: the code and the state.
-    fn browse(&self, url: &str, sub: &str, verified: bool) -> (String, String) {
-        let body = json!({ "url": url, "sub": sub, "email_verified": verified }).to_string();
-        let authority = self.url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(authority).unwrap();
-        write!(
-            stream,
-            "POST /control/browse HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let start = answer.find('{').unwrap();
-        let end = answer.rfind('}').unwrap();
-        let answer: Value = serde_json::from_str(&answer[start..=end]).unwrap();
-        let location = answer["location"].as_str().unwrap_or_else(|| panic!("{answer}"));
-        assert!(location.starts_with(REDIRECT), "{location}");
-        let url = url::Url::parse(location).unwrap();
-        let part = |name: &str| {
-            url.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
-        };
-        (part("code").unwrap_or_else(|| panic!("{location}")), part("state").unwrap())
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// What a browser brings back in which a person signs in: the code and the state.
+fn browse(provider: &Provider, url: &str, sub: &str, verified: bool) -> (String, String) {
+    let location = provider.browse(url, sub, verified);
+    assert!(location.starts_with(REDIRECT), "{location}");
+    let url = url::Url::parse(&location).unwrap();
+    let part =
+        |name: &str| url.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned());
+    (part("code").unwrap_or_else(|| panic!("{location}")), part("state").unwrap())
 }
 
 async fn configure(world: &World, org: &str, sign_on: &Value) -> Answer {
@@ -96,7 +47,7 @@ async fn finish(world: &World, state: &str, code: &str, verifier: &str) -> Answe
 }
 
 pub(crate) async fn a_member_signs_in(world: World) {
-    let Some(provider) = Provider::start() else { return };
+    let Some(provider) = provider() else { return };
     assert_eq!(start(&world, ACME).await.problem(), "not-found", "an organization without a provider");
     assert_eq!(start(&world, "no-such-org").await.problem(), "not-found");
     let sign_on = json!({ "issuer": provider.url, "client_id": CLIENT, "domains": ["acme.com"] });
@@ -105,7 +56,7 @@ pub(crate) async fn a_member_signs_in(world: World) {
 
     let begun = start(&world, ACME).await.expect(200).json();
     let page = begun["authorization_url"].as_str().unwrap();
-    let (code, state) = provider.browse(page, "alice", true);
+    let (code, state) = browse(&provider, page, "alice", true);
     assert_eq!(begun["state"], state.as_str());
     let session = finish(&world, &state, &code, VERIFIER).await.expect(200).json();
     assert_eq!(session["member"], "alice@acme.com");
@@ -126,33 +77,33 @@ pub(crate) async fn a_member_signs_in(world: World) {
 
     // Whoever saw the redirect and has no verifier gets nothing, and the sign-in is over.
     let begun = start(&world, ACME).await.expect(200).json();
-    let (code, state) = provider.browse(begun["authorization_url"].as_str().unwrap(), "alice", true);
+    let (code, state) = browse(&provider, begun["authorization_url"].as_str().unwrap(), "alice", true);
     let guessed = "x".repeat(43);
     assert_eq!(finish(&world, &state, &code, &guessed).await.problem(), "unauthenticated");
     assert_eq!(finish(&world, &state, &code, VERIFIER).await.problem(), "unauthenticated");
 
     // An address that the provider has not verified.
     let begun = start(&world, ACME).await.expect(200).json();
-    let (code, state) = provider.browse(begun["authorization_url"].as_str().unwrap(), "bob", false);
+    let (code, state) = browse(&provider, begun["authorization_url"].as_str().unwrap(), "bob", false);
     assert_eq!(finish(&world, &state, &code, VERIFIER).await.problem(), "unauthenticated");
 
     // A domain that is not the organization's.
     let strangers = json!({ "issuer": provider.url, "client_id": CLIENT, "domains": ["other.com"] });
     configure(&world, OTHER, &strangers).await.expect(200);
     let begun = start(&world, OTHER).await.expect(200).json();
-    let (code, state) = provider.browse(begun["authorization_url"].as_str().unwrap(), "alice", true);
+    let (code, state) = browse(&provider, begun["authorization_url"].as_str().unwrap(), "alice", true);
     assert_eq!(finish(&world, &state, &code, VERIFIER).await.problem(), "unauthenticated");
 
     // Too late.
     let begun = start(&world, ACME).await.expect(200).json();
-    let (code, state) = provider.browse(begun["authorization_url"].as_str().unwrap(), "alice", true);
+    let (code, state) = browse(&provider, begun["authorization_url"].as_str().unwrap(), "alice", true);
     world.clock.advance_ms(10 * 60_000);
     assert_eq!(finish(&world, &state, &code, VERIFIER).await.problem(), "unauthenticated");
     world.clock.advance_ms(-10 * 60_000);
 
     // The provider was changed in between.
     let begun = start(&world, ACME).await.expect(200).json();
-    let (code, state) = provider.browse(begun["authorization_url"].as_str().unwrap(), "alice", true);
+    let (code, state) = browse(&provider, begun["authorization_url"].as_str().unwrap(), "alice", true);
     let changed = json!({ "issuer": provider.url, "client_id": "another", "domains": ["acme.com"] });
     configure(&world, ACME, &changed).await.expect(200);
     assert_eq!(finish(&world, &state, &code, VERIFIER).await.problem(), "unauthenticated");

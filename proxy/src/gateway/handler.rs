@@ -8,7 +8,6 @@ use http::HeaderValue;
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
 use pingora_core::protocols::http::ServerSession;
-use pingora_core::protocols::http::server::ReusableHttpStream;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 
 use super::answer::write_refusal;
@@ -39,7 +38,7 @@ impl Handler for Gateway {
         }
         context.finish(session.body_bytes_sent());
         drop(context);
-        match end(session).await {
+        match session.finish().await {
             Ok(Some(reusable)) => Handled::Free(reusable.into_parts().0),
             Ok(None) | Err(_) => Handled::Over,
         }
@@ -139,17 +138,5 @@ async fn has_head(session: &mut ServerSession) -> bool {
             session.shutdown().await;
             false
         }
-    }
-}
-
-/// Ends a request that was answered. Gives the connection, where it may serve another.
-async fn end(session: ServerSession) -> Result<Option<ReusableHttpStream>> {
-    match session {
-        // What `finish` does, without room for the other kinds of sessions.
-        ServerSession::H1(mut session) => {
-            session.finish_body().await?;
-            session.reuse().await
-        }
-        other => Box::pin(other.finish()).await,
     }
 }

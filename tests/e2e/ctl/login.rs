@@ -4,59 +4,25 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Stdio;
 
-use mcpg_tests::{ControlPlane, Ctl, mcpg_ctl, packages, until};
-use serde_json::{Value, json};
+use mcpg_tests::{ControlPlane, Ctl, Provider, mcpg_ctl, until};
+use serde_json::json;
 
 const CLIENT: &str = "mcpg-cp";
 
-struct Provider {
-    url: String,
-    child: Child,
-    /// Kept open: a provider that cannot write what it has to say ends.
-    _output: BufReader<ChildStdout>,
+/// None, aloud, where there is no Node.
+fn provider() -> Option<Provider> {
+    let issuer = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/issuer");
+    Provider::start(&issuer, CLIENT, "signing in by mcpg-ctl")
 }
 
-impl Provider {
-    /// None, aloud, where there is no Node.
-    fn start() -> Option<Self> {
-        let pins = Path::new(env!("CARGO_MANIFEST_DIR")).join("e2e/issuer");
-        let installed = packages::npm(&pins).and_then(|modules| Ok((packages::node(&modules)?, modules)));
-        let (node, modules) = match installed {
-            Ok(installed) => installed,
-            Err(missing) => {
-                packages::skip("signing in by mcpg-ctl", &missing);
-                return None;
-            }
-        };
-        let mut command = Command::new(node);
-        command.arg(modules.join("sso.mjs")).arg(CLIENT).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let line =
-            output.by_ref().lines().map_while(Result::ok).find(|line| line.starts_with("listening on "));
-        let url = line.expect("the provider listens").trim_start_matches("listening on ").to_owned();
-        Some(Self { url, child, _output: output })
-    }
-
-    /// Signs in as a person in a browser, and goes where that leads. Returns the page at the end.
-    fn browse(&self, page: &str, sub: &str) -> String {
-        let body = json!({ "url": page, "sub": sub, "email_verified": true }).to_string();
-        let answer = request(&self.url, "POST", "/control/browse", &body);
-        let answer: Value = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{answer}"));
-        let location = answer["location"].as_str().unwrap_or_else(|| panic!("{answer}"));
-        let rest = location.strip_prefix("http://").unwrap();
-        let (authority, path) = rest.split_once('/').unwrap();
-        request(&format!("http://{authority}"), "GET", &format!("/{path}"), "")
-    }
-}
-
-impl Drop for Provider {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Signs in as a person in a browser, and goes where that leads. Returns the page at the end.
+fn browse(provider: &Provider, page: &str, sub: &str) -> String {
+    let location = provider.browse(page, sub, true);
+    let rest = location.strip_prefix("http://").unwrap();
+    let (authority, path) = rest.split_once('/').unwrap();
+    request(&format!("http://{authority}"), "GET", &format!("/{path}"), "")
 }
 
 /// A whole request by hand. Returns the answer's body.
@@ -93,7 +59,7 @@ fn control_plane(provider: &Provider) -> ControlPlane {
 
 #[test]
 fn a_member_signs_in_and_out() {
-    let Some(provider) = Provider::start() else { return };
+    let Some(provider) = provider() else { return };
     let cp = control_plane(&provider);
     let ctl = Ctl::new();
     // Where no browser is wanted the page's address is printed.
@@ -102,7 +68,7 @@ fn a_member_signs_in_and_out() {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let page = said.by_ref().lines().map_while(Result::ok).find(|line| line.starts_with("http")).unwrap();
-    assert!(provider.browse(&page, "alice").contains("You are signed in"));
+    assert!(browse(&provider, &page, "alice").contains("You are signed in"));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
@@ -133,7 +99,7 @@ fn a_member_signs_in_and_out() {
 
 #[test]
 fn the_browser_is_opened() {
-    let Some(provider) = Provider::start() else { return };
+    let Some(provider) = provider() else { return };
     let cp = control_plane(&provider);
     let ctl = Ctl::new();
     let browser = ctl.home().join("browser");
@@ -147,7 +113,7 @@ fn the_browser_is_opened() {
     let mut child =
         ctl.command(&mcpg_ctl()).args(["login", "acme-corp"]).stderr(Stdio::null()).spawn().unwrap();
     let page = until("a browser should be asked", || std::fs::read_to_string(ctl.home().join("page")).ok());
-    assert!(provider.browse(&page, "alice").contains("You are signed in"));
+    assert!(browse(&provider, &page, "alice").contains("You are signed in"));
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(ctl.json(&["whoami", "--context", "acme-corp"])["member"], "alice@acme.com");
     // Who has no role is a member and sees nothing.
@@ -155,7 +121,7 @@ fn the_browser_is_opened() {
     let mut child =
         ctl.command(&mcpg_ctl()).args(["login", "acme-corp"]).stderr(Stdio::null()).spawn().unwrap();
     let page = until("a browser should be asked", || std::fs::read_to_string(ctl.home().join("page")).ok());
-    provider.browse(&page, "mallory");
+    browse(&provider, &page, "mallory");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     ctl.refused(&["org", "get", "acme-corp"], 3);
 }
