@@ -49,19 +49,19 @@ struct Serve {
     #[arg(long, env = "MCPG_CP_STATE", default_value = "mcpg-cp-state")]
     state: PathBuf,
     /// The certificate chain for TLS, PEM.
-    #[arg(long, requires = "tls_key")]
+    #[arg(long, env = "MCPG_CP_TLS_CERT", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The private key for TLS, PEM.
-    #[arg(long, requires = "tls_cert")]
+    #[arg(long, env = "MCPG_CP_TLS_KEY", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Serve HTTP without TLS on an address that is not of this machine: something in front speaks TLS.
-    #[arg(long)]
+    #[arg(long, env = "MCPG_CP_INSECURE_HTTP")]
     insecure_http: bool,
     /// The public keys whose licences are believed: PEM blocks.
-    #[arg(long)]
+    #[arg(long, env = "MCPG_CP_LICENCE_KEYS")]
     licence_keys: Option<PathBuf>,
     /// The domain below which organizations have subdomains, such as `mcpg.dev`.
-    #[arg(long)]
+    #[arg(long, env = "MCPG_CP_DOMAIN")]
     domain: Option<String>,
     /// The URL that gateways reach the service by, such as `https://cp.acme.com`. Default: the address that it listens on.
     #[arg(long, env = "MCPG_CP_URL")]

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 pub use first::FirstStart;
 pub use tls::TlsFiles;
 
+use self::tls::Tls;
 use crate::agents::seen::Seen;
 use crate::api::metrics::Metrics;
 use crate::api::pipeline::Pipeline;
@@ -79,7 +80,9 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
             setup.listen
         );
     }
-    let tls = setup.tls.as_ref().map(tls::acceptor).transpose()?;
+    let tls = setup.tls.as_ref().map(Tls::load).transpose()?;
+    // Without files to look at it means nothing, and ends nothing either.
+    let hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
     let clock = Arc::new(SystemClock);
     let mut options = Options::new(setup.db.clone());
     options.clock = clock.clone();
@@ -137,14 +140,19 @@ pub async fn run(setup: Setup, announce: impl FnOnce(&FirstStart)) -> anyhow::Re
         stopped.await;
         service.stopping.send_replace(true);
     };
-    tracing::info!(%address, tls = tls.is_some(), backend = ?store.backend(), "the control plane listens");
+    let acceptors = tls.as_ref().map(Tls::acceptors);
+    let renewal = tls.map(|tls| tokio::spawn(tls.renew(hangup)));
+    tracing::info!(%address, tls = acceptors.is_some(), backend = ?store.backend(), "the control plane listens");
     // Nobody may be listening, and then nobody is told.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let drained = connection::serve(listener, tls, router, stop, setup.drain).await;
+    let drained = connection::serve(listener, acceptors, router, stop, setup.drain).await;
     attending.abort();
     follower.abort();
     janitor.abort();
     sweeper.abort();
+    if let Some(renewal) = renewal {
+        renewal.abort();
+    }
     store.close().await;
     if !drained {
         bail!("requests were still under way after {} s and were cut off", setup.drain.as_secs());

@@ -10,6 +10,7 @@ mod fleet;
 mod licences;
 mod login;
 mod settings;
+mod tls;
 
 /// The article's block, as it stands there.
 const TREE: &str = r#"

@@ -136,7 +136,8 @@ impl Default for Authority {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
+/// SHA-256 in hexadecimal digits.
+pub fn sha256(bytes: &[u8]) -> String {
     let digest = hash(MessageDigest::sha256(), bytes).expect("a digest");
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+use super::tls::Acceptors;
+
 const CONNECTIONS_MAX: usize = 10_000;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEADERS: Duration = Duration::from_secs(10);
@@ -29,7 +31,7 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// Serves connections until `stop` ends, then finishes what is under way. Returns whether all of it was finished in time.
 pub(super) async fn serve(
     listener: TcpListener,
-    tls: Option<SslAcceptor>,
+    tls: Option<Acceptors>,
     router: Router,
     stop: impl Future<Output = ()>,
     drain: Duration,
@@ -55,7 +57,8 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let (tls, router, watcher) = (tls.clone(), router.clone(), graceful.watcher());
+        let tls = tls.as_ref().map(|acceptors| acceptors.borrow().clone());
+        let (router, watcher) = (router.clone(), graceful.watcher());
         tokio::spawn(async move {
             let _permit = permit;
             if let Err(error) = connection(stream, peer, tls, router, watcher).await {

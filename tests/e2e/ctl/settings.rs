@@ -1,13 +1,11 @@
 //! How the control plane is found and proven: contexts, token files, TLS; and what the shell is told when it is not.
 
 use std::io::Read as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mcpg_tests::tls::Authority;
-use mcpg_tests::{ControlPlane, Ctl, Process, free_port, mcpg_cp, mcpg_ctl, until};
+use mcpg_tests::{ControlPlane, Ctl, mcpg_ctl};
 use serde_json::json;
 
 fn mode(path: &Path, mode: u32) {
@@ -109,82 +107,6 @@ fn names_of_others_command_no_terminal() {
         assert!(!out.contains('\u{202e}'), "{format}: {out:?}");
     }
     assert_eq!(ctl.json(&["org", "get", "evil-corp"])["display_name"], "gpj.\u{202e}exe");
-}
-
-/// `mcpg-cp serve --tls-cert`, with a certificate for `localhost`.
-struct OverTls {
-    _process: Process,
-    folder: tempfile::TempDir,
-    address: SocketAddr,
-    authority: Authority,
-}
-
-impl OverTls {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::new();
-        let certificate = authority.issue(folder.path(), "localhost");
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let mut command = Command::new(mcpg_cp());
-        command.args(["serve", "--listen", &address.to_string(), "--tls-cert"]).arg(certificate.chain);
-        command.arg("--tls-key").arg(certificate.key).env_remove("NOTIFY_SOCKET").current_dir(folder.path());
-        let process = Process::start("mcpg-cp", &mut command, &folder.path().join("cp.log"));
-        Self { _process: process, folder, address, authority }
-    }
-
-    /// Its first administrator, at a URL with its host, trusting an authority.
-    fn ctl(&self, host: &str, authority: Option<&Authority>) -> Ctl {
-        let ctl = Ctl::new().env("MCPG_CP_URL", &format!("https://{host}:{}", self.address.port()));
-        if let Some(authority) = authority {
-            authority.write(&ctl.home().join("ca.pem"));
-        }
-        let token = self.folder.path().join("mcpg-cp-state/bootstrap.token");
-        ctl.env("MCPG_CP_TOKEN_FILE", token.to_str().unwrap())
-    }
-}
-
-#[test]
-fn tls_is_verified_and_speaks_http_2() {
-    let cp = OverTls::start();
-    let ctl = cp.ctl("localhost", Some(&cp.authority));
-    let trusting = ["--ca-file", "ca.pem"];
-    until("it should be ready", || (ctl.run(&[&trusting[..], &["whoami"]].concat()).code == 0).then_some(()));
-    assert_eq!(ctl.ok(&[&trusting[..], &["org", "list", "-q"]].concat()), "default\n");
-    // The server takes the protocol that this program offers first, and the other one from others.
-    for (offered, agreed) in [(&b"\x02h2\x08http/1.1"[..], "h2"), (&b"\x08http/1.1"[..], "http/1.1")] {
-        let stream = TcpStream::connect(cp.address).unwrap();
-        let (_, found) = cp.authority.handshake(stream, "localhost", offered).unwrap();
-        assert_eq!(found, agreed);
-    }
-    // Many requests go over it, and large answers.
-    for number in 0..30 {
-        ctl.ok(&[
-            &trusting[..],
-            &["org", "create", &format!("org-{number}"), "--display-name", &"x".repeat(100)],
-        ]
-        .concat());
-    }
-    assert_eq!(ctl.ok(&[&trusting[..], &["org", "list", "-q"]].concat()).lines().count(), 31);
-
-    // A context keeps the authority.
-    ctl.ok(&[&trusting[..], &["context", "set", "tls"]].concat());
-    assert_eq!(ctl.ok(&["org", "get", "default", "-q"]), "default\n");
-
-    // Without the authority, with another one, or by another name: nothing is said, the token least of all.
-    let other = Authority::new();
-    for (host, authority, words) in [
-        ("localhost", None, "has not proven who it is"),
-        ("localhost", Some(&other), "has not proven who it is"),
-        ("127.0.0.1", Some(&cp.authority), "has not proven who it is"),
-    ] {
-        let ctl = cp.ctl(host, authority);
-        let arguments =
-            if authority.is_some() { &["--ca-file", "ca.pem", "whoami"][..] } else { &["whoami"] };
-        let said = ctl.refused(arguments, 6);
-        assert!(said.contains(words), "{host}: {said}");
-    }
-    let plain = Ctl::new().env("MCPG_CP_URL", &format!("http://{}", cp.address));
-    plain.refused(&["whoami"], 6);
 }
 
 #[test]
