@@ -33,8 +33,8 @@ quickstart: setup ## build, start a control plane and a gateway that follows it,
 build: setup ## build everything (dev profile)
 	$(CARGO) build $(LOCKED) --workspace --bins
 
-release: setup ## build the gateway to deploy: target/release/mcpg (minutes: fat LTO)
-	$(CARGO) build $(LOCKED) --release -p mcpg
+release: setup ## build what is deployed: target/release/mcpg, mcpg-cp, mcpg-ctl (minutes: fat LTO)
+	$(CARGO) build $(LOCKED) --release -p mcpg -p mcpg-cp -p mcpg-ctl
 
 # Binaries and tests in one build: the end-to-end tests start the real programs.
 test: setup ## build and run every test
