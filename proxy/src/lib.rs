@@ -34,5 +34,4 @@ pub mod sockets;
 pub mod streams;
 pub mod telemetry;
 pub mod tls;
-pub mod trace_context;
 pub mod upstream;

@@ -23,6 +23,7 @@ mod spec;
 mod statement;
 mod target;
 mod text;
+pub mod trace_context;
 mod tree;
 mod versioned;
 

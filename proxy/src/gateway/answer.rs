@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use mcpg_cp_api::trace_context::Hex;
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
@@ -18,7 +19,6 @@ use crate::pipeline::{self, Authorized};
 use crate::refusal::Refusal;
 use crate::resource_metadata;
 use crate::serve::{self, Way};
-use crate::trace_context::Hex;
 
 impl Gateway {
     /// Answers a refused request and counts it, for its scope where it named one.

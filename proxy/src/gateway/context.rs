@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
+use mcpg_cp_api::trace_context::{Hex, TraceContext};
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_ledger::{Completion, RequestId};
 use mcpg_protocol::{Era, RpcError};
@@ -16,7 +17,6 @@ use crate::refusal::Refusal;
 use crate::response::{Answer, Changes, Rewrite};
 use crate::revision::{Generation, Revision, Route};
 use crate::sessions::{SESSION_ID, SessionKeys, SessionToken, UpstreamRef};
-use crate::trace_context::{Hex, TraceContext};
 use crate::upstream::{HttpUpstream, OnBehalf, Outcome, Permit, UpstreamError};
 
 /// One request.

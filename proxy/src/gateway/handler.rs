@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use mcpg_cp_api::trace_context::{Hex, TraceContext};
 use mcpg_ledger::Completion;
 use mcpg_protocol::RpcError;
 use pingora_core::protocols::http::ServerSession;
@@ -19,7 +20,6 @@ use crate::pipeline::{self, Admission};
 use crate::refusal::Refusal;
 use crate::resource_metadata;
 use crate::serve::{self, Waited};
-use crate::trace_context::{Hex, TraceContext};
 
 impl Handler for Gateway {
     async fn handle(self: &Arc<Self>, mut session: ServerSession) -> Handled {

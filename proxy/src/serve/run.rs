@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
+use mcpg_cp_api::trace_context::Hex;
 use mcpg_ledger::Completion;
 use mcpg_protocol::{Era, RpcError, raw};
 use pingora_core::protocols::http::ServerSession;
@@ -21,7 +22,6 @@ use crate::guard::Rest;
 use crate::pipeline::{Ask, Authorized, credentials};
 use crate::refusal::Refusal;
 use crate::streams;
-use crate::trace_context::Hex;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What an event id may have; longer ones are none of ours.

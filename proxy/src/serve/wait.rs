@@ -277,7 +277,7 @@ fn no_room(error: NoRoom, id: Option<&str>) -> Refusal {
 fn note(context: &Context, refusal: &Refusal, ticket: &Ticket) {
     ticket.pending().asking.metrics.refused(refusal.reason);
     tracing::info!(
-        request_id = %crate::trace_context::Hex(&context.request_id),
+        request_id = %mcpg_cp_api::trace_context::Hex(&context.request_id),
         approval = ticket.pending().id(),
         reason = refusal.reason,
         detail = %refusal.detail,

@@ -57,7 +57,7 @@ impl Term {
         let judged = recheck(admitted, self.method, now).await;
         if judged.is_none() {
             tracing::info!(
-                request_id = %crate::trace_context::Hex(&admitted.request_id),
+                request_id = %mcpg_cp_api::trace_context::Hex(&admitted.request_id),
                 "a stream ends: its caller may not have it any more"
             );
         }
