@@ -154,7 +154,7 @@ fn log(level: &str, json: bool) -> anyhow::Result<()> {
         .with_target(true)
         .log_internal_errors(false);
     let installed = if json {
-        builder.json().flatten_event(true).try_init()
+        builder.json().flatten_event(true).with_current_span(false).try_init()
     } else {
         builder.with_ansi(false).try_init()
     };

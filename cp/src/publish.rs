@@ -5,11 +5,13 @@
 mod render;
 mod revoked;
 mod signer;
+mod step;
 mod validate;
 mod wanted;
 
 pub use render::{Parts, RenderError, render};
 pub use revoked::revoked;
 pub use signer::{About, RevisionSigner};
+pub use step::step;
 pub use validate::{Validated, validate};
 pub use wanted::{candidates, covers, wanted};

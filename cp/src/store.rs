@@ -37,6 +37,7 @@ mod sql;
 mod sweep;
 mod transaction;
 mod usage;
+mod watched;
 mod workspaces;
 
 #[cfg(test)]
@@ -127,6 +128,11 @@ impl Store {
     /// The time of the store's clock.
     pub fn now(&self) -> UnixMillis {
         self.inner.clock.now()
+    }
+
+    /// Connections to the database that are open, and those of them that nobody uses.
+    pub fn connections(&self) -> (u64, u64) {
+        self.inner.pools.connections()
     }
 
     /// Closes all connections, once they are done.

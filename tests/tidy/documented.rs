@@ -7,12 +7,13 @@ use crate::tree::{self, Finding, Source};
 #[test]
 fn every_metric_is_documented_and_every_documented_one_exists() {
     let sources = tree::sources();
-    let operations = find(&sources, "docs/OPERATIONS.md");
-    let shipped: Vec<&Source> = sources
-        .iter()
-        .filter(|source| source.path.starts_with("proxy/src/metrics") && !source.is_test())
-        .collect();
-    tree::assert_none(&metrics(&shipped, operations));
+    for (code, document) in
+        [("proxy/src/metrics", "docs/OPERATIONS.md"), ("cp/src/api/metrics", "docs/CONTROL_PLANE.md")]
+    {
+        let shipped: Vec<&Source> =
+            sources.iter().filter(|source| source.path.starts_with(code) && !source.is_test()).collect();
+        tree::assert_none(&metrics(&shipped, find(&sources, document)));
+    }
 }
 
 #[test]

@@ -93,6 +93,13 @@ impl Fleet {
         Subscription { plan, since: Instant::now() }
     }
 
+    /// How many gateways are told of their environments.
+    pub fn connected(&self) -> u64 {
+        let environments = self.lock();
+        let connected: usize = environments.values().map(|entry| entry.plan.receiver_count()).sum();
+        u64::try_from(connected).unwrap_or(u64::MAX)
+    }
+
     /// Reads plans as the store tells of changes, until it is dropped. To be run beside the server.
     pub async fn run(&self) {
         let mut changes = self.store.changes();

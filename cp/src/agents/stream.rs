@@ -90,6 +90,8 @@ impl Following {
         let Some(environment) = plan.environment() else { return Ok(Looked::Gone) };
         let event = self.fleet.event(&self.gateway, environment, &head).await?;
         self.after = head.number;
+        let (number, digest) = (head.number, format_args!("blake3:{}", head.digest));
+        tracing::debug!(gateway = %self.gateway.id, %environment, number, %digest, "a revision goes to a gateway");
         Ok(Looked::Event(event))
     }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder as _, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder as _, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, PullingGauge,
+    Registry, TextEncoder,
 };
 
 /// The counters.
@@ -14,6 +15,21 @@ pub struct Metrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     in_flight: IntGauge,
+    published: IntCounter,
+    audit_rows: IntCounter,
+}
+
+/// A number that is looked up when somebody asks for it.
+pub type Reading = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// What is looked up.
+pub struct Readings {
+    /// Gateways whose stream of revisions is open.
+    pub gateways: Reading,
+    /// Connections to the database.
+    pub connections: Reading,
+    /// Those of them that nobody uses.
+    pub connections_idle: Reading,
 }
 
 impl Metrics {
@@ -36,12 +52,40 @@ impl Metrics {
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(seconds.clone()))?;
         registry.register(Box::new(in_flight.clone()))?;
-        Ok(Self { registry, requests, seconds, in_flight })
+        let published = IntCounter::new("mcpg_cp_revisions_published_total", "Revisions published.")?;
+        let audit_rows =
+            IntCounter::new("mcpg_cp_audit_rows_received_total", "Rows of gateways' audit logs taken over.")?;
+        registry.register(Box::new(published.clone()))?;
+        registry.register(Box::new(audit_rows.clone()))?;
+        Ok(Self { registry, requests, seconds, in_flight, published, audit_rows })
     }
 
-    /// Where further parts of the service register what they count.
-    pub fn registry(&self) -> &Registry {
-        &self.registry
+    /// Says where further numbers are looked up.
+    ///
+    /// # Errors
+    /// When it was said before.
+    pub fn read(&self, readings: Readings) -> Result<(), prometheus::Error> {
+        let Readings { gateways, connections, connections_idle } = readings;
+        for (name, help, reading) in [
+            ("mcpg_cp_gateways_connected", "Gateways that follow their revisions here.", gateways),
+            ("mcpg_cp_db_connections", "Open connections to the database.", connections),
+            ("mcpg_cp_db_connections_idle", "Those of them that nobody uses.", connections_idle),
+        ] {
+            #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^53")]
+            let value = Box::new(move || reading() as f64);
+            self.registry.register(Box::new(PullingGauge::new(name, help, value)?))?;
+        }
+        Ok(())
+    }
+
+    /// A revision was published.
+    pub fn published(&self) {
+        self.published.inc();
+    }
+
+    /// Rows of a gateway's audit log were taken over.
+    pub fn took_over(&self, rows: usize) {
+        self.audit_rows.inc_by(rows as u64);
     }
 
     /// A request is worked on.
@@ -77,5 +121,29 @@ mod tests {
         let text = String::from_utf8(metrics.text()).unwrap();
         assert!(text.contains(r#"mcpg_cp_requests_total{operation="whoami",status="200"} 1"#), "{text}");
         assert!(text.contains("mcpg_cp_requests_in_flight 0"), "{text}");
+    }
+
+    #[test]
+    fn what_is_looked_up_is_there() {
+        let metrics = Metrics::new().unwrap();
+        let readings = || Readings {
+            gateways: Box::new(|| 7),
+            connections: Box::new(|| 4),
+            connections_idle: Box::new(|| 3),
+        };
+        metrics.read(readings()).unwrap();
+        assert!(metrics.read(readings()).is_err());
+        metrics.published();
+        metrics.took_over(12);
+        let text = String::from_utf8(metrics.text()).unwrap();
+        for line in [
+            "mcpg_cp_gateways_connected 7",
+            "mcpg_cp_db_connections 4",
+            "mcpg_cp_db_connections_idle 3",
+            "mcpg_cp_revisions_published_total 1",
+            "mcpg_cp_audit_rows_received_total 12",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
     }
 }

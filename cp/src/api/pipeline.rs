@@ -6,6 +6,7 @@
 //! - A handler runs only behind `authorize`; its access is that of its row in the table.
 
 mod target;
+mod traced;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,12 +19,14 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use mcpg_cp_api::{Grant, Member, OrganizationPath, ProblemCode, Role, Target};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
+use tracing::Instrument as _;
 
 use self::target::{slugs, target};
 use super::authenticate::{Authenticated, authenticate, authenticate_agent};
 use super::call::{self, AgentCall, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
 use super::endpoint::{Access, Endpoint, Run};
 use super::idempotency;
+use super::metrics::Readings;
 use super::refused::Refused;
 use super::reply::Reply;
 use super::request_id::RequestId;
@@ -57,6 +60,14 @@ impl Pipeline {
         let of_agents = Semaphore::new(AGENTS_AT_ONCE);
         let fleet = Arc::new(Fleet::new(store.clone()));
         let register = Arc::new(Register::new(store.clone()));
+        let (connected, open, idle) = (Arc::clone(&fleet), store.clone(), store.clone());
+        let readings = Readings {
+            gateways: Box::new(move || connected.connected()),
+            connections: Box::new(move || open.connections().0),
+            connections_idle: Box::new(move || idle.connections().1),
+        };
+        // Of several pipelines over one service, the first is read.
+        let _ = service.metrics.read(readings);
         Self { service, store, fleet, register, permits, of_agents }
     }
 
@@ -78,24 +89,32 @@ impl Pipeline {
         request: Request<Body>,
     ) -> Response<Body> {
         let begun = Instant::now();
-        let now = self.service.clock.now();
-        let id = RequestId::new(now, self.service.clock.random());
+        let clock = &self.service.clock;
+        let now = clock.now();
+        let id = RequestId::new(now, clock.random());
         let method = request.method().clone();
         let wanted = if method == Method::HEAD { Method::GET } else { method.clone() };
         let found = endpoints.iter().find(|endpoint| endpoint.method == wanted).copied();
-        let operation = found.map_or("none", |endpoint| endpoint.operation);
+        let fresh = [clock.random(), clock.random()];
+        let span = traced::span(request.headers(), fresh, &id, (&method, found));
         self.service.metrics.begun();
-        let outcome = match found {
-            Some(endpoint) => self.serve(endpoint, parameters, request, id, now).await,
-            None => Err(not_here(endpoints)),
+        let answered = async {
+            let outcome = match found {
+                Some(endpoint) => self.serve(endpoint, parameters, request, id, now).await,
+                None => Err(not_here(endpoints)),
+            };
+            let reply = outcome.unwrap_or_else(|refused| {
+                traced::is_refused(&refused);
+                refused.into_reply(&id)
+            });
+            let operation = found.map_or("none", |endpoint| endpoint.operation);
+            let (status, took) = (reply.status.as_u16(), begun.elapsed());
+            self.service.metrics.answered(operation, status, took);
+            let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            tracing::info!(status, duration_us, "answered");
+            finished(reply, &id)
         };
-        let reply = outcome.unwrap_or_else(|refused| {
-            log(&refused, operation, &id);
-            refused.into_reply(&id)
-        });
-        self.service.metrics.answered(operation, reply.status.as_u16(), begun.elapsed());
-        tracing::info!(operation, %method, status = reply.status.as_u16(), request_id = %id, "answered");
-        finished(reply, &id)
+        answered.instrument(span).await
     }
 
     async fn serve(
@@ -133,6 +152,7 @@ impl Pipeline {
             }
             if let Run::Agent(run) = &endpoint.run {
                 let gateway = authenticate_agent(&parts, &self.service, &platform, now).await?;
+                traced::is_from_gateway(&gateway);
                 let body = self.content(endpoint, &parts, body).await?;
                 let (service, scope) = (Arc::clone(&self.service), self.store.scope(gateway.org_id.clone()));
                 let (fleet, register) = (Arc::clone(&self.fleet), Arc::clone(&self.register));
@@ -152,8 +172,10 @@ impl Pipeline {
                 Err(_) => None,
             };
             let known = authenticate(&parts.headers, &self.service, &platform, now).await?;
+            traced::is_from(&known.caller);
             let name = named?;
             let tenant = self.enter(org, &name, &known, now).await?;
+            tenant.iter().for_each(traced::is_about);
             let target = target(&path);
             authorize(endpoint, &known.caller, tenant.as_ref(), target.as_ref())?;
             let key = idempotency::key(&parts.headers)?;
@@ -363,16 +385,6 @@ fn not_here(endpoints: &[&'static Endpoint]) -> Refused {
     }
     methods.sort_unstable();
     Refused::bare(ProblemCode::Method).with_header(header::ALLOW, &methods.join(", "))
-}
-
-fn log(refused: &Refused, operation: &str, id: &RequestId) {
-    let code = refused.code.as_str();
-    let cause = refused.cause.as_deref().unwrap_or_default();
-    if refused.code.status() >= 500 {
-        tracing::error!(operation, code, cause, request_id = %id, "a request failed");
-    } else {
-        tracing::debug!(operation, code, cause, request_id = %id, "a request was refused");
-    }
 }
 
 /// What every answer has.

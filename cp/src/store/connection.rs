@@ -13,6 +13,7 @@ use sqlx::{Executor, PgPool, Postgres, Sqlite, SqlitePool};
 
 use super::error::TimedOut;
 use super::sql::{Row, Value};
+use super::watched::Watched;
 use super::{Backend, StoreError};
 
 /// How long the rollback of an abandoned transaction may take before its connection is closed.
@@ -63,6 +64,7 @@ pub(super) struct Transaction {
     busy: bool,
     /// Whether one failed.
     failed: bool,
+    watched: Watched,
 }
 
 impl Pools {
@@ -102,8 +104,9 @@ impl Pools {
             }
             Self::Postgres(pool) => Connection::Postgres(within(wait_max, pool.acquire()).await?),
         };
+        let watched = Watched::begins(mode);
         let mut transaction =
-            Transaction { connection: Some(connection), wait_max, busy: false, failed: false };
+            Transaction { connection: Some(connection), wait_max, busy: false, failed: false, watched };
         let begin = match (self.backend(), mode) {
             (Backend::Sqlite, Mode::Read) => "BEGIN DEFERRED",
             (Backend::Sqlite, Mode::Write) => "BEGIN IMMEDIATE",
@@ -114,6 +117,17 @@ impl Pools {
         transaction.plain(begin).await?;
         transaction.look(sight).await?;
         Ok(transaction)
+    }
+
+    /// Connections that are open, and those of them that nobody uses.
+    pub(super) fn connections(&self) -> (u64, u64) {
+        let count = |open: u32, idle: usize| (u64::from(open), u64::try_from(idle).unwrap_or(u64::MAX));
+        match self {
+            Self::Sqlite { readers, writer } => {
+                count(readers.size() + writer.size(), readers.num_idle() + writer.num_idle())
+            }
+            Self::Postgres(pool) => count(pool.size(), pool.num_idle()),
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -168,7 +182,7 @@ impl Transaction {
         values: Vec<Value>,
     ) -> Result<Vec<Row>, StoreError> {
         let wait_max = self.wait_max;
-        let connection = self.start(&values)?;
+        let connection = self.start(sql, &values)?;
         let outcome = tokio::time::timeout(wait_max, rows(connection, sql, values)).await;
         self.end(outcome.ok())
     }
@@ -176,7 +190,7 @@ impl Transaction {
     /// Runs a statement and returns how many rows it changed.
     pub(super) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64, StoreError> {
         let wait_max = self.wait_max;
-        let connection = self.start(&values)?;
+        let connection = self.start(sql, &values)?;
         let outcome = tokio::time::timeout(wait_max, changed(connection, sql, values)).await;
         self.end(outcome.ok())
     }
@@ -184,12 +198,12 @@ impl Transaction {
     /// A statement without parameters and rows.
     async fn plain(&mut self, sql: &'static str) -> Result<(), StoreError> {
         let wait_max = self.wait_max;
-        let connection = self.start(&[])?;
+        let connection = self.start(sql, &[])?;
         let outcome = tokio::time::timeout(wait_max, plain(connection, sql)).await;
         self.end(outcome.ok())
     }
 
-    fn start(&mut self, values: &[Value]) -> Result<&mut Connection, StoreError> {
+    fn start(&mut self, sql: &'static str, values: &[Value]) -> Result<&mut Connection, StoreError> {
         for value in values {
             value.check()?;
         }
@@ -198,6 +212,7 @@ impl Transaction {
         }
         let connection = self.connection.as_mut().ok_or(StoreError::Aborted)?;
         self.busy = true;
+        self.watched.runs(sql);
         Ok(connection)
     }
 
@@ -221,6 +236,7 @@ impl Transaction {
         })?;
         // Nothing is open any more: the connection goes back as it is.
         self.connection = None;
+        self.watched.ends("committed");
         Ok(())
     }
 
@@ -228,6 +244,7 @@ impl Transaction {
     pub(super) async fn rollback(mut self) {
         if let Some(connection) = self.connection.take() {
             abandon(connection, self.busy).await;
+            self.watched.ends("rolled back");
         }
     }
 }
@@ -236,6 +253,7 @@ impl Drop for Transaction {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let busy = self.busy;
+        self.watched.ends(if busy { "cut off" } else { "rolled back" });
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             // Bounded: it ends within ROLLBACK_MAX, and the pool waits for its connection when it is closed.
             runtime.spawn(abandon(connection, busy));

@@ -39,6 +39,7 @@ pub async fn forward(call: AgentCall) -> Result<Reply, Refused> {
     let kept = match write.forward(&call.gateway.id, &stretch).await {
         Ok(forwarded) => {
             write.commit().await?;
+            call.service.metrics.took_over(forwarded.added);
             forwarded.kept
         }
         Err(StoreError::OutOfOrder { kept }) => kept,

@@ -11,13 +11,14 @@ use mcpg_cp_api::{
     SecretUri, Slug, VersionsQuery, document_digest,
 };
 use serde::de::DeserializeOwned;
+use tracing::debug_span;
 
 use super::super::call::TenantCall;
 use super::super::input;
 use super::super::refused::Refused;
 use super::super::reply::Reply;
 use super::{actor, listed, page, time};
-use crate::publish::{About, Parts, render, revoked, validate};
+use crate::publish::{About, Parts, render, revoked, step, validate};
 use crate::store::{
     self, Environment, Numbered, Page, Parent, Read, RevisionHead, RolloutState, Stage, StoreError, Write,
 };
@@ -78,7 +79,8 @@ pub async fn publish_revision(call: TenantCall) -> Result<Reply, Refused> {
         let mut write = call.begin().await?;
         write.lock_environment(&environment.id).await?;
         // What has changed since it was validated would be undone by an older document with a newer number.
-        let document = render(&parts(&call, &mut write, &path, &environment).await?);
+        let parts = parts(&call, &mut write, &path, &environment).await?;
+        let document = step(&debug_span!("render"), || render(&parts));
         let document = document.map_err(|error| unsound(&[error.to_string()]))?;
         permitted(&mut write, &document).await?;
         if json(&document)? != rendered.preview.document {
@@ -134,7 +136,8 @@ async fn rendered(
 ) -> Result<Rendered, Refused> {
     let parts = parts(call, read, path, environment).await?;
     let latest = read.revisions(&environment.id, &Page::first(1)).await?.items.into_iter().next();
-    let document = render(&parts).map_err(|error| unsound(&[error.to_string()]))?;
+    let document = step(&debug_span!("render"), || render(&parts));
+    let document = document.map_err(|error| unsound(&[error.to_string()]))?;
     permitted(read, &document).await?;
     let warnings = sound(&document, path, call.input.now).await?;
     let document = json(&document)?;
@@ -193,7 +196,10 @@ async fn put_in_force(
     about: About,
 ) -> Result<Reply, Refused> {
     let signer = &call.service.signer;
-    let sign = |numbered: Numbered| Ok::<_, StoreError>(signer.sign(path, document, numbered, about));
+    let rollback_of = about.rollback_of;
+    let sign = |numbered: Numbered| {
+        step(&debug_span!("sign"), || Ok::<_, StoreError>(signer.sign(path, document, numbered, about)))
+    };
     let head = write.publish_revision(&environment.id, sign).await?;
     if let Some(stage) = &stage {
         write.begin_rollout(&environment.id, head.number, stage).await?;
@@ -205,7 +211,12 @@ async fn put_in_force(
     let location = format!(
         "/v1/orgs/{organization}/workspaces/{workspace}/environments/{environment}/revisions/{number}"
     );
-    call.finish(write, Reply::created(&location, &made)).await
+    let service = std::sync::Arc::clone(&call.service);
+    let reply = call.finish(write, Reply::created(&location, &made)).await?;
+    service.metrics.published();
+    // Gateways say number and digest too, when they have it in force.
+    tracing::info!(environment = %path, number, digest = made.digest, rollback_of, "a revision was published");
+    Ok(reply)
 }
 
 /// Everything that a document of the environment is made of.
@@ -267,8 +278,9 @@ fn or_missing(error: StoreError, missing: impl FnOnce() -> Refused) -> Refused {
 /// Validates a document where it blocks nobody. Returns what is probably not meant.
 async fn sound(document: &ScopeDocument, path: &EnvironmentPath, now: i64) -> Result<Vec<String>, Refused> {
     let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now).unwrap_or_default());
-    let (document, path) = (document.clone(), path.clone());
-    let validated = tokio::task::spawn_blocking(move || validate(&document, &path, at)).await;
+    let (document, path, span) = (document.clone(), path.clone(), debug_span!("validate"));
+    let validated = move || step(&span, || validate(&document, &path, at));
+    let validated = tokio::task::spawn_blocking(validated).await;
     let validated = validated.map_err(|error| Refused::internal(error.to_string()))?;
     validated.map(|validated| validated.warnings).map_err(|problems| unsound(&problems))
 }
