@@ -9,7 +9,7 @@ use crate::world::{ACME, OTHER, World};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 
-fn janitor<'w>(world: &'w World, holder: &str) -> Janitor<'w> {
+pub(crate) fn janitor<'w>(world: &'w World, holder: &str) -> Janitor<'w> {
     Janitor {
         store: world.store.clone(),
         signer: &world.service.audit,

@@ -24,6 +24,7 @@ mod credentials;
 mod documents;
 mod fleet;
 mod forwarding;
+mod generated;
 mod golden;
 mod matrix;
 mod observed;
@@ -60,5 +61,7 @@ cases! {
         an_environment_s_rows_are_its_gateways;
     observed: what_operators_do_is_listed, usage_is_added_up;
     sso: a_member_signs_in, providers_are_strangers;
+    generated: what_is_elsewhere_is_as_good_as_missing, what_is_ones_own_is_there,
+        what_a_request_refers_to_is_its_own;
     matrix: the_matrix_of_who_may_do_what;
 }

@@ -74,6 +74,8 @@ pub(crate) struct World {
     pub(crate) backend: &'static str,
     /// Its database.
     pub(crate) url: String,
+    /// The same, for one who sees everything in it.
+    pub(crate) database: String,
 }
 
 /// The system's clock, moved.
@@ -99,7 +101,7 @@ impl Clock for TestClock {
 pub(crate) fn on_sqlite(case: Case) {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("cp.db").display());
-    runtime().block_on(async { case(World::open(&url, "sqlite").await).await });
+    runtime().block_on(async { case(World::open(&url, &url, "sqlite").await).await });
 }
 
 pub(crate) fn on_postgresql(cases: &[(&str, Case)]) {
@@ -111,7 +113,8 @@ pub(crate) fn on_postgresql(cases: &[(&str, Case)]) {
     for (name, case) in cases {
         eprintln!("on PostgreSQL: {name}");
         let database = server.database(Some(&template));
-        runtime().block_on(async { case(World::open(&database.app_url, "postgresql").await).await });
+        let (app, superuser) = (&database.app_url, &database.superuser_url);
+        runtime().block_on(async { case(World::open(app, superuser, "postgresql").await).await });
     }
 }
 
@@ -125,7 +128,7 @@ fn issuer() -> SigningKey {
 }
 
 impl World {
-    async fn open(url: &str, backend: &'static str) -> Self {
+    async fn open(url: &str, database: &str, backend: &'static str) -> Self {
         let clock = Arc::new(TestClock::default());
         let mut options = Options::new(url);
         options.clock = clock.clone();
@@ -161,7 +164,8 @@ impl World {
         };
         store.platform().create_platform_token(new).await.unwrap();
         let platform = token.reveal().to_owned();
-        let world = Self { router, store, clock, service, platform, backend, url: url.to_owned() };
+        let (url, database) = (url.to_owned(), database.to_owned());
+        let world = Self { router, store, clock, service, platform, backend, url, database };
         for slug in [ACME, OTHER] {
             world.make_org(slug).await;
         }
