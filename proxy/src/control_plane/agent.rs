@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::anyhow;
 use mcpg_config::Pushed;
+use mcpg_cp_api::trace_context::Hex;
 use mcpg_cp_api::{
     Acknowledgement, Enrolled, EnvironmentPath, Heartbeat, Outcome, SignedRevision, Timestamp,
 };
@@ -17,8 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use self::outage::Outage;
-use self::reports::Reports;
-use super::client::Client;
+use self::reports::{Report, Reports};
+use super::client::{Client, TraceId, new_trace};
 use super::folder::Folder;
 use super::pushed::PushRequest;
 use super::standing::Standing;
@@ -175,7 +176,7 @@ impl Agent {
         let mut outage = Outage::default();
         loop {
             let report = self.reports.next().await;
-            match self.client.acknowledge(&self.enrolled, &report).await {
+            match self.client.acknowledge(&self.enrolled, &report.said, report.trace).await {
                 Ok(()) => {
                     self.reports.heard(&report);
                     self.standing.heard(self.environment());
@@ -183,12 +184,12 @@ impl Agent {
                 }
                 // It knows no such revision: its database has been another one meanwhile.
                 Err(error) if error.is_final() && !error.is_unauthenticated() => {
-                    tracing::warn!(environment = %self.environment(), number = report.number, %error, "the control plane does not want to hear what came of a revision");
+                    tracing::warn!(environment = %self.environment(), number = report.said.number, %error, "the control plane does not want to hear what came of a revision");
                     self.reports.heard(&report);
                 }
                 Err(error) => {
                     if outage.is_news(&error.to_string()) {
-                        tracing::warn!(environment = %self.environment(), number = report.number, %error, "the control plane has not heard what came of a revision");
+                        tracing::warn!(environment = %self.environment(), number = report.said.number, %error, "the control plane has not heard what came of a revision");
                     }
                     sleep(outage.pause()).await;
                 }
@@ -198,7 +199,8 @@ impl Agent {
 
     /// Puts a revision in force, or finds out why it cannot be.
     async fn take(&self, signed: &SignedRevision, push: &mpsc::Sender<PushRequest>) -> anyhow::Result<()> {
-        let number = signed.number;
+        let (number, trace) = (signed.number, new_trace());
+        let trace_id = Hex(&trace);
         if number <= self.seen.load(Ordering::Acquire) {
             tracing::debug!(number, "an older revision is left alone");
             return Ok(());
@@ -206,11 +208,11 @@ impl Agent {
         let file = match self.unpack(signed) {
             Ok(file) => file,
             Err(error) => {
-                tracing::error!(environment = %self.environment(), number, %error, "revision refused");
+                tracing::error!(environment = %self.environment(), number, %trace_id, %error, "revision refused");
                 self.standing.refused(self.environment(), number, &error.to_string());
                 // Who sends what does not hold is not told that it was taken, and not asked for it again.
                 self.seen.store(number, Ordering::Release);
-                self.acknowledge(signed, Some(&error.to_string()));
+                self.acknowledge(signed, trace, Some(&error.to_string()));
                 return Ok(());
             }
         };
@@ -226,26 +228,28 @@ impl Agent {
                 if let Err(error) = self.folder.current(number) {
                     tracing::error!(environment = %self.environment(), number, %error, "a restart would begin with the revision before");
                 }
-                tracing::info!(environment = %self.environment(), number, "revision of the control plane in force");
-                self.acknowledge(signed, None);
+                // The control plane's log has number and digest where it was published, and the trace where it hears of this.
+                tracing::info!(environment = %self.environment(), number, digest = signed.digest, %trace_id, "revision of the control plane in force");
+                self.acknowledge(signed, trace, None);
             }
             Err(problems) => {
                 self.standing.refused(self.environment(), number, &problems.join("; "));
-                tracing::error!(environment = %self.environment(), number, ?problems, "revision refused, the one in force stays");
-                self.acknowledge(signed, Some(&problems.join("\n")));
+                tracing::error!(environment = %self.environment(), number, digest = signed.digest, %trace_id, ?problems, "revision refused, the one in force stays");
+                self.acknowledge(signed, trace, Some(&problems.join("\n")));
             }
         }
         Ok(())
     }
 
     /// Has the control plane told what came of a revision.
-    fn acknowledge(&self, signed: &SignedRevision, refused: Option<&str>) {
-        self.reports.add(Acknowledgement {
+    fn acknowledge(&self, signed: &SignedRevision, trace: TraceId, refused: Option<&str>) {
+        let said = Acknowledgement {
             number: signed.number,
             digest: signed.digest.clone(),
             outcome: if refused.is_some() { Outcome::Rejected } else { Outcome::Applied },
             reason: refused.map(|reason| head(reason, REASON_BYTES_MAX).to_owned()),
-        });
+        };
+        self.reports.add(Report { said, trace });
     }
 }
 

@@ -4,8 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use mcpg_config::{TlsVersion, UpstreamTls};
+use mcpg_cp_api::trace_context::TraceContext;
 use mcpg_cp_api::{
     Acknowledgement, AuditAccepted, AuditUpload, EnrollGateway, Enrolled, Heartbeat, Problem, SignedRevision,
 };
@@ -22,6 +23,7 @@ use serde::de::DeserializeOwned;
 use super::key::AgentKey;
 
 const JSON: &str = "application/json";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
 /// The time for a short request.
@@ -71,6 +73,16 @@ impl ClientError {
     }
 }
 
+/// Which trace a request is part of (W3C Trace Context).
+pub(super) type TraceId = [u8; 16];
+
+/// A trace of one's own.
+pub(super) fn new_trace() -> TraceId {
+    let mut trace = [0; 16];
+    fastrand::fill(&mut trace);
+    trace
+}
+
 /// A control plane.
 #[derive(Clone)]
 pub(super) struct Client {
@@ -99,17 +111,18 @@ impl Client {
 
     /// Enrols with a token.
     pub(super) async fn enroll(&self, request: &EnrollGateway) -> Result<Enrolled, ClientError> {
-        let response = self.post("/v1/agent/enroll", request, None).await?;
+        let response = self.post("/v1/agent/enroll", request, None, new_trace()).await?;
         read(&response)
     }
 
-    /// Says what came of a revision.
+    /// Says what came of a revision, in the trace in which it was taken.
     pub(super) async fn acknowledge(
         &self,
         enrolled: &Enrolled,
         acknowledgement: &Acknowledgement,
+        trace: TraceId,
     ) -> Result<(), ClientError> {
-        self.post("/v1/agent/acknowledgements", acknowledgement, Some(enrolled)).await.map(drop)
+        self.post("/v1/agent/acknowledgements", acknowledgement, Some(enrolled), trace).await.map(drop)
     }
 
     /// Says how the gateway is.
@@ -118,7 +131,7 @@ impl Client {
         enrolled: &Enrolled,
         heartbeat: &Heartbeat,
     ) -> Result<(), ClientError> {
-        self.post("/v1/agent/heartbeat", heartbeat, Some(enrolled)).await.map(drop)
+        self.post("/v1/agent/heartbeat", heartbeat, Some(enrolled), new_trace()).await.map(drop)
     }
 
     /// Sends audit rows; how far they are kept there.
@@ -127,14 +140,15 @@ impl Client {
         enrolled: &Enrolled,
         upload: &AuditUpload,
     ) -> Result<AuditAccepted, ClientError> {
-        let response = self.post("/v1/agent/audit", upload, Some(enrolled)).await?;
+        let response = self.post("/v1/agent/audit", upload, Some(enrolled), new_trace()).await?;
         read(&response)
     }
 
     /// Follows the revisions after one.
     pub(super) async fn revisions(&self, enrolled: &Enrolled, after: u64) -> Result<Revisions, ClientError> {
         let path = format!("/v1/agent/revisions?after={after}");
-        let request = self.signed(Request::get().with(ACCEPT, EVENTS), "GET", &path, enrolled)?;
+        let request = traced(Request::get().with(ACCEPT, EVENTS), new_trace());
+        let request = self.signed(request, "GET", &path, enrolled)?;
         let bounds = Bounds { total: TIME_MAX, ..Bounds::default() };
         let mut stream = self.http.open(&self.target(&path)?, &request, &bounds).await?;
         if stream.status.is_success() {
@@ -155,9 +169,10 @@ impl Client {
         path: &str,
         body: &impl Serialize,
         enrolled: Option<&Enrolled>,
+        trace: TraceId,
     ) -> Result<Response, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Own(error.to_string()))?;
-        let mut request = Request::post(JSON, body);
+        let mut request = traced(Request::post(JSON, body), trace);
         if let Some(enrolled) = enrolled {
             request = self.signed(request, "POST", path, enrolled)?;
         }
@@ -213,6 +228,17 @@ impl Revisions {
                 Err(problem) => return Err(ClientError::Answer(problem.to_string())),
             }
         }
+    }
+}
+
+/// Says which trace a request is part of.
+fn traced(request: Request, trace_id: TraceId) -> Request {
+    let mut span_id = [0; 8];
+    fastrand::fill(&mut span_id);
+    let place = TraceContext { trace_id, parent: None, span_id, flags: 0 };
+    match HeaderValue::from_bytes(&place.traceparent()) {
+        Ok(value) => request.with(TRACEPARENT, value),
+        Err(_) => request,
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header, response::Parts};
+use mcpg_cp_api::trace_context::Hex;
 use mcpg_cp_api::{PROBLEM_MEDIA_TYPE, Problem};
 
 use super::error::{ClientError, Refusal};
@@ -57,6 +58,7 @@ pub(super) fn judged(
         None => Refusal::bare(head.status, id),
     };
     refusal.asked = exchange.to_string();
+    refusal.trace_id = Hex(&settings.trace_id).to_string();
     let refusal = Box::new(refusal);
     match patience(&head.headers) {
         Some(after) if head.status == StatusCode::SERVICE_UNAVAILABLE => {

@@ -84,9 +84,8 @@ impl Connection {
         request: Request<Full<Bytes>>,
         settings: &Settings,
     ) -> Result<(Parts, Bytes), ClientError> {
-        let server = settings.server.to_string();
         let answered = timeout(settings.answer_timeout, self.exchange(request, settings)).await;
-        answered.unwrap_or(Err(ClientError::Deadline { server, after: settings.answer_timeout }))
+        answered.unwrap_or_else(|_| Err(ClientError::late(settings)))
     }
 
     async fn exchange(
@@ -104,9 +103,8 @@ impl Connection {
         request: Request<Full<Bytes>>,
         settings: &Settings,
     ) -> Result<(Parts, Incoming), ClientError> {
-        let server = settings.server.to_string();
         let answered = timeout(settings.answer_timeout, self.sent(request, settings)).await;
-        answered.unwrap_or(Err(ClientError::Deadline { server, after: settings.answer_timeout }))
+        answered.unwrap_or_else(|_| Err(ClientError::late(settings)))
     }
 
     async fn sent(
@@ -114,8 +112,7 @@ impl Connection {
         mut request: Request<Full<Bytes>>,
         settings: &Settings,
     ) -> Result<(Parts, Incoming), ClientError> {
-        let server = || settings.server.to_string();
-        let broken = |error: &hyper::Error| ClientError::Broken { server: server(), reason: told(error) };
+        let broken = |error: &hyper::Error| ClientError::broken(settings, told(error));
         let answer = match &mut self.sender {
             Sender::Http1(sender) => {
                 let host =
@@ -148,7 +145,7 @@ pub(super) async fn whole(body: Incoming, settings: &Settings) -> Result<Bytes, 
         if error.is::<LengthLimitError>() {
             ClientError::answer(format!("it has more than {} bytes", settings.answer_bytes_max))
         } else {
-            ClientError::Broken { server: settings.server.to_string(), reason: error.to_string() }
+            ClientError::broken(settings, error.to_string())
         }
     })?;
     Ok(body.to_bytes())

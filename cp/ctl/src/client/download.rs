@@ -24,17 +24,13 @@ impl Download {
     /// # Errors
     /// When the server falls silent or the answer is cut off.
     pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
-        let server = || self.settings.server.to_string();
         loop {
             let frame = timeout(self.settings.answer_timeout, self.body.frame()).await;
-            let frame = frame.map_err(|_| ClientError::Deadline {
-                server: server(),
-                after: self.settings.answer_timeout,
-            })?;
+            let frame = frame.map_err(|_| ClientError::late(&self.settings))?;
             match frame {
                 None => return Ok(None),
                 Some(Err(error)) => {
-                    return Err(ClientError::Broken { server: server(), reason: error.to_string() });
+                    return Err(ClientError::broken(&self.settings, error.to_string()));
                 }
                 // Trailers are nothing to keep.
                 Some(Ok(frame)) => {

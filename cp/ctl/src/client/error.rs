@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use boring::error::ErrorStack;
+use mcpg_cp_api::trace_context::Hex;
 use mcpg_cp_api::{FieldError, Problem, ProblemCode};
 
+use super::settings::Settings;
 use crate::text::plain;
 
 /// Why the control plane did not do what was asked.
@@ -57,18 +59,22 @@ pub enum ClientError {
         reason: String,
     },
     /// The connection ended before the answer was there.
-    #[error("the connection to `{server}` ended before the answer: {reason}")]
+    #[error("the connection to `{server}` ended before the answer: {reason} (trace {trace_id})")]
     Broken {
         /// The server.
         server: String,
+        /// The trace that it was part of.
+        trace_id: String,
         /// Why.
         reason: String,
     },
     /// No answer in time.
-    #[error("`{server}` has not answered within {} s", after.as_secs())]
+    #[error("`{server}` has not answered within {} s (trace {trace_id})", after.as_secs())]
     Deadline {
         /// The server.
         server: String,
+        /// The trace that it was part of.
+        trace_id: String,
         /// How long was waited.
         after: Duration,
     },
@@ -98,6 +104,16 @@ pub enum ClientError {
 }
 
 impl ClientError {
+    pub(super) fn broken(settings: &Settings, reason: String) -> Self {
+        let trace_id = Hex(&settings.trace_id).to_string();
+        Self::Broken { server: settings.server.to_string(), trace_id, reason }
+    }
+
+    pub(super) fn late(settings: &Settings) -> Self {
+        let trace_id = Hex(&settings.trace_id).to_string();
+        Self::Deadline { server: settings.server.to_string(), trace_id, after: settings.answer_timeout }
+    }
+
     pub(super) fn answer(reason: impl Into<String>) -> Self {
         Self::Answer { reason: plain(&reason.into()).into_owned() }
     }
@@ -137,6 +153,8 @@ pub struct Refusal {
     pub request_id: Option<String>,
     /// What was asked: method and target.
     pub asked: String,
+    /// The trace that it was part of, also in the control plane's log.
+    pub trace_id: String,
 }
 
 impl Refusal {
@@ -154,6 +172,7 @@ impl Refusal {
             errors: problem.errors.into_iter().map(error).collect(),
             request_id: problem.instance.or(request_id).map(text),
             asked: String::new(),
+            trace_id: String::new(),
         }
     }
 
@@ -169,6 +188,7 @@ impl Refusal {
             errors: Vec::new(),
             request_id,
             asked: String::new(),
+            trace_id: String::new(),
         }
     }
 }
@@ -190,6 +210,9 @@ impl std::fmt::Display for Refusal {
         write!(f, "\n  ({} {code}, {}", self.status, self.asked)?;
         if let Some(id) = &self.request_id {
             write!(f, ", request {id}")?;
+        }
+        if !self.trace_id.is_empty() {
+            write!(f, ", trace {}", self.trace_id)?;
         }
         f.write_str(")")
     }

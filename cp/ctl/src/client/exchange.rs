@@ -5,6 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, header};
 use http_body_util::Full;
+use mcpg_cp_api::trace_context::TraceContext;
 use serde::Serialize;
 
 use super::Condition;
@@ -70,6 +71,9 @@ impl Exchange {
             .uri(&self.target)
             .header(header::ACCEPT, self.accept)
             .header(header::USER_AGENT, AGENT);
+        if let Some(traceparent) = traceparent(settings) {
+            request = request.header("traceparent", traceparent);
+        }
         if let Some(token) = &settings.token {
             let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
             let mut value = value.map_err(|_| ClientError::request("the token is no header's value"))?;
@@ -90,4 +94,12 @@ impl Exchange {
         };
         request.body(Full::new(self.body.clone().unwrap_or_default())).map_err(ClientError::request)
     }
+}
+
+/// The place of one request in the trace. Repetitions have places of their own.
+fn traceparent(settings: &Settings) -> Option<HeaderValue> {
+    let mut span_id = [0; 8];
+    getrandom::fill(&mut span_id).ok()?;
+    let place = TraceContext { trace_id: settings.trace_id, parent: None, span_id, flags: 0 };
+    HeaderValue::from_bytes(&place.traceparent()).ok()
 }

@@ -26,12 +26,18 @@ pub struct Settings {
     pub answer_timeout: Duration,
     /// The most bytes of an answer.
     pub answer_bytes_max: usize,
+    /// The trace that all requests are part of (W3C Trace Context).
+    pub trace_id: [u8; 16],
 }
 
 impl Settings {
     /// The defaults for a server: the system's roots, 10 s to connect, 60 s and 64 MiB for an answer.
     pub fn new(server: Server) -> Self {
+        let mut trace_id = [0; 16];
+        // Without one the server begins traces of its own.
+        let _ = getrandom::fill(&mut trace_id);
         Self {
+            trace_id,
             server,
             token: None,
             ca_file: None,

@@ -81,6 +81,7 @@ pub(crate) async fn client(script: &Script) -> Client {
     let mut settings = Settings::new(script.url.parse().unwrap());
     settings.token = Some("mcpg_cp_secret".parse().unwrap());
     settings.answer_bytes_max = 1000;
+    settings.trace_id = [0xab; 16];
     Client::connect(settings).await.unwrap()
 }
 
@@ -106,6 +107,11 @@ fn all_pages_of_a_list_are_read() {
     assert!(requests[0].starts_with("GET /v1/orgs?limit=2 HTTP/1.1\r\n"), "{}", requests[0]);
     assert!(requests[1].starts_with("GET /v1/orgs?limit=2&cursor=61 HTTP/1.1\r\n"), "{}", requests[1]);
     assert_eq!(line(&requests[1], "authorization"), Some("Bearer mcpg_cp_secret"));
+    // One trace, and a place in it for each request.
+    let [one, other] = [0, 1].map(|index| line(&requests[index], "traceparent").unwrap());
+    let trace = format!("00-{}-", "ab".repeat(16));
+    assert!(one.starts_with(&trace) && other.starts_with(&trace), "{one} {other}");
+    assert_ne!(one, other);
 }
 
 #[test]
@@ -204,7 +210,7 @@ fn a_problem_is_told_in_full_and_commands_no_terminal() {
     assert_eq!(error.code(), Some(mcpg_cp_api::ProblemCode::Invalid));
     assert_eq!(
         error.to_string(),
-        "the content cannot be accepted: a name\u{fffd}[31m\n  /slug: `A` is not a slug\n  all of it\n  (422 invalid, GET /v1/whoami, request req-1)"
+        "the content cannot be accepted: a name\u{fffd}[31m\n  /slug: `A` is not a slug\n  all of it\n  (422 invalid, GET /v1/whoami, request req-1, trace abababababababababababababababab)"
     );
 }
 
@@ -213,7 +219,10 @@ fn a_proxys_page_is_no_problem_document() {
     let page = answer("502 Bad Gateway", "Content-Type: text/html\r\nX-Request-Id: 7\r\n", "<h1>nginx</h1>");
     let script = Script::start(vec![page]);
     let asked = run(async { client(&script).await.get::<Value>(&ApiPath::fixed("/v1/whoami")).await });
-    assert_eq!(asked.unwrap_err().to_string(), "bad gateway\n  (502 unknown, GET /v1/whoami, request 7)");
+    assert_eq!(
+        asked.unwrap_err().to_string(),
+        "bad gateway\n  (502 unknown, GET /v1/whoami, request 7, trace abababababababababababababababab)"
+    );
 }
 
 #[test]

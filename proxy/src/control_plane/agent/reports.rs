@@ -6,22 +6,33 @@ use mcpg_cp_api::Acknowledgement;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::control_plane::client::TraceId;
+
 /// Reports that wait. Of more, the oldest is forgotten: what is in force is said with every heartbeat.
 const WAITING_MAX: usize = 32;
+
+/// What came of a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Report {
+    /// What is said of it.
+    pub(super) said: Acknowledgement,
+    /// The trace in which it was taken.
+    pub(super) trace: TraceId,
+}
 
 /// The reports that were not heard yet, the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Reports {
-    waiting: Mutex<VecDeque<Acknowledgement>>,
+    waiting: Mutex<VecDeque<Report>>,
     more: Notify,
 }
 
 impl Reports {
     /// Has one told.
-    pub(super) fn add(&self, report: Acknowledgement) {
+    pub(super) fn add(&self, report: Report) {
         let mut waiting = self.waiting.lock();
         // The last word on a revision counts.
-        waiting.retain(|other| other.number != report.number);
+        waiting.retain(|other| other.said.number != report.said.number);
         if waiting.len() >= WAITING_MAX {
             waiting.pop_front();
         }
@@ -31,7 +42,7 @@ impl Reports {
     }
 
     /// The oldest, once there is one.
-    pub(super) async fn next(&self) -> Acknowledgement {
+    pub(super) async fn next(&self) -> Report {
         loop {
             let oldest = self.waiting.lock().front().cloned();
             if let Some(report) = oldest {
@@ -42,7 +53,7 @@ impl Reports {
     }
 
     /// It was heard. Another word on the same revision was not.
-    pub(super) fn heard(&self, report: &Acknowledgement) {
+    pub(super) fn heard(&self, report: &Report) {
         self.waiting.lock().retain(|other| other != report);
     }
 }
@@ -53,8 +64,9 @@ mod tests {
 
     use super::*;
 
-    fn report(number: u64, outcome: Outcome) -> Acknowledgement {
-        Acknowledgement { number, digest: "blake3:00".to_owned(), outcome, reason: None }
+    fn report(number: u64, outcome: Outcome) -> Report {
+        let said = Acknowledgement { number, digest: "blake3:00".to_owned(), outcome, reason: None };
+        Report { said, trace: [7; 16] }
     }
 
     #[tokio::test]
@@ -63,12 +75,12 @@ mod tests {
         reports.add(report(1, Outcome::Rejected));
         reports.add(report(2, Outcome::Applied));
         let first = reports.next().await;
-        assert_eq!(first.number, 1);
+        assert_eq!(first.said.number, 1);
         assert_eq!(reports.next().await, first, "it was not heard");
         // Meanwhile there is another word on it.
         reports.add(report(1, Outcome::Applied));
         reports.heard(&first);
-        assert_eq!(reports.next().await.number, 2);
+        assert_eq!(reports.next().await.said.number, 2);
         reports.heard(&report(2, Outcome::Applied));
         assert_eq!(reports.next().await, report(1, Outcome::Applied));
     }
@@ -77,6 +89,6 @@ mod tests {
     async fn the_newest_are_kept() {
         let reports = Reports::default();
         (1..=40).for_each(|number| reports.add(report(number, Outcome::Applied)));
-        assert_eq!(reports.next().await.number, 9);
+        assert_eq!(reports.next().await.said.number, 9);
     }
 }
