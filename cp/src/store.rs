@@ -20,8 +20,10 @@ mod enrollment;
 mod environments;
 mod error;
 mod gateways;
+mod hear;
 mod idempotency;
 mod ids;
+mod known;
 mod migrate;
 mod open;
 mod orgs;
@@ -56,7 +58,8 @@ pub use documents::{Document, DocumentHead, NewDocument, Parent, Precondition, P
 pub use enrollment::{EnrollmentToken, NewEnrollmentToken, NewGateway};
 pub use environments::Environment;
 pub use error::{Applied, StoreError};
-pub use gateways::{Gateway, Heartbeat, Labels, Refusal};
+pub use gateways::{Gateway, Labels, Refusal};
+pub use hear::{Heard, Heartbeat, Said, Word};
 pub use idempotency::{CLAIM_MS, Claim, ClaimId, KEEP_MS};
 pub use ids::{
     BindingId, ClaimNonce, Clock, EnvironmentId, GatewayId, IdError, OrgId, SystemClock, TokenId, UnixMillis,
@@ -66,7 +69,7 @@ pub use migrate::{MigrateError, Migrated, migrate};
 pub use open::{OpenError, Options};
 pub use orgs::{NewOrg, Org, OrgChange};
 pub use page::{Listed, Page};
-pub use platform::{Lease, NewPlatformToken, Platform, PlatformToken};
+pub use platform::{FoundGateway, Keeper, Lease, NewPlatformToken, Platform, PlatformToken};
 pub use revisions::{NewRevision, Numbered, Revision, RevisionHead};
 pub use revocation_lists::RevocationList;
 pub use role_bindings::RoleBinding;
@@ -99,6 +102,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     wait_max: Duration,
     changes: changes::Teller,
+    known: known::KnownGateways,
 }
 
 /// The handle of one organization: what handlers receive.

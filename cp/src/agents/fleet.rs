@@ -4,7 +4,7 @@
 //! Hints come in bursts: an environment is read by one at a time, and once more if it changed meanwhile. A plan can be old for a moment, which
 //! does no harm: numbers only grow, and nothing that was superseded is sent to who has more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub struct Plan {
     begun: Instant,
     environment: Option<EnvironmentPath>,
     candidates: Vec<RevisionHead>,
-    gateways: HashSet<GatewayId>,
+    gateways: HashMap<GatewayId, [u8; 32]>,
 }
 
 /// One gateway's view of its environment.
@@ -169,6 +169,7 @@ impl Fleet {
         let failed = plan.is_err();
         match plan {
             Ok(plan) => {
+                self.store.confirm_gateways(&environment, &plan.gateways, plan.begun.into_std());
                 if let Some(entry) = self.lock().get_mut(&environment) {
                     entry.plan.send_replace(Some(Arc::new(plan)));
                 }
@@ -203,7 +204,7 @@ impl Subscription {
 
     /// What a gateway that has this revision is to do.
     pub fn next(&self, plan: &Plan, gateway: &Gateway, after: i64) -> Next {
-        let known = plan.gateways.contains(&gateway.id);
+        let known = plan.gateways.contains_key(&gateway.id);
         // A plan of before it came need not know it.
         if !known && plan.begun > self.since {
             return Next::Leave;
@@ -234,7 +235,7 @@ async fn plan(scope: &Scoped, id: &EnvironmentId) -> Result<Plan, StoreError> {
     let found = match read.environment_by_id(id).await {
         Ok(found) => found,
         Err(StoreError::NotFound) => {
-            return Ok(Plan { begun, environment: None, candidates: Vec::new(), gateways: HashSet::new() });
+            return Ok(Plan { begun, environment: None, candidates: Vec::new(), gateways: HashMap::new() });
         }
         Err(error) => return Err(error),
     };

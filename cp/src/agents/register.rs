@@ -2,20 +2,20 @@
 //!
 //! A fleet speaks in bursts: every gateway acknowledges a revision at the same moment. While one transaction of an organization is under way, what is
 //! said meanwhile is collected for the next, so the more is said the less each costs; alone, it waits for nothing. An answer is given when what
-//! was said is in force, and not before.
+//! was said is in force, and not before. What one gateway says goes one after the other, in the order in which it came.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Mutex;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::{Actor, GatewayId, Heartbeat, OrgId, Outcome, Store, StoreError, Write};
+use crate::store::{Actor, GatewayId, Heard, OrgId, Said, Store, StoreError};
 
 /// What waits to be taken up. Who finds no room waits.
-const WAITING_MAX: usize = 1024;
+const WAITING_MAX: usize = 2048;
 /// What is written in one transaction.
-const BATCH_MAX: usize = 256;
+const BATCH_MAX: usize = 1000;
 /// Organizations that are written for at once.
 const ORGANIZATIONS_AT_ONCE: usize = 4;
 
@@ -25,22 +25,6 @@ pub struct Register {
     store: Store,
     sender: mpsc::Sender<Saying>,
     receiver: Mutex<Option<mpsc::Receiver<Saying>>>,
-}
-
-/// What a gateway says.
-#[derive(Debug, Clone)]
-pub enum Said {
-    /// What it made of a revision.
-    Made {
-        /// Its number.
-        number: i64,
-        /// BLAKE3 of its document, as hexadecimal.
-        digest: String,
-        /// What came of it.
-        outcome: Outcome,
-    },
-    /// How it is.
-    Is(Heartbeat),
 }
 
 /// Why something was not written down.
@@ -57,7 +41,6 @@ pub enum Unsaid {
 #[derive(Debug)]
 struct Saying {
     org: OrgId,
-    gateway: GatewayId,
     said: Said,
     answer: oneshot::Sender<Result<bool, Unsaid>>,
 }
@@ -73,10 +56,10 @@ impl Register {
     ///
     /// # Errors
     /// Why it is not in force.
-    pub async fn note(&self, org: &OrgId, gateway: &GatewayId, said: Said) -> Result<bool, Unsaid> {
+    pub async fn note(&self, org: &OrgId, said: Said) -> Result<bool, Unsaid> {
         let stopped = || Unsaid::Unavailable("the service stops".to_owned());
         let (answer, answered) = oneshot::channel();
-        let saying = Saying { org: org.clone(), gateway: gateway.clone(), said, answer };
+        let saying = Saying { org: org.clone(), said, answer };
         self.sender.send(saying).await.map_err(|_| stopped())?;
         answered.await.map_err(|_| stopped())?
     }
@@ -85,15 +68,15 @@ impl Register {
     pub async fn run(&self) {
         let receiver = self.receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some(mut receiver) = receiver else { return };
-        let mut waiting: HashMap<OrgId, Vec<Saying>> = HashMap::new();
+        let mut waiting: HashMap<OrgId, VecDeque<Saying>> = HashMap::new();
         let mut writing = FuturesUnordered::new();
         let mut busy = HashSet::new();
         loop {
             while writing.len() < ORGANIZATIONS_AT_ONCE {
                 let Some(org) = waiting.keys().find(|org| !busy.contains(*org)).cloned() else { break };
-                let Some(mut batch) = waiting.remove(&org) else { break };
-                if batch.len() > BATCH_MAX {
-                    waiting.insert(org.clone(), batch.split_off(BATCH_MAX));
+                let (batch, rest) = batch(waiting.remove(&org).unwrap_or_default());
+                if !rest.is_empty() {
+                    waiting.insert(org.clone(), rest);
                 }
                 busy.insert(org.clone());
                 writing.push(async {
@@ -105,7 +88,7 @@ impl Register {
                 Some(saying) = receiver.recv() => {
                     let mut next = Some(saying);
                     while let Some(saying) = next {
-                        waiting.entry(saying.org.clone()).or_default().push(saying);
+                        waiting.entry(saying.org.clone()).or_default().push_back(saying);
                         next = receiver.try_recv().ok();
                     }
                 }
@@ -115,65 +98,59 @@ impl Register {
         }
     }
 
-    async fn write(&self, org: &OrgId, mut batch: Vec<Saying>) {
-        // Two replicas that write for the same gateways take them in the same order.
-        batch.sort_by(|one, other| one.gateway.as_str().cmp(other.gateway.as_str()));
-        match self.try_write(org, &batch).await {
-            Ok(outcomes) => {
-                for (saying, outcome) in batch.into_iter().zip(outcomes) {
+    async fn write(&self, org: &OrgId, batch: Vec<Saying>) {
+        let (said, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|saying| (saying.said, saying.answer)).unzip();
+        match self.try_write(org, &said).await {
+            Ok(heard) => {
+                for (answer, heard) in answers.into_iter().zip(heard) {
                     // Who asked may have left.
-                    let _ = saying.answer.send(outcome);
+                    let _ = answer.send(outcome(Some(heard)));
                 }
             }
             Err(error @ (StoreError::Unavailable { .. } | StoreError::Contention)) => {
-                for saying in batch {
-                    let _ = saying.answer.send(Err(Unsaid::Unavailable(error.to_string())));
+                for answer in answers {
+                    let _ = answer.send(Err(Unsaid::Unavailable(error.to_string())));
                 }
             }
             // One of them cannot be written: the others can.
             Err(_) => {
-                for saying in batch {
-                    let alone = self.try_write(org, std::slice::from_ref(&saying)).await;
-                    let outcome = alone.map(|mut outcomes| outcomes.pop());
-                    let outcome = match outcome {
-                        Ok(outcome) => outcome.unwrap_or(Err(Unsaid::NotFound)),
-                        Err(error) => Err(Unsaid::Unavailable(error.to_string())),
-                    };
-                    let _ = saying.answer.send(outcome);
+                for (said, answer) in said.iter().zip(answers) {
+                    let alone = self.try_write(org, std::slice::from_ref(said)).await;
+                    let alone = alone.map(|heard| heard.first().copied());
+                    let unavailable = |error: StoreError| Err(Unsaid::Unavailable(error.to_string()));
+                    let _ = answer.send(alone.map_or_else(unavailable, outcome));
                 }
             }
         }
     }
 
-    async fn try_write(
-        &self,
-        org: &OrgId,
-        batch: &[Saying],
-    ) -> Result<Vec<Result<bool, Unsaid>>, StoreError> {
-        // It is no operator's action: the audit chain has no row of it.
+    async fn try_write(&self, org: &OrgId, said: &[Said]) -> Result<Vec<Heard>, StoreError> {
         let mut write = self.store.scope(org.clone()).begin(Actor::system("register")).await?;
-        let mut outcomes = Vec::with_capacity(batch.len());
-        for saying in batch {
-            outcomes.push(match put(&mut write, saying).await {
-                Ok(is_new) => Ok(is_new),
-                // Found by the store's own checks: the transaction goes on.
-                Err(StoreError::NotFound) => Err(Unsaid::NotFound),
-                Err(error) => return Err(error),
-            });
-        }
+        let heard = write.hear(said).await?;
         write.commit().await?;
-        Ok(outcomes)
+        Ok(heard)
     }
 }
 
-async fn put(write: &mut Write, saying: &Saying) -> Result<bool, StoreError> {
-    match &saying.said {
-        Said::Made { number, digest, outcome } => {
-            write.acknowledge(&saying.gateway, *number, Some(digest), outcome).await
-        }
-        Said::Is(beat) => {
-            write.heartbeat(&saying.gateway, beat).await?;
-            Ok(true)
+fn outcome(heard: Option<Heard>) -> Result<bool, Unsaid> {
+    match heard {
+        Some(Heard::New) => Ok(true),
+        Some(Heard::Known) => Ok(false),
+        Some(Heard::Nothing) | None => Err(Unsaid::NotFound),
+    }
+}
+
+/// What goes next, and what waits on: one word of each gateway, the oldest first.
+fn batch(waiting: VecDeque<Saying>) -> (Vec<Saying>, VecDeque<Saying>) {
+    let mut gateways: HashSet<GatewayId> = HashSet::new();
+    let (mut batch, mut rest) = (Vec::new(), VecDeque::new());
+    for saying in waiting {
+        if batch.len() < BATCH_MAX && gateways.insert(saying.said.gateway.clone()) {
+            batch.push(saying);
+        } else {
+            rest.push_back(saying);
         }
     }
+    (batch, rest)
 }

@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 
 /// Where one gateway's stream is.
 pub struct Following {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
     /// The number that it has.
     after: i64,
     fleet: Arc<Fleet>,
@@ -38,7 +38,7 @@ pub struct Following {
 }
 
 /// The events for a gateway that has a revision, until the service stops.
-pub fn body(fleet: Arc<Fleet>, gateway: Gateway, after: i64, stopping: watch::Receiver<bool>) -> Body {
+pub fn body(fleet: Arc<Fleet>, gateway: Arc<Gateway>, after: i64, stopping: watch::Receiver<bool>) -> Body {
     let subscription = fleet.join(&gateway);
     let following = Following { gateway, after, fleet, subscription, plan: None, stopping };
     Body::from_stream(unfold(following, |mut following| async move {

@@ -2,6 +2,8 @@
 //!
 //! A token's form and checksum are checked before anything is looked up, and every failure is the same 401.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, header, request};
 use mcpg_cp_api::{Actor, Grant};
 
@@ -21,6 +23,15 @@ pub struct Authenticated {
     pub org: Option<OrgId>,
     /// The token, where its use is to be noted.
     pub stale: Option<ApiToken>,
+}
+
+/// A gateway, and when it signed its request.
+#[derive(Debug)]
+pub struct Agent {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    /// Its own clock's time, in seconds since 1970; not far from ours.
+    pub said_at: i64,
 }
 
 /// How long a note of a token's last use is good enough.
@@ -72,12 +83,13 @@ pub async fn authenticate_agent(
     service: &Service,
     platform: &Platform,
     now_ms: i64,
-) -> Result<Gateway, Refused> {
+) -> Result<Agent, Refused> {
     let refused = |error: AssertionError| Refused::unauthenticated(format!("the assertion: {error}"));
     let assertion = Assertion::parse(bearer(&parts.headers)?).map_err(refused)?;
     let id = assertion.gateway().parse();
     let id = id.map_err(|_| Refused::unauthenticated("the assertion names no gateway"))?;
-    let gateway = platform.gateway(&id).await.map_err(unknown)?;
+    let found = platform.find_gateway(&id).await.map_err(unknown)?;
+    let gateway = &found.gateway;
     let now = u64::try_from(now_ms).unwrap_or_default() / 1000;
     let path = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let expected =
@@ -89,7 +101,8 @@ pub async fn authenticate_agent(
     if !service.seen.note(id.as_str(), &claims.jti, claims.exp.saturating_add(SKEW), now) {
         return Err(Refused::unauthenticated("the assertion was used"));
     }
-    Ok(gateway)
+    platform.keep_in_mind(&found);
+    Ok(Agent { gateway: found.gateway, said_at: i64::try_from(claims.iat).unwrap_or(i64::MAX) })
 }
 
 fn presented(headers: &HeaderMap) -> Result<Token, Refused> {

@@ -179,7 +179,9 @@ pub struct AgentCall {
     /// What the service offers.
     pub service: Arc<Service>,
     /// The gateway.
-    pub gateway: Gateway,
+    pub gateway: Arc<Gateway>,
+    /// When it signed the call, in seconds since 1970.
+    pub said_at: i64,
     /// Its organization's rows.
     pub scope: Scoped,
     /// What gateways are to run.

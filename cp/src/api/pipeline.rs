@@ -22,9 +22,9 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use self::target::{slugs, target};
-use super::authenticate::{Authenticated, authenticate, authenticate_agent};
+use super::authenticate::{Agent, Authenticated, authenticate, authenticate_agent};
 use super::call::{self, AgentCall, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
-use super::endpoint::{Access, Endpoint, Run};
+use super::endpoint::{Access, BODY_BYTES_MAX, Endpoint, Run};
 use super::idempotency;
 use super::metrics::Readings;
 use super::refused::Refused;
@@ -38,8 +38,11 @@ use crate::authorization;
 use crate::license::InForce;
 use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
 
-/// Requests of gateways that are served at once; the others wait. Streams of revisions count until they have begun.
-const AGENTS_AT_ONCE: usize = 128;
+/// Short requests of gateways that are served at once; the others wait. A fleet's words on a revision fit, since what waits together is written
+/// together. Streams of revisions count until they have begun.
+const AGENTS_AT_ONCE: usize = 1024;
+/// Requests of gateways with long bodies.
+const UPLOADS_AT_ONCE: usize = 128;
 
 /// What serves requests.
 #[derive(Debug)]
@@ -51,13 +54,14 @@ pub struct Pipeline {
     permits: Semaphore,
     /// A fleet that speaks all at once waits for itself, and not operators for it.
     of_agents: Semaphore,
+    of_uploads: Semaphore,
 }
 
 impl Pipeline {
     /// A pipeline over a store.
     pub fn new(service: Arc<Service>, store: Store) -> Self {
         let permits = Semaphore::new(service.settings.requests_max);
-        let of_agents = Semaphore::new(AGENTS_AT_ONCE);
+        let (of_agents, of_uploads) = (Semaphore::new(AGENTS_AT_ONCE), Semaphore::new(UPLOADS_AT_ONCE));
         let fleet = Arc::new(Fleet::new(store.clone()));
         let register = Arc::new(Register::new(store.clone()));
         let (connected, open, idle) = (Arc::clone(&fleet), store.clone(), store.clone());
@@ -68,7 +72,7 @@ impl Pipeline {
         };
         // Of several pipelines over one service, the first is read.
         let _ = service.metrics.read(readings);
-        Self { service, store, fleet, register, permits, of_agents }
+        Self { service, store, fleet, register, permits, of_agents, of_uploads }
     }
 
     /// Reads what gateways are to run, and writes down what they say. To be run beside the server.
@@ -151,7 +155,8 @@ impl Pipeline {
                 return run(OpenCall { input: input(body, parts), service, platform, name, store }).await;
             }
             if let Run::Agent(run) = &endpoint.run {
-                let gateway = authenticate_agent(&parts, &self.service, &platform, now).await?;
+                let Agent { gateway, said_at } =
+                    authenticate_agent(&parts, &self.service, &platform, now).await?;
                 traced::is_from_gateway(&gateway);
                 let body = self.content(endpoint, &parts, body).await?;
                 let (service, scope) = (Arc::clone(&self.service), self.store.scope(gateway.org_id.clone()));
@@ -160,6 +165,7 @@ impl Pipeline {
                     input: input(body, parts),
                     service,
                     gateway,
+                    said_at,
                     scope,
                     fleet,
                     register,
@@ -230,6 +236,9 @@ impl Pipeline {
 
     async fn permit(&self, endpoint: &Endpoint) -> Result<SemaphorePermit<'_>, Refused> {
         match endpoint.run {
+            Run::Agent(_) if endpoint.body_bytes_max > BODY_BYTES_MAX => {
+                self.of_uploads.acquire().await.map_err(|_| Refused::busy())
+            }
             Run::Agent(_) => self.of_agents.acquire().await.map_err(|_| Refused::busy()),
             _ => self.permits.try_acquire().map_err(|_| Refused::busy()),
         }

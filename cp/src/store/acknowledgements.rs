@@ -1,38 +1,11 @@
-//! What gateways made of revisions. Said twice, it is written down once.
+//! What gateways made of revisions, as it is shown. How it is written down: [`super::hear`].
 
 use super::sql::{Row, Sql, values};
-use super::{EnvironmentId, GatewayId, Listed, Page, Read, StoreError, UnixMillis, Write};
+use super::{EnvironmentId, GatewayId, Listed, Page, Read, StoreError, UnixMillis};
 
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT gateway_id, number, result, reason, created_at FROM acknowledgements ",
-            "WHERE org_id = $1 AND environment_id = $2 AND number = $3 AND ",
-            $rest
-        )
-    };
-}
-
-const READ: Sql = Sql::both(select!("gateway_id = $4"));
-const LIST: Sql = Sql::both(select!("gateway_id > $4 ORDER BY gateway_id LIMIT $5"));
-/// One statement, since every gateway of a fleet says so at once.
-const PUT: Sql = Sql::both(
-    "INSERT INTO acknowledgements (org_id, environment_id, number, gateway_id, result, reason, created_at) \
-     SELECT $1, g.environment_id, r.number, g.gateway_id, $4, $5, $6 FROM gateways g \
-     JOIN revisions r ON r.org_id = $1 AND r.environment_id = g.environment_id AND r.number = $3 \
-     AND ($7 IS NULL OR r.digest = $7) \
-     WHERE g.org_id = $1 AND g.gateway_id = $2 AND g.retired_at IS NULL \
-     ON CONFLICT (org_id, environment_id, number, gateway_id) \
-     DO UPDATE SET result = excluded.result, reason = excluded.reason, created_at = excluded.created_at \
-     WHERE acknowledgements.result <> excluded.result \
-         OR coalesce(acknowledgements.reason, '') <> coalesce(excluded.reason, '')",
-);
-const APPLIED: Sql = Sql::both(
-    "UPDATE gateways SET applied_revision = $3 WHERE org_id = $1 AND gateway_id = $2 \
-     AND (applied_revision IS NULL OR applied_revision < $3)",
-);
-const IS_KNOWN: Sql = Sql::both(
-    "SELECT 1 AS one FROM gateways WHERE org_id = $1 AND gateway_id = $2 AND applied_revision = $3",
+const LIST: Sql = Sql::both(
+    "SELECT gateway_id, number, result, reason, created_at FROM acknowledgements \
+     WHERE org_id = $1 AND environment_id = $2 AND number = $3 AND gateway_id > $4 ORDER BY gateway_id LIMIT $5",
 );
 const COUNT: Sql = Sql::both(
     "SELECT result, count(*) AS n FROM acknowledgements WHERE org_id = $1 AND environment_id = $2 AND number = $3 \
@@ -122,52 +95,5 @@ impl Read {
             }
         }
         Ok(counts)
-    }
-}
-
-impl Write {
-    /// Writes down that a gateway has applied a revision, unless that is known.
-    pub(super) async fn repeat_applied(
-        &mut self,
-        gateway: &GatewayId,
-        number: i64,
-    ) -> Result<(), StoreError> {
-        // With every heartbeat of every gateway: one look, and mostly no more.
-        if self.optional(IS_KNOWN, values![gateway, number]).await?.is_some() {
-            return Ok(());
-        }
-        self.acknowledge(gateway, number, None, &Outcome::Applied).await.map(drop)
-    }
-
-    /// Writes down what a gateway made of a revision of its environment. False where it had said so before. Where the digest of the revision's
-    /// document is said, it must be that.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] where the environment has no such revision, or the gateway is retired or unknown.
-    pub async fn acknowledge(
-        &mut self,
-        gateway: &GatewayId,
-        number: i64,
-        digest: Option<&str>,
-        outcome: &Outcome,
-    ) -> Result<bool, StoreError> {
-        let now = self.now;
-        let (result, reason) = match outcome {
-            Outcome::Applied => ("applied", None),
-            Outcome::Rejected { reason } => ("rejected", Some(reason.as_str())),
-        };
-        if self.execute(PUT, values![gateway, number, result, reason, now, digest]).await? == 0 {
-            // It was said before, or there is nothing that it can be about.
-            let gateway = self.gateway(gateway).await?;
-            if gateway.retired_at.is_some() {
-                return Err(StoreError::NotFound);
-            }
-            self.one(READ, values![&gateway.environment_id, number, &gateway.id]).await?;
-            return Ok(false);
-        }
-        if *outcome == Outcome::Applied {
-            self.execute(APPLIED, values![gateway, number]).await?;
-        }
-        Ok(true)
     }
 }

@@ -2,18 +2,22 @@
 //!
 //! A change is a hint: who waits for one reads its own environment, through its own handle, and finds out what there is. So a lost
 //! hint costs time and nothing else: [`Hint::Look`] comes at intervals, and whenever the connection that listens was lost.
+//! A gateway that was retired is told about by itself: replicas that know it forget it ([`super::known`]).
 //! What goes through PostgreSQL's NOTIFY, which row-level security does not cover, are ids and a number.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::postgres::PgListener;
 use sqlx::{Executor as _, PgPool};
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 
 use super::sql::{Sql, values};
-use super::{Backend, EnvironmentId, OrgId, Store, StoreError, Write};
+use super::{Backend, EnvironmentId, GatewayId, Inner, OrgId, Store, StoreError, Write};
 
 const CHANNEL: &str = "mcpg_changes";
+const RETIRED: &str = "mcpg_retired";
 
 /// How many hints a slow subscriber may fall behind before it is told to look instead.
 const BACKLOG: usize = 1024;
@@ -67,14 +71,26 @@ impl Store {
         Changes { receiver: self.inner.changes.sender.subscribe() }
     }
 
+    /// Has the gateways of an environment believed for longer: these were live, with these keys, when it began to be read. To be called
+    /// after each reading.
+    pub fn confirm_gateways(
+        &self,
+        environment: &EnvironmentId,
+        live: &HashMap<GatewayId, [u8; 32]>,
+        begun: std::time::Instant,
+    ) {
+        self.inner.known.confirm(live, environment, begun);
+    }
+
     /// Listens for other replicas and reminds subscribers to look, until it is dropped. To be run beside the server.
     pub async fn follow_changes(&self) {
         let sender = &self.inner.changes.sender;
         match &self.inner.pools {
             super::connection::Pools::Postgres(pool) => loop {
-                if let Err(error) = listen(pool, sender).await {
+                if let Err(error) = listen(pool, &self.inner).await {
                     tracing::warn!(%error, "changes of other replicas are not heard of for a moment");
                 }
+                self.inner.known.forget_all();
                 let _ = sender.send(Hint::Look);
                 tokio::time::sleep(LISTEN_AGAIN).await;
             },
@@ -119,8 +135,14 @@ impl Write {
             "SELECT pg_notify($2, $1 || '/' || environment_id || '/' || revision) FROM environments \
              WHERE org_id = $1 AND environment_id = $3",
         );
+        const NOTIFY_RETIRED: Sql =
+            Sql::both("SELECT pg_notify($2, gateway_id) FROM gateways WHERE org_id = $1 AND gateway_id = $3");
         if self.backend() == Backend::Sqlite {
             return Ok(());
+        }
+        // First: who hears of the change then knows the gateway no more.
+        for gateway in self.retired.clone() {
+            self.all(NOTIFY_RETIRED, values![RETIRED, &gateway]).await?;
         }
         let changed: Vec<EnvironmentId> =
             self.changes.iter().map(|change| change.environment.clone()).collect();
@@ -131,21 +153,31 @@ impl Write {
     }
 }
 
-async fn listen(pool: &PgPool, sender: &broadcast::Sender<Hint>) -> Result<(), sqlx::Error> {
+async fn listen(pool: &PgPool, inner: &Inner) -> Result<(), sqlx::Error> {
+    let sender = &inner.changes.sender;
     let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
+    listener.listen_all([CHANNEL, RETIRED]).await?;
     // What happened before this moment was not heard.
+    inner.known.forget_all();
     let _ = sender.send(Hint::Look);
+    let mut look_at = Instant::now() + LOOK_EVERY;
     loop {
-        let hint = match tokio::time::timeout(LOOK_EVERY, listener.try_recv()).await {
+        let hint = match tokio::time::timeout_at(look_at, listener.try_recv()).await {
             // The connection was lost.
             Ok(Ok(None)) => return Ok(()),
+            Ok(Ok(Some(notification))) if notification.channel() == RETIRED => {
+                if let Ok(gateway) = notification.payload().parse() {
+                    inner.known.forget(&gateway);
+                }
+                continue;
+            }
             Ok(Ok(Some(notification))) => match parse(notification.payload()) {
                 Some(change) => Hint::Changed(change),
                 None => continue,
             },
             Ok(Err(error)) => return Err(error),
             Err(_) => {
+                look_at = Instant::now() + LOOK_EVERY;
                 // A connection that died without a word would be silent for ever.
                 if !answers(&mut listener).await? {
                     return Ok(());

@@ -1,6 +1,6 @@
 //! Gateway instances: who they are by their public key, how they are.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ const LIST: Sql = Sql::both(concat!(
     " FROM gateways WHERE org_id = $1 AND environment_id = $2 AND gateway_id > $3 ORDER BY gateway_id LIMIT $4"
 ));
 const LIVE: Sql = Sql::both(
-    "SELECT gateway_id FROM gateways WHERE org_id = $1 AND environment_id = $2 AND retired_at IS NULL",
+    "SELECT gateway_id, public_key FROM gateways WHERE org_id = $1 AND environment_id = $2 AND retired_at IS NULL",
 );
 /// What gateways of a page refused and have not got over.
 const REFUSED: Sql = Sql::both(
@@ -38,10 +38,6 @@ const REFUSED: Sql = Sql::both(
 );
 const RETIRE: Sql = Sql::both(
     "UPDATE gateways SET retired_at = $3 WHERE org_id = $1 AND gateway_id = $2 AND retired_at IS NULL",
-);
-const BEAT: Sql = Sql::both(
-    "UPDATE gateways SET status = $3, software = $4, last_seen_at = $5, applied_revision = $6 \
-     WHERE org_id = $1 AND gateway_id = $2 AND retired_at IS NULL",
 );
 pub(super) const CREATE: Sql = Sql::both(
     "INSERT INTO gateways (org_id, gateway_id, environment_id, name, public_key, labels, software, enrolled_by, \
@@ -88,17 +84,6 @@ pub struct Refusal {
     pub reason: String,
     /// When that was heard.
     pub at: UnixMillis,
-}
-
-/// How a gateway is.
-#[derive(Debug, Clone)]
-pub struct Heartbeat {
-    /// What it says, as JSON.
-    pub status: String,
-    /// The version of its software.
-    pub software: String,
-    /// The revision that it runs on.
-    pub applied_revision: Option<i64>,
 }
 
 impl Gateway {
@@ -154,16 +139,16 @@ impl Read {
         Ok(page.listed(gateways, |gateway| gateway.id.to_string()))
     }
 
-    /// The gateways of an environment that are not retired.
+    /// The gateways of an environment that are not retired, with their keys.
     ///
     /// # Errors
     /// When the database is not available.
     pub async fn live_gateways(
         &mut self,
         environment: &EnvironmentId,
-    ) -> Result<HashSet<GatewayId>, StoreError> {
+    ) -> Result<HashMap<GatewayId, [u8; 32]>, StoreError> {
         let rows = self.all(LIVE, values![environment]).await?;
-        rows.iter().map(|row| row.parsed("gateway_id")).collect()
+        rows.iter().map(|row| Ok((row.parsed("gateway_id")?, row.array("public_key")?))).collect()
     }
 
     /// The newest revision that each of an environment's gateways refused, if it is newer than the one that the gateway runs: of the gateways
@@ -201,25 +186,8 @@ impl Write {
             self.note("gateway.retire", target, json!({ "gateway": id.as_str(), "name": gateway.name }));
             // Its stream ends.
             self.changed(&environment.id, environment.revision);
+            self.retired.push(id.clone());
         }
         self.gateway(id).await
-    }
-
-    /// Writes down how a gateway is, and that it has applied what it runs: its word on that may have been lost. It is no operator's action, so the
-    /// audit chain has no row of it.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] where it is retired, or there is none.
-    pub async fn heartbeat(&mut self, id: &GatewayId, beat: &Heartbeat) -> Result<(), StoreError> {
-        if let Some(number) = beat.applied_revision {
-            // One of another life of the database names what is not there.
-            match self.repeat_applied(id, number).await {
-                Ok(()) | Err(StoreError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let now = self.now;
-        let values = values![id, &beat.status, &beat.software, now, beat.applied_revision];
-        if self.execute(BEAT, values).await? == 1 { Ok(()) } else { Err(StoreError::NotFound) }
     }
 }

@@ -67,7 +67,13 @@ impl Store {
         };
         let changes = super::changes::Teller::new(pools.backend());
         let clock = Arc::clone(&options.clock);
-        let inner = Inner { pools, clock, wait_max: options.wait_max, changes };
+        let inner = Inner {
+            pools,
+            clock,
+            wait_max: options.wait_max,
+            changes,
+            known: super::known::KnownGateways::default(),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

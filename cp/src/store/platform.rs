@@ -6,15 +6,17 @@
 mod leases;
 mod tokens;
 
-pub use leases::Lease;
+pub use leases::{Keeper, Lease};
 pub use tokens::{NewPlatformToken, PlatformToken};
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use mcpg_cp_api::Slug;
 use serde_json::json;
 
 use super::connection::{Mode, Sight, Transaction};
+use super::known::Moment;
 use super::orgs;
 use super::sql::{PlatformSql, Row, Sql, Value, values};
 use super::{
@@ -26,6 +28,14 @@ use super::{
 #[derive(Clone)]
 pub struct Platform {
     pub(super) inner: Arc<Inner>,
+}
+
+/// A gateway as it was found. What it said of itself may be older than the database's word.
+#[derive(Debug, Clone)]
+pub struct FoundGateway {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    pub(super) looked_up: Option<Moment>,
 }
 
 const BY_SLUG: PlatformSql =
@@ -83,6 +93,27 @@ impl Platform {
     /// [`StoreError::NotFound`] where there is none.
     pub async fn gateway(&self, id: &GatewayId) -> Result<Gateway, StoreError> {
         Gateway::read(&self.look_up("gateway", id.as_str(), super::gateways::BY_ID).await?)
+    }
+
+    /// The gateway with this id: as it was found lately, or looked up. One that was retired at this replica is looked up.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none.
+    pub async fn find_gateway(&self, id: &GatewayId) -> Result<FoundGateway, StoreError> {
+        match self.inner.known.get(id, Instant::now()) {
+            Ok(gateway) => Ok(FoundGateway { gateway, looked_up: None }),
+            Err(moment) => {
+                let gateway = Arc::new(self.gateway(id).await?);
+                Ok(FoundGateway { gateway, looked_up: Some(moment) })
+            }
+        }
+    }
+
+    /// Keeps a gateway in mind whose request was believed: the next ones need no look-up.
+    pub fn keep_in_mind(&self, found: &FoundGateway) {
+        if let Some(moment) = found.looked_up.filter(|_| found.gateway.retired_at.is_none()) {
+            self.inner.known.keep(&found.gateway, moment, Instant::now());
+        }
     }
 
     /// The enrolment token with this hash, whether used, expired or good.

@@ -3,13 +3,10 @@
 //! One replica does it at a time, under a lease; done twice, it does no harm. Audit rows go by their own rules
 //! ([`super::Write::remove_audit_rows`]), which are the licence's.
 
-use super::{Actor, KEEP_MS, OrgId, Page, Store, StoreError};
+use super::{Actor, KEEP_MS, Keeper, OrgId, Page, Store, StoreError};
 
 /// What the lease is called.
 const LEASE: &str = "sweep";
-
-/// How long one replica keeps the work for itself.
-const LEASE_MS: i64 = 10 * 60_000;
 
 /// How long a session is still listed after its end.
 const SESSIONS_KEPT_MS: i64 = 7 * 24 * 3_600_000;
@@ -28,16 +25,20 @@ impl Store {
     /// When the database is not available. What was swept until then is.
     pub async fn sweep(&self, holder: &str) -> Result<Option<u64>, StoreError> {
         let platform = self.platform();
+        let mut lease = Keeper::new(platform.clone(), LEASE, holder);
         let mut page = Page::first(ORGS_AT_ONCE);
         let mut removed = 0;
+        if !lease.holds().await? {
+            return Ok(None);
+        }
         loop {
-            // Renewed for every page, so that a long round is not joined by another replica.
-            if platform.acquire_lease(LEASE, holder, LEASE_MS).await?.is_none() {
-                return Ok(None);
-            }
             let orgs = platform.orgs(&page).await?;
             for org in orgs.items {
                 removed += self.sweep_org(org.id).await?;
+                // Lost where this replica stood still for long: another one goes on.
+                if !lease.holds().await? {
+                    return Ok(Some(removed));
+                }
             }
             match orgs.next {
                 Some(next) => page.after = Some(next),

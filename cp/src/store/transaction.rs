@@ -12,7 +12,7 @@ use super::audit::Pending;
 use super::changes::Change;
 use super::connection::{Mode, Sight, Transaction};
 use super::sql::{Row, Sql, Value, columns};
-use super::{Backend, Inner, OrgId, Scoped, StoreError, UnixMillis};
+use super::{Backend, GatewayId, Inner, OrgId, Scoped, StoreError, UnixMillis};
 
 /// Who changes something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,7 @@ pub struct Write {
     pub(super) now: UnixMillis,
     pub(super) pending: Vec<Pending>,
     pub(super) changes: Vec<Change>,
+    pub(super) retired: Vec<GatewayId>,
 }
 
 impl Scoped {
@@ -120,7 +121,7 @@ impl Read {
 impl Write {
     pub(super) fn new(read: Read, actor: Actor) -> Self {
         let now = read.inner.clock.now();
-        Self { read, actor, now, pending: Vec::new(), changes: Vec::new() }
+        Self { read, actor, now, pending: Vec::new(), changes: Vec::new(), retired: Vec::new() }
     }
 
     /// The time of everything in this transaction.
@@ -149,6 +150,21 @@ impl Write {
         Ok(changed)
     }
 
+    /// The same for a statement that answers with rows.
+    pub(super) async fn all_each(&mut self, sql: Sql, rows: Vec<Vec<Value>>) -> Result<Vec<Row>, StoreError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        if self.backend() == Backend::Postgres {
+            return self.all(sql, columns(rows)?).await;
+        }
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            all.extend(self.all(sql, row).await?);
+        }
+        Ok(all)
+    }
+
     /// Deletes; a row that others refer to is in use.
     pub(super) async fn delete(&mut self, sql: Sql, values: Vec<Value>) -> Result<u64, StoreError> {
         self.execute(sql, values).await.map_err(|error| match error {
@@ -165,7 +181,12 @@ impl Write {
     pub async fn commit(mut self) -> Result<(), StoreError> {
         self.append_pending().await?;
         self.notify().await?;
-        self.read.transaction.commit().await?;
+        let committed = self.read.transaction.commit().await;
+        // Where nobody knows whether it is in force, it may be.
+        for gateway in self.retired.drain(..) {
+            self.read.inner.known.forget(&gateway);
+        }
+        committed?;
         for change in self.changes.drain(..) {
             self.read.inner.changes.tell(change);
         }

@@ -61,11 +61,18 @@ impl Simulated {
     }
 
     async fn beat(&self, world: &World, applied: Option<u64>) {
+        self.heartbeat(world, applied).send(world, "").await.expect(204);
+    }
+
+    /// A heartbeat of now, signed.
+    fn heartbeat(&self, world: &World, applied: Option<u64>) -> Call {
         let mut body = json!({ "version": "1.1", "started_at": "2026-01-01T00:00:00Z" });
         if let Some(applied) = applied {
             body["applied"] = json!(applied);
         }
-        self.post(world, "/v1/agent/heartbeat", body).await.expect(204);
+        let path = "/v1/agent/heartbeat";
+        let bearer = format!("Bearer {}", self.assertion(world, "POST", path));
+        Call::post(path, &body).header("authorization", &bearer)
     }
 
     async fn acknowledge(&self, world: &World, revision: &Value, refused: Option<&str>) {
@@ -189,6 +196,29 @@ pub(crate) async fn drift_is_shown(world: World) {
     assert_eq!(one.shown(&world).await["status"], "offline");
 }
 
+pub(crate) async fn words_may_come_in_any_order(world: World) {
+    let operator = world.token(ACME, "operator", "org/acme-corp").await;
+    let one = Simulated::enrol(&world, &operator, "prod", "gw-1", json!({})).await;
+    for port in 1..=2 {
+        publish(&world, &operator, "prod", port, json!({})).await;
+        let revision = one.follow(&world, u64::from(port) - 1).await.next().await.unwrap();
+        if port == 2 {
+            // It says how it is, then swaps and says so; the first comes last.
+            let late = one.heartbeat(&world, Some(1));
+            world.clock.advance_ms(2000);
+            one.acknowledge(&world, &revision, None).await;
+            late.send(&world, "").await.expect(204);
+            assert_eq!(one.shown(&world).await["applied"], 2);
+        } else {
+            one.acknowledge(&world, &revision, None).await;
+        }
+        world.clock.advance_ms(2000);
+    }
+    // It began anew with what an older disk had: that is how it is.
+    one.beat(&world, Some(1)).await;
+    assert_eq!(one.shown(&world).await["applied"], 1);
+}
+
 pub(crate) async fn a_change_wakes_whom_it_concerns(world: World) {
     let operator = world.token(ACME, "operator", "org/acme-corp").await;
     let prod = Simulated::enrol(&world, &operator, "prod", "gw-1", json!({})).await;
@@ -208,8 +238,10 @@ pub(crate) async fn a_change_wakes_whom_it_concerns(world: World) {
     let late = Simulated::enrol(&world, &operator, "prod", "gw-2", json!({})).await;
     let mut stream = late.follow(&world, 0).await;
     assert_eq!(stream.number().await, 3);
+    late.beat(&world, None).await;
     let path = format!("{ENVIRONMENTS}/prod/gateways/{}", late.id);
     Call::new("DELETE", &path).send(&world, &operator).await.expect(204);
+    late.heartbeat(&world, None).send(&world, "").await.expect(401);
     assert_eq!(stream.next().await, None);
     let listed = world.get(&operator, &format!("{ENVIRONMENTS}/prod/gateways")).await.expect(200).json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");

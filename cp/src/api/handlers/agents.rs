@@ -10,16 +10,15 @@ use mcpg_cp_api::{
     Acknowledgement, EnrollGateway, Enrolled, EnvironmentPath, Heartbeat, Outcome, ProblemCode,
     RevisionsQuery, enrollment_statement,
 };
-use serde_json::json;
 
 use super::super::call::{AgentCall, OpenCall};
 use super::super::refused::Refused;
 use super::super::reply::{Content, Reply};
 use super::id;
-use crate::agents::register::{Said, Unsaid};
+use crate::agents::register::Unsaid;
 use crate::agents::stream;
 use crate::sign_in::token::{Token, TokenKind};
-use crate::store::{self, StoreError};
+use crate::store::{self, Said, StoreError, Word};
 
 /// How often gateways say how they are, unless their own file says otherwise.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -71,6 +70,18 @@ pub async fn enroll(call: OpenCall) -> Result<Reply, Refused> {
     Ok(Reply::json(http::StatusCode::CREATED, &enrolled))
 }
 
+fn said_by(call: &AgentCall, word: Word) -> Said {
+    Said { gateway: call.gateway.id.clone(), at: call.said_at, word }
+}
+
+/// No database keeps NUL in a text, and nobody's word is to keep others' from being written.
+fn no_nul(pointer: &str, text: &str) -> Result<(), Refused> {
+    if text.contains('\0') {
+        return Err(Refused::field(ProblemCode::Invalid, pointer, "use no NUL"));
+    }
+    Ok(())
+}
+
 fn unsaid(error: &Unsaid) -> Refused {
     Refused { cause: Some(error.to_string()), ..Refused::bare(ProblemCode::Unavailable) }
 }
@@ -102,14 +113,16 @@ pub async fn acknowledge(call: AgentCall) -> Result<Reply, Refused> {
     if reason.len() > REASON_BYTES_MAX {
         return Err(Refused::field(ProblemCode::Invalid, "/reason", "use at most 2000 bytes"));
     }
+    no_nul("/reason", &reason)?;
+    no_nul("/digest", &said.digest)?;
     let number = i64::try_from(said.number).map_err(|_| Refused::not_found())?;
     let outcome = match said.outcome {
         Outcome::Applied => store::Outcome::Applied,
         Outcome::Rejected => store::Outcome::Rejected { reason },
     };
     let digest = said.digest.strip_prefix("blake3:").unwrap_or_default().to_owned();
-    let made = Said::Made { number, digest: digest.clone(), outcome };
-    match call.register.note(&call.gateway.org_id, &call.gateway.id, made).await {
+    let word = Word::Made { number, digest: Some(digest.clone()), outcome };
+    match call.register.note(&call.gateway.org_id, said_by(&call, word)).await {
         Ok(true) => return Ok(Reply::no_content()),
         Ok(false) | Err(Unsaid::NotFound) => {}
         Err(error @ Unsaid::Unavailable(_)) => return Err(unsaid(&error)),
@@ -132,10 +145,11 @@ pub async fn heartbeat(call: AgentCall) -> Result<Reply, Refused> {
     if !VERSION_CHARACTERS.contains(&beat.version.chars().count()) {
         return Err(Refused::field(ProblemCode::Invalid, "/version", "use 1 to 64 characters"));
     }
-    let status = json!({ "started_at": beat.started_at }).to_string();
+    no_nul("/version", &beat.version)?;
     let applied = beat.applied.and_then(|number| i64::try_from(number).ok());
-    let stored = store::Heartbeat { status, software: beat.version, applied_revision: applied };
-    match call.register.note(&call.gateway.org_id, &call.gateway.id, Said::Is(stored)).await {
+    let started_at = beat.started_at.unix_ms();
+    let word = Word::Is(store::Heartbeat { started_at, software: beat.version, applied_revision: applied });
+    match call.register.note(&call.gateway.org_id, said_by(&call, word)).await {
         Ok(_) => Ok(Reply::no_content()),
         Err(Unsaid::NotFound) => Err(Refused::not_found()),
         Err(error @ Unsaid::Unavailable(_)) => Err(unsaid(&error)),

@@ -33,6 +33,38 @@ pub struct Lease {
     pub expires_at: UnixMillis,
 }
 
+/// Keeps a lease for as long as there is work: to be asked between one piece of it and the next. It is short, so that another replica, or this
+/// one after a crash, goes on soon.
+#[derive(Debug)]
+pub struct Keeper<'a> {
+    platform: Platform,
+    name: &'static str,
+    holder: &'a str,
+    held: Option<Lease>,
+}
+
+/// How long a replica that is gone keeps the others from its work. Longer than any one piece of it takes.
+const KEPT_MS: i64 = 60_000;
+
+impl<'a> Keeper<'a> {
+    /// Of some work.
+    pub fn new(platform: Platform, name: &'static str, holder: &'a str) -> Self {
+        Self { platform, name, holder, held: None }
+    }
+
+    /// Whether the work is this replica's to do. Renews the lease once half of it is over.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn holds(&mut self) -> Result<bool, StoreError> {
+        let now = self.platform.inner.clock.now();
+        if !self.held.as_ref().is_some_and(|lease| lease.expires_at - now > KEPT_MS / 2) {
+            self.held = self.platform.acquire_lease(self.name, self.holder, KEPT_MS).await?;
+        }
+        Ok(self.held.is_some())
+    }
+}
+
 impl Platform {
     /// Takes or renews a lease; none while another holder has it.
     ///

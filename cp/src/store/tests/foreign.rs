@@ -8,7 +8,8 @@ use super::bench::{Bench, alice, display, slug};
 use super::publishing::{enrolled, tree};
 use crate::store::{
     BindingId, EnvironmentId, Forward, GatewayId, Heartbeat, Labels, NewDocument, NewEnrollmentToken,
-    NewRevision, Outcome, Page, Parent, Precondition, RolloutState, Stage, StoreError, TokenId, Workspace,
+    NewRevision, Outcome, Page, Parent, Precondition, RolloutState, Stage, StoreError, TokenId, Word,
+    Workspace,
 };
 
 /// Things of an organization, or of none.
@@ -45,7 +46,8 @@ async fn attempted(bench: &Bench, things: &Things) -> Vec<(&'static str, String)
     let config = Parent::GatewayConfig(environment);
     let new = NewDocument { media: "text/plain", bytes: b"x" };
     let (any, at) = (Precondition::Any, Precondition::Version(1));
-    let beat = Heartbeat { status: "{}".to_owned(), software: "1".to_owned(), applied_revision: None };
+    let beat = Word::Is(Heartbeat { started_at: 1, software: "1".to_owned(), applied_revision: None });
+    let made = Word::Made { number: 1, digest: None, outcome: Outcome::Applied };
     let token_for = || NewEnrollmentToken {
         id: None,
         environment_id: environment.clone(),
@@ -104,14 +106,14 @@ async fn attempted(bench: &Bench, things: &Things) -> Vec<(&'static str, String)
         "gateways": |write| write.gateways(environment, &page);
         "gateway": |write| write.gateway(gateway);
         "retire": |write| write.retire_gateway(gateway);
-        "heartbeat": |write| write.heartbeat(gateway, &beat);
+        "heartbeat": |write| write.hear_one(gateway, 1, beat);
         "publish": |write| write.publish_revision(environment, sign);
         "revision": |write| write.revision(environment, 1);
         "revisions": |write| write.revisions(environment, &page);
         "rollout": |write| write.rollout(environment, 1);
         "begin rollout": |write| write.begin_rollout(environment, 1, &percent);
         "update rollout": |write| write.update_rollout(environment, 1, None, (&percent, RolloutState::Paused));
-        "acknowledge": |write| write.acknowledge(gateway, 1, None, &Outcome::Applied);
+        "acknowledge": |write| write.hear_one(gateway, 1, made);
         "acknowledgements": |write| write.acknowledgements(environment, 1, &page);
         "acknowledged": |write| write.acknowledged(environment, 1);
         "forward": |write| write.forward(gateway, &stretch);
@@ -176,7 +178,7 @@ pub(super) async fn foreign_and_absent_are_alike(bench: Bench) {
     for (name, said) in foreign {
         let is_nothing = said == "Err(NotFound)"
             || said.starts_with("Ok(Listed { items: [], next: None })")
-            || ["Ok(())", "Ok(None)", "Ok(Acknowledged { applied: 0, rejected: 0 })"]
+            || ["Ok(())", "Ok(None)", "Ok(Nothing)", "Ok(Acknowledged { applied: 0, rejected: 0 })"]
                 .contains(&said.as_str());
         assert!(is_nothing, "{name}: {said}");
     }

@@ -1,11 +1,12 @@
-//! Documents, references, lists, revisions, rollouts, acknowledgements.
+//! Documents, references, lists, revisions, rollouts.
 
 use std::time::Duration;
 
 use super::bench::{Bench, alice, display, slug};
+use super::hearing::beat;
 use crate::store::{
-    Environment, Gateway, Hint, Labels, NewDocument, NewEnrollmentToken, NewGateway, NewRevision, Outcome,
-    Page, Parent, Precondition, RevisionHead, RolloutState, Stage, StoreError, Workspace, Write,
+    Environment, Gateway, Hint, Labels, NewDocument, NewEnrollmentToken, NewGateway, NewRevision, Page,
+    Parent, Precondition, RevisionHead, RolloutState, Stage, StoreError, Workspace, Write,
 };
 
 pub(super) async fn tree(bench: &Bench) -> (Workspace, Environment) {
@@ -44,7 +45,7 @@ pub(super) async fn enrolled_by(
     gateway
 }
 
-async fn publish(write: &mut Write, environment: &Environment, text: &str) -> RevisionHead {
+pub(super) async fn publish(write: &mut Write, environment: &Environment, text: &str) -> RevisionHead {
     let sign = |numbered: crate::store::Numbered| {
         Ok::<_, StoreError>(NewRevision {
             document: text.as_bytes().to_vec(),
@@ -207,57 +208,18 @@ pub(super) async fn rollouts_go_in_stages(bench: Bench) {
 pub(super) async fn numbers_go_on_where_gateways_are(bench: Bench) {
     let (_, prod) = tree(&bench).await;
     let gateway = enrolled(&bench, &prod, "gw").await;
-    let beat = |number| crate::store::Heartbeat {
-        status: "{}".to_owned(),
-        software: "0.1.0".to_owned(),
-        applied_revision: Some(number),
-    };
     let mut write = bench.write().await;
     assert_eq!(publish(&mut write, &prod, "a").await.number, 1);
     // It runs what the database has lost: that number is not given again.
-    write.heartbeat(&gateway.id, &beat(7)).await.unwrap();
+    write.hear_one(&gateway.id, 1, beat(7)).await.unwrap();
     assert_eq!(publish(&mut write, &prod, "b").await.number, 8);
     assert_eq!(publish(&mut write, &prod, "c").await.number, 9);
     // What no database can have lost is not believed, nor a gateway that is retired.
-    write.heartbeat(&gateway.id, &beat(i64::MAX)).await.unwrap();
+    write.hear_one(&gateway.id, 2, beat(i64::MAX)).await.unwrap();
     assert_eq!(publish(&mut write, &prod, "d").await.number, 10);
-    write.heartbeat(&gateway.id, &beat(90)).await.unwrap();
+    write.hear_one(&gateway.id, 3, beat(90)).await.unwrap();
     write.retire_gateway(&gateway.id).await.unwrap();
     assert_eq!(publish(&mut write, &prod, "e").await.number, 11);
-}
-
-pub(super) async fn acknowledgements_are_written_once(bench: Bench) {
-    let (_, prod) = tree(&bench).await;
-    let gateway = enrolled(&bench, &prod, "gw").await;
-    let mut write = bench.write().await;
-    publish(&mut write, &prod, "a").await;
-    publish(&mut write, &prod, "b").await;
-    let rejected = Outcome::Rejected { reason: "no such plugin".to_owned() };
-    assert!(write.acknowledge(&gateway.id, 2, None, &rejected).await.unwrap());
-    assert!(!write.acknowledge(&gateway.id, 2, None, &rejected).await.unwrap());
-    assert!(write.acknowledge(&gateway.id, 2, None, &Outcome::Applied).await.unwrap());
-    assert!(write.acknowledge(&gateway.id, 1, None, &Outcome::Applied).await.unwrap());
-    assert!(matches!(
-        write.acknowledge(&gateway.id, 3, None, &Outcome::Applied).await,
-        Err(StoreError::NotFound)
-    ));
-    write.commit().await.unwrap();
-    let mut read = bench.acme().read().await.unwrap();
-    let counts = read.acknowledged(&prod.id, 2).await.unwrap();
-    assert_eq!((counts.applied, counts.rejected), (1, 0));
-    let listed = read.acknowledgements(&prod.id, 2, &Page::default()).await.unwrap().items;
-    assert_eq!((&listed[0].gateway_id, &listed[0].outcome), (&gateway.id, &Outcome::Applied));
-    assert_eq!(
-        read.gateway(&gateway.id).await.unwrap().applied_revision,
-        Some(2),
-        "the newest, not the last"
-    );
-    drop(read);
-    let mut evil = bench.evil().begin(alice()).await.unwrap();
-    assert!(matches!(
-        evil.acknowledge(&gateway.id, 1, None, &Outcome::Applied).await,
-        Err(StoreError::NotFound)
-    ));
 }
 
 pub(super) async fn changes_are_told_when_they_are_in_force(bench: Bench) {

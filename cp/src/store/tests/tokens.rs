@@ -4,8 +4,8 @@ use mcpg_cp_api::Role;
 
 use super::bench::{Bench, alice, display, slug};
 use crate::store::{
-    CLAIM_MS, Claim, Labels, NewApiToken, NewEnrollmentToken, NewGateway, NewPlatformToken, Page, StoreError,
-    TokenKind, Write,
+    CLAIM_MS, Claim, Heard, Heartbeat, Keeper, Labels, NewApiToken, NewEnrollmentToken, NewGateway,
+    NewPlatformToken, Page, StoreError, TokenKind, Word, Write,
 };
 
 pub(super) fn new_token(hash: &str, on: &str) -> NewApiToken {
@@ -128,6 +128,20 @@ pub(super) async fn leases_change_hands(bench: Bench) {
     assert_eq!(acquire("a").await.unwrap().token, 3);
 }
 
+pub(super) async fn a_lease_is_kept_while_there_is_work(bench: Bench) {
+    let keeper = |holder: &'static str| Keeper::new(bench.store.platform(), "sweep", holder);
+    let (mut one, mut other) = (keeper("a"), keeper("b"));
+    for _ in 0..10 {
+        bench.clock.advance(29_000);
+        assert!(one.holds().await.unwrap());
+        assert!(!other.holds().await.unwrap());
+    }
+    // It crashes: another one goes on within a minute.
+    bench.clock.advance(60_001);
+    assert!(other.holds().await.unwrap());
+    assert!(!one.holds().await.unwrap(), "it comes back, and the work is not its any more");
+}
+
 pub(super) async fn a_sign_in_ends_once(bench: Bench) {
     let mut write = bench.write().await;
     let until = write.now() + 1000;
@@ -167,8 +181,10 @@ pub(super) async fn what_has_had_its_time_is_swept(bench: Bench) {
     write.commit().await.unwrap();
     assert_eq!(bench.store.sweep("a").await.unwrap(), Some(0));
     assert_eq!(bench.store.sweep("b").await.unwrap(), None, "another does it");
-    bench.clock.advance(24 * 3_600_000 + 1);
-    assert_eq!(bench.store.sweep("b").await.unwrap(), Some(2));
+    bench.clock.advance(60_001);
+    assert_eq!(bench.store.sweep("b").await.unwrap(), Some(1), "the first has crashed since");
+    bench.clock.advance(24 * 3_600_000);
+    assert_eq!(bench.store.sweep("b").await.unwrap(), Some(1));
     bench.clock.advance(7 * 24 * 3_600_000);
     assert_eq!(bench.store.sweep("b").await.unwrap(), Some(1));
     // A token that has ended is still to be seen.
@@ -222,15 +238,11 @@ pub(super) async fn enrolment_is_for_one(bench: Bench) {
     write.rollback().await;
     let mut write = bench.write().await;
     assert_eq!(write.retire_gateway(&enrolled.id).await.unwrap().retired_at, Some(write.now()));
-    let beat = crate::store::Heartbeat {
-        status: "{}".to_owned(),
-        software: "0.1.1".to_owned(),
-        applied_revision: Some(3),
-    };
-    assert!(matches!(write.heartbeat(&enrolled.id, &beat).await, Err(StoreError::NotFound)));
+    let beat = Word::Is(Heartbeat { started_at: 1, software: "0.1.1".to_owned(), applied_revision: Some(3) });
+    assert_eq!(write.hear_one(&enrolled.id, 1, beat.clone()).await.unwrap(), Heard::Nothing);
     assert!(matches!(write.enroll("t1", gateway("gw")).await, Err(StoreError::NotFound)), "it is retired");
     let second = write.enroll("t2", gateway("gw")).await.unwrap();
-    write.heartbeat(&second.id, &beat).await.unwrap();
+    assert_eq!(write.hear_one(&second.id, 1, beat).await.unwrap(), Heard::New);
     write.revoke_enrollment_token(&revoked).await.unwrap();
     assert_eq!(write.enrollment_tokens(&prod.id, &Page::default()).await.unwrap().items.len(), 3);
     write.commit().await.unwrap();
