@@ -40,6 +40,7 @@ mod process;
 mod provider;
 mod sso;
 mod tenants;
+mod traced;
 mod world;
 
 use world::cases;
@@ -63,5 +64,6 @@ cases! {
     sso: a_member_signs_in, providers_are_strangers;
     generated: what_is_elsewhere_is_as_good_as_missing, what_is_ones_own_is_there,
         what_a_request_refers_to_is_its_own;
+    traced: a_request_is_in_its_callers_trace, a_trace_that_is_none_is_begun_anew, a_publication_is_one_trace;
     matrix: the_matrix_of_who_may_do_what;
 }
