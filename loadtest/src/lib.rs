@@ -9,4 +9,5 @@
 pub mod fleet;
 mod http;
 mod process;
+pub mod strangers;
 mod times;

@@ -1,7 +1,7 @@
 //! `mcpg-loadtest`: scenarios, each with its own figures.
 
 use clap::{Parser, Subcommand};
-use mcpg_loadtest::fleet;
+use mcpg_loadtest::{fleet, strangers};
 
 #[derive(Debug, Parser)]
 #[command(name = "mcpg-loadtest", version, about)]
@@ -14,6 +14,8 @@ struct Arguments {
 enum Scenario {
     /// Many gateways on one control plane: how long from a publish to every gateway's word on it.
     Fleet(fleet::Settings),
+    /// Whether the time of an answer tells what belongs to others from what does not exist.
+    Strangers(strangers::Settings),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -21,5 +23,6 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match scenario {
         Scenario::Fleet(settings) => runtime.block_on(fleet::run(settings)),
+        Scenario::Strangers(settings) => runtime.block_on(strangers::run(settings)),
     }
 }
