@@ -1,8 +1,9 @@
 //! The life of a request, from top to bottom: limits, tenant, caller, authorization, content, repetition, handler.
 //!
 //! INVARIANTS:
-//! - Nothing of a tenant is read for a caller who has no place in it, and the same is done for an organization that exists as for one that does
-//!   not: both are resolved, and both end in the same 404.
+//! - Nothing of a tenant is read for a caller who has no place in it: what a request names is held against the caller's own organization, and only
+//!   administrators of the service have one looked up by its name. So the answer for one that exists and for one that does not is the same 404,
+//!   and takes the same time.
 //! - A handler runs only behind `authorize`; its access is that of its row in the table.
 
 mod target;
@@ -172,15 +173,10 @@ impl Pipeline {
                 })
                 .await;
             }
-            // Resolved first, so that its time is spent whether or not the caller may know.
-            let org = match &named {
-                Ok(name) => resolve(&platform, name).await?,
-                Err(_) => None,
-            };
             let known = authenticate(&parts.headers, &self.service, &platform, now).await?;
             traced::is_from(&known.caller);
             let name = named?;
-            let tenant = self.enter(org, &name, &known, now).await?;
+            let tenant = self.enter(&platform, &name, &known, now).await?;
             tenant.iter().for_each(traced::is_about);
             let target = target(&path);
             authorize(endpoint, &known.caller, tenant.as_ref(), target.as_ref())?;
@@ -247,19 +243,21 @@ impl Pipeline {
     /// The organization as the caller has it, if they have a place in it.
     async fn enter(
         &self,
-        org: Option<Org>,
+        platform: &Platform,
         name: &TenantName,
         known: &Authenticated,
         now: i64,
     ) -> Result<Option<Tenant>, Refused> {
-        let named = name.slug.is_some() || name.subdomain.is_some();
-        let org = match (org, &known.org) {
-            (Some(org), None) => org,
-            (Some(org), Some(own)) if org.id == *own => org,
-            // Named, and not there or not theirs.
-            (_, _) if named => return Err(Refused::not_found()),
-            (None, None) => return Ok(None),
-            (_, Some(own)) => self.store.scope(own.clone()).read().await?.org().await?,
+        let org = match &known.org {
+            Some(own) => {
+                let org = self.store.scope(own.clone()).read().await?.org().await?;
+                if !is_named(&org, name) {
+                    return Err(Refused::not_found());
+                }
+                org
+            }
+            None if name.slug.is_none() && name.subdomain.is_none() => return Ok(None),
+            None => resolve(platform, name).await?.ok_or_else(Refused::not_found)?,
         };
         let scope = self.store.scope(org.id.clone());
         let slug = org.slug.clone();
@@ -339,6 +337,15 @@ fn authorize(
     }
 }
 
+/// Whether all that a request says of its organization is true of this one.
+fn is_named(org: &Org, name: &TenantName) -> bool {
+    let by_slug = name.slug.as_ref().is_none_or(|slug| *slug == org.slug);
+    let by_subdomain =
+        name.subdomain.as_ref().is_none_or(|label| org.subdomain.as_deref() == Some(label.as_str()));
+    by_slug && by_subdomain
+}
+
+/// The organization that a request of an administrator of the service names.
 async fn resolve(platform: &Platform, name: &TenantName) -> Result<Option<Org>, Refused> {
     let found = |result: Result<Org, StoreError>| match result {
         Ok(org) => Ok(Some(org)),
