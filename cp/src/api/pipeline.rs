@@ -6,6 +6,7 @@
 //!   and takes the same time.
 //! - A handler runs only behind `authorize`; its access is that of its row in the table.
 
+mod named;
 mod target;
 mod traced;
 
@@ -22,6 +23,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
+use self::named::{is_named, resolve};
 use self::target::{slugs, target};
 use super::authenticate::{Agent, Authenticated, authenticate, authenticate_agent};
 use super::call::{self, AgentCall, Caller, CallerCall, CallerKind, Input, OpenCall, Tenant, TenantCall};
@@ -37,7 +39,7 @@ use crate::agents::fleet::Fleet;
 use crate::agents::register::Register;
 use crate::authorization;
 use crate::license::InForce;
-use crate::store::{Claim, ClaimId, Org, Platform, Store, StoreError};
+use crate::store::{Claim, ClaimId, Platform, Store};
 
 /// Short requests of gateways that are served at once; the others wait. A fleet's words on a revision fit, since what waits together is written
 /// together. Streams of revisions count until they have begun.
@@ -335,35 +337,6 @@ fn authorize(
         }
         (Access::Within | Access::On(_), ..) => Err(Refused::not_found()),
     }
-}
-
-/// Whether all that a request says of its organization is true of this one.
-fn is_named(org: &Org, name: &TenantName) -> bool {
-    let by_slug = name.slug.as_ref().is_none_or(|slug| *slug == org.slug);
-    let by_subdomain =
-        name.subdomain.as_ref().is_none_or(|label| org.subdomain.as_deref() == Some(label.as_str()));
-    by_slug && by_subdomain
-}
-
-/// The organization that a request of an administrator of the service names.
-async fn resolve(platform: &Platform, name: &TenantName) -> Result<Option<Org>, Refused> {
-    let found = |result: Result<Org, StoreError>| match result {
-        Ok(org) => Ok(Some(org)),
-        Err(StoreError::NotFound) => Ok(None),
-        Err(error) => Err(Refused::from(error)),
-    };
-    let by_slug = match &name.slug {
-        Some(slug) => found(platform.org_by_slug(slug).await)?,
-        None => None,
-    };
-    let Some(subdomain) = &name.subdomain else { return Ok(by_slug) };
-    let by_subdomain = found(platform.org_by_subdomain(subdomain.as_str()).await)?;
-    // What is said twice must be the same.
-    Ok(match (&name.slug, by_slug, by_subdomain) {
-        (None, _, by_subdomain) => by_subdomain,
-        (Some(_), Some(one), Some(other)) if one.id == other.id => Some(one),
-        _ => None,
-    })
 }
 
 enum Claimed {
