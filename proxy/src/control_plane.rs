@@ -27,7 +27,7 @@ mod verify;
 
 pub use agent::Agent;
 pub use attach::{Attached, attach, on_disk};
-pub use audit::Forwarder;
+pub use audit::{Forwarder, Progress};
 pub use client::ClientError;
 pub use joining::Joining;
 pub use pushed::{PushRequest, PushedScopes};

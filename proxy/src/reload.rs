@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use crate::control_plane::{PushRequest, PushedScopes, on_disk};
 use crate::gateway::Gateway;
 use crate::pinning::ScopePins;
-use crate::revision::{Applied, Builder, Generation, effective_digest, source_paths};
+use crate::revision::{Applied, BuildError, Builder, Generation, effective_digest, source_paths};
 
 /// Editors and tools change a file in several steps: they are taken as one.
 const SETTLE: Duration = Duration::from_millis(150);
@@ -165,22 +165,22 @@ impl Reloader {
     ///
     /// # Errors
     /// Why it is not in force; the revision before it is.
-    pub async fn reload(&self, now: SystemTime) -> Result<Applied, Vec<String>> {
-        match self.replace(now).await {
-            Ok(applied) => {
-                self.applied(applied);
-                Ok(applied)
-            }
-            Err(problems) => {
-                self.refused(&problems, now);
-                Err(problems)
-            }
+    pub async fn reload(&self, now: SystemTime) -> Result<Applied, BuildError> {
+        let outcome = self.replace(now).await;
+        self.note(&outcome, now);
+        outcome
+    }
+
+    fn note(&self, outcome: &Result<Applied, BuildError>, now: SystemTime) {
+        match outcome {
+            Ok(applied) => self.applied(*applied),
+            Err(error) => self.refused(&error.problems, now),
         }
     }
 
-    async fn replace(&self, now: SystemTime) -> Result<Applied, Vec<String>> {
-        let loaded = self.read()?;
-        self.builder.fetch_bundles(&loaded.config).await.map_err(|error| error.problems)?;
+    async fn replace(&self, now: SystemTime) -> Result<Applied, BuildError> {
+        let loaded = self.read().map_err(BuildError::lasting)?;
+        self.builder.fetch_bundles(&loaded.config).await?;
         let current = self.gateway.revisions.load();
         if self.builder.digest(&loaded.config, loaded.digest) == current.digest {
             self.gateway.revisions.confirm();
@@ -193,11 +193,11 @@ impl Reloader {
                 "{}: {keys} cannot change while the process runs: restart, or send SIGUSR2 to upgrade without a gap",
                 self.path.display()
             );
-            return Err(vec![message]);
+            return Err(BuildError::lasting(vec![message]));
         }
         let number = current.number + 1;
         let built = self.builder.generation(&loaded.config, loaded.digest, number, Some(&current), now).await;
-        let generation = built.map_err(|error| error.problems)?;
+        let generation = built?;
         self.gateway.revisions.swap(generation);
         self.gateway.revisions.peek(Generation::start);
         let (builder, generation) = (self.builder.clone(), self.gateway.revisions.load());
@@ -277,10 +277,14 @@ impl Reloader {
 
     /// Puts a pushed scope in force. True if it is; if it is not, what was before stays.
     async fn push(&self, push: PushRequest) -> bool {
-        let PushRequest { pushed, answer } = push;
-        let scope = pushed.scope.clone();
+        let PushRequest { pushed, is_retry, answer } = push;
+        let (scope, now) = (pushed.scope.clone(), SystemTime::now());
         let before = self.pushed.replace(pushed);
-        let outcome = self.reload(SystemTime::now()).await.map(drop);
+        let outcome = self.replace(now).await;
+        if !(is_retry && outcome.as_ref().is_err_and(|error| error.may_pass)) {
+            self.note(&outcome, now);
+        }
+        let outcome = outcome.map(drop);
         if outcome.is_err() {
             self.pushed.restore(&scope, before);
         }

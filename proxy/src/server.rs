@@ -96,6 +96,10 @@ pub fn run(path: &Path, scope: Option<&Scope>) -> anyhow::Result<()> {
     observe(&gateway, &ledgers, &connections, builder.filters()).context("metrics")?;
     let processes = Arc::clone(builder.processes());
     let forwarder = attached.as_mut().and_then(|attached| attached.forwarder.take());
+    if let Some(forwarder) = &forwarder {
+        let (progress, ledgers) = (forwarder.progress(), Arc::clone(&ledgers));
+        metrics.observe(move || progress.samples(&ledgers, SystemTime::now())).context("metrics")?;
+    }
     let forwarding = forwarder.map(|forwarder| (forwarder, Arc::clone(&ledgers)));
     let source = Source { path: &path, scope, attached, forwarding };
     let served = serve(source, &config, &sockets, &gateway, builder, connections);

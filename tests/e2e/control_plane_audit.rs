@@ -238,3 +238,26 @@ fn a_gateway_keeps_its_rows_if_it_is_told_to() {
     let rows = once_there(&cp, 1, 1);
     assert_eq!(by_gateway(&rows, "decision").len(), 1);
 }
+
+#[test]
+fn what_waits_to_be_sent_is_shown() {
+    let fixture = Fixture::start();
+    let mut cp = ControlPlane::on_sqlite();
+    configure(&cp, &fixture.url(), &["prod"]);
+    let gateway = gateway(&cp, "gw-1", &["prod"], "").start();
+    until("calls should be answered", || (call(&gateway, "/mcp", "echo") == 200).then_some(()));
+    once_there(&cp, 1, 1);
+    let shown = |name: &str| gateway.metrics().sum(&format!("mcpg_audit_forward{name}"), &[]);
+    let is_up_to_date = || shown("_waiting_rows") == 0.0 && shown("_lag_seconds") == 0.0;
+    until("nothing should wait", || (shown("ed_total") >= 2.0 && is_up_to_date()).then_some(()));
+    let (before, failures) = (shown("ed_total"), shown("_failures_total"));
+    cp.kill();
+    (0..3).for_each(|_| assert_eq!(call(&gateway, "/mcp", "echo"), 200));
+    until("rows should wait", || {
+        (shown("_waiting_rows") >= 6.0 && shown("_lag_seconds") >= 1.0).then_some(())
+    });
+    assert!(shown("_failures_total") > failures);
+    let cp = cp.restart();
+    once_there(&cp, 4, 4);
+    until("nothing should wait", || (shown("ed_total") >= before + 6.0 && is_up_to_date()).then_some(()));
+}

@@ -14,7 +14,7 @@ use super::control_plane::{
 };
 
 /// The numbers that a gateway has put in force, in all of its lives.
-fn applied(gateway: &Gateway) -> Vec<u64> {
+pub(crate) fn applied(gateway: &Gateway) -> Vec<u64> {
     let log = std::fs::read_to_string(gateway.dir().join("mcpg.log")).unwrap();
     let lines = log.lines().filter(|line| line.contains("revision of the control plane in force"));
     let number = |line: &str| {
@@ -25,14 +25,14 @@ fn applied(gateway: &Gateway) -> Vec<u64> {
 }
 
 /// How often something stands in a gateway's log.
-fn said(gateway: &Gateway, what: &str) -> usize {
+pub(crate) fn said(gateway: &Gateway, what: &str) -> usize {
     std::fs::read_to_string(gateway.dir().join("mcpg.log")).unwrap().matches(what).count()
 }
 
 const FOLLOWS: &str = "\"following the control plane\"";
-const LOST: &str = "\"no revisions from the control plane; the one in force stays\"";
+pub(crate) const LOST: &str = "\"no revisions from the control plane; the one in force stays\"";
 
-fn heard(cp: &ControlPlane, number: u64, gateways: u64) {
+pub(crate) fn heard(cp: &ControlPlane, number: u64, gateways: u64) {
     until(&format!("{gateways} should have said that they run {number}"), || {
         (progress(cp, number)["applied"] == gateways).then_some(())
     });

@@ -197,17 +197,20 @@ impl ControlPlane {
         done(if first.status == 412 { self.ask("PUT", path, &[("If-Match", "*")], &body) } else { first })
     }
 
+    /// What `/readyz` answers; 0 where there is no answer.
+    pub fn readiness(&self) -> u16 {
+        let Some(mut connection) = RawHttp::try_connect(self.listen) else { return 0 };
+        let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.listen);
+        connection.send(request.as_bytes());
+        connection.response().map_or(0, |response| response.status)
+    }
+
     fn once_ready(mut self) -> Self {
         until("the control plane should be ready", || {
             if let Some(status) = self.process.exited() {
                 panic!("the control plane ended with {status}: {}", self.process.log());
             }
-            let mut connection = RawHttp::try_connect(self.listen)?;
-            connection.send(
-                format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.listen)
-                    .as_bytes(),
-            );
-            connection.response().filter(|response| response.status == 200).map(drop)
+            (self.readiness() == 200).then_some(())
         });
         self
     }

@@ -21,6 +21,12 @@ impl FetchError {
     pub(super) fn at(url: &HttpUrl, problem: impl Into<FetchProblem>) -> Self {
         Self { url: Box::new(url.clone()), problem: Box::new(problem.into()) }
     }
+
+    /// Whether the same may be answered later, with nothing changed here.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.problem.word(), "dns" | "connect" | "timeout")
+            || matches!(*self.problem, FetchProblem::Tls { .. } | FetchProblem::Http { .. })
+    }
 }
 
 /// What is wrong.

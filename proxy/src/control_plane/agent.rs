@@ -1,5 +1,6 @@
 //! The agent of one environment: it follows the revisions, has each put in force, and says what came of it.
 
+mod again;
 mod outage;
 mod reports;
 
@@ -14,9 +15,10 @@ use mcpg_cp_api::{
     Acknowledgement, Enrolled, EnvironmentPath, Heartbeat, Outcome, SignedRevision, Timestamp,
 };
 use mcpg_sdk::Scope;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::sleep;
 
+use self::again::Again;
 use self::outage::Outage;
 use self::reports::{Report, Reports};
 use super::client::{Client, TraceId, new_trace};
@@ -24,6 +26,7 @@ use super::folder::Folder;
 use super::pushed::PushRequest;
 use super::standing::Standing;
 use super::verify::ControlPlaneKey;
+use crate::revision::BuildError;
 
 /// Bytes of a refusal's reason.
 const REASON_BYTES_MAX: usize = 2000;
@@ -43,6 +46,10 @@ pub struct Agent {
     seen: AtomicU64,
     /// What the control plane has not heard yet.
     reports: Reports,
+    /// What was refused and may yet come into force.
+    again: Again,
+    /// One revision is taken at a time.
+    turn: Mutex<()>,
     standing: Arc<Standing>,
 }
 
@@ -73,6 +80,8 @@ impl Agent {
             applied: AtomicU64::new(0),
             seen: AtomicU64::new(0),
             reports: Reports::default(),
+            again: Again::default(),
+            turn: Mutex::default(),
         })
     }
 
@@ -106,18 +115,18 @@ impl Agent {
     /// Follows the revisions and says how the gateway is, for as long as it is polled.
     pub async fn run(&self, push: mpsc::Sender<PushRequest>) {
         // Each by itself: what cannot be said keeps nothing from being heard.
-        tokio::join!(self.follow(&push), self.report(), self.beat());
+        tokio::join!(self.follow(&push), self.retry(&push), self.report(), self.beat());
     }
 
     async fn beat(&self) {
         let mut outage = Outage::default();
         loop {
-            let heartbeat = Heartbeat {
+            let heartbeat = || Heartbeat {
                 applied: Some(self.applied.load(Ordering::Acquire)).filter(|number| *number > 0),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started_at: self.started_at,
             };
-            match self.client.heartbeat(&self.enrolled, &heartbeat).await {
+            match self.client.heartbeat(&self.enrolled, heartbeat).await {
                 Ok(()) => {
                     self.standing.heard(self.environment());
                     outage.over();
@@ -199,30 +208,60 @@ impl Agent {
 
     /// Puts a revision in force, or finds out why it cannot be.
     async fn take(&self, signed: &SignedRevision, push: &mpsc::Sender<PushRequest>) -> anyhow::Result<()> {
-        let (number, trace) = (signed.number, new_trace());
-        let trace_id = Hex(&trace);
+        let _turn = self.turn.lock().await;
+        let number = signed.number;
         if number <= self.seen.load(Ordering::Acquire) {
             tracing::debug!(number, "an older revision is left alone");
             return Ok(());
         }
-        let file = match self.unpack(signed) {
-            Ok(file) => file,
+        // Whatever it says, it supersedes what was refused before.
+        self.again.never();
+        self.put_in_force(signed, push, false).await
+    }
+
+    /// Tries what was refused again, when its time has come.
+    async fn retry(&self, push: &mpsc::Sender<PushRequest>) {
+        loop {
+            let signed = self.again.due().await;
+            let _turn = self.turn.lock().await;
+            // A newer one may have come meanwhile.
+            if signed.number != self.seen.load(Ordering::Acquire) {
+                continue;
+            }
+            self.standing.retried();
+            if self.put_in_force(&signed, push, true).await.is_err() {
+                // The gateway stops.
+                return;
+            }
+        }
+    }
+
+    async fn put_in_force(
+        &self,
+        signed: &SignedRevision,
+        push: &mpsc::Sender<PushRequest>,
+        is_retry: bool,
+    ) -> anyhow::Result<()> {
+        let (number, trace) = (signed.number, new_trace());
+        let trace_id = Hex(&trace);
+        let outcome = match self.unpack(signed) {
+            Ok(file) => {
+                let (answer, answered) = oneshot::channel();
+                let pushed = Pushed { scope: self.scope.clone(), file };
+                let request = PushRequest { pushed, is_retry, answer };
+                push.send(request).await.map_err(|_| anyhow!("the gateway stops"))?;
+                answered.await.map_err(|_| anyhow!("the gateway stops"))?
+            }
+            // What does not hold never will; a disk may have room again.
             Err(error) => {
-                tracing::error!(environment = %self.environment(), number, %trace_id, %error, "revision refused");
-                self.standing.refused(self.environment(), number, &error.to_string());
-                // Who sends what does not hold is not told that it was taken, and not asked for it again.
-                self.seen.store(number, Ordering::Release);
-                self.acknowledge(signed, trace, Some(&error.to_string()));
-                return Ok(());
+                Err(BuildError { problems: vec![error.to_string()], may_pass: error.is::<std::io::Error>() })
             }
         };
-        let (answer, answered) = oneshot::channel();
-        let pushed = Pushed { scope: self.scope.clone(), file };
-        push.send(PushRequest { pushed, answer }).await.map_err(|_| anyhow!("the gateway stops"))?;
-        let outcome = answered.await.map_err(|_| anyhow!("the gateway stops"))?;
+        // Who sends what does not hold is not told that it was taken, and not asked for it again.
         self.seen.store(number, Ordering::Release);
         match outcome {
             Ok(()) => {
+                self.again.never();
                 self.applied.store(number, Ordering::Release);
                 self.standing.applied(self.environment(), number);
                 if let Err(error) = self.folder.current(number) {
@@ -232,13 +271,27 @@ impl Agent {
                 tracing::info!(environment = %self.environment(), number, digest = signed.digest, %trace_id, "revision of the control plane in force");
                 self.acknowledge(signed, trace, None);
             }
-            Err(problems) => {
-                self.standing.refused(self.environment(), number, &problems.join("; "));
-                tracing::error!(environment = %self.environment(), number, digest = signed.digest, %trace_id, ?problems, "revision refused, the one in force stays");
-                self.acknowledge(signed, trace, Some(&problems.join("\n")));
-            }
+            Err(error) => self.refuse(signed, trace, &error, is_retry),
         }
         Ok(())
+    }
+
+    /// Says once that a revision is not in force, and has it tried again where that may help.
+    fn refuse(&self, signed: &SignedRevision, trace: TraceId, refused: &BuildError, is_retry: bool) {
+        let (number, problems) = (signed.number, &refused.problems);
+        let is_tried_again = refused.may_pass && self.again.later(signed, tokio::time::Instant::now());
+        if is_retry && is_tried_again {
+            tracing::debug!(environment = %self.environment(), number, ?problems, "revision refused again");
+            return;
+        }
+        if !is_tried_again {
+            self.again.never();
+        }
+        self.standing.refused(self.environment(), number, &problems.join("; "));
+        let trace_id = Hex(&trace);
+        tracing::error!(environment = %self.environment(), number, digest = signed.digest, %trace_id, ?problems, is_tried_again, "revision refused, the one in force stays");
+        let then = if is_tried_again { "\nIt is tried again." } else { "" };
+        self.acknowledge(signed, trace, Some(&format!("{}{then}", problems.join("\n"))));
     }
 
     /// Has the control plane told what came of a revision.

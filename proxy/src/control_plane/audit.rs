@@ -11,6 +11,7 @@
 
 mod batch;
 mod lane;
+mod progress;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use tokio::time::{Instant, sleep};
 
 use self::batch::{Batch, unhex};
 use self::lane::{Lane, LaneError};
+pub use self::progress::Progress;
 use super::client::{Client, ClientError};
 use super::folder::{Enrollment, Folder};
 use crate::audit::Ledgers;
@@ -39,6 +41,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 /// Sends rows for as long as it runs.
 pub struct Forwarder {
     client: Client,
+    progress: Arc<Progress>,
     /// Where the enrolments are.
     root: PathBuf,
     organizations: Vec<Organization>,
@@ -85,7 +88,12 @@ enum TurnError {
 impl Forwarder {
     /// Sends by the enrolments below a folder, those to come included.
     pub(super) fn new(client: Client, root: PathBuf) -> Self {
-        Self { client, root, organizations: Vec::new(), looked: None }
+        Self { client, progress: Arc::default(), root, organizations: Vec::new(), looked: None }
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// Sends what is new, for as long as it is polled.
@@ -94,7 +102,7 @@ impl Forwarder {
             self.look().await;
             let mut has_more = false;
             for organization in &mut self.organizations {
-                has_more |= organization.turn(&self.client, ledgers).await;
+                has_more |= organization.turn((&self.client, &self.progress), ledgers).await;
             }
             if !has_more {
                 // Gateways that lost one control plane must not come back all at once.
@@ -141,12 +149,12 @@ impl Organization {
     }
 
     /// Sends one batch of each log. Whether there is more to send.
-    async fn turn(&mut self, client: &Client, ledgers: &Ledgers) -> bool {
+    async fn turn(&mut self, to: (&Client, &Progress), ledgers: &Ledgers) -> bool {
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return false;
         }
         self.not_before = None;
-        match self.send(client, ledgers).await {
+        match self.send(to, ledgers).await {
             Ok(has_more) => {
                 self.pause = PAUSE.0;
                 if self.said.take().is_some() {
@@ -155,6 +163,7 @@ impl Organization {
                 has_more
             }
             Err(error) => {
+                to.1.failed();
                 let is_refused =
                     matches!(&error, TurnError::Client(ClientError::Refused { status: 401 | 403 | 404, .. }));
                 if is_refused && self.enrolled.len() > 1 {
@@ -176,14 +185,15 @@ impl Organization {
         }
     }
 
-    async fn send(&mut self, client: &Client, ledgers: &Ledgers) -> Result<bool, TurnError> {
+    async fn send(&mut self, to: (&Client, &Progress), ledgers: &Ledgers) -> Result<bool, TurnError> {
         let folder = ledgers.folder(&self.name);
         let dirs = blocking(move || lane::lanes(&folder)).await??;
         self.logs.retain(|dir, _| dirs.contains(dir));
+        to.1.retain(&self.name, &dirs);
         let (mut has_more, mut failed) = (false, None);
         for dir in dirs {
             // What is wrong with one log does not hold up another.
-            match self.send_log(client, ledgers, dir).await {
+            match self.send_log(to, ledgers, dir).await {
                 Ok(more) => has_more |= more,
                 Err(error) => failed = Some(error),
             }
@@ -193,7 +203,7 @@ impl Organization {
 
     async fn send_log(
         &mut self,
-        client: &Client,
+        (client, progress): (&Client, &Progress),
         ledgers: &Ledgers,
         dir: PathBuf,
     ) -> Result<bool, TurnError> {
@@ -214,12 +224,14 @@ impl Organization {
             None => {
                 let nothing = Head::genesis(&self.name, &log.chain);
                 let kept = upload(client, enrolled, &asking(&log.chain, nothing)).await?;
+                progress.kept(&dir, &self.name, &log.chain, kept.seq);
                 *log.kept.insert(kept)
             }
         };
         let durable = ledgers.durable(&self.name).filter(|(chain, _)| *chain == log.chain);
         let durable = durable.map(|(_, seq)| seq);
         if durable.is_some_and(|seq| seq <= kept.seq) {
+            progress.is_up_to_date(&dir);
             self.logs.insert(dir, log);
             return Ok(false);
         }
@@ -237,14 +249,19 @@ impl Organization {
         };
         let mut log = Log { chain, kept: Some(kept), lane };
         let Some(batch) = batch else {
+            progress.is_up_to_date(&dir);
             self.logs.insert(dir, log);
             return Ok(false);
         };
+        progress.sends(&dir, &batch);
         let now = upload(client, enrolled, &batch.upload(&chain, kept)).await;
         let outcome = match now {
             Ok(now) => {
                 log.kept = Some(now);
-                if now != batch.last {
+                if now == batch.last {
+                    progress.sent(&dir, &batch, now);
+                } else {
+                    progress.kept(&dir, &self.name, &chain, now.seq);
                     log.lane.forget();
                 }
                 if now == kept { Err(TurnError::Stuck(kept.seq)) } else { Ok(true) }

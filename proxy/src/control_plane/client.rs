@@ -125,13 +125,16 @@ impl Client {
         self.post("/v1/agent/acknowledgements", acknowledgement, Some(enrolled), trace).await.map(drop)
     }
 
-    /// Says how the gateway is.
+    /// Says how the gateway is, as it is after this was signed.
     pub(super) async fn heartbeat(
         &self,
         enrolled: &Enrolled,
-        heartbeat: &Heartbeat,
+        heartbeat: impl FnOnce() -> Heartbeat,
     ) -> Result<(), ClientError> {
-        self.post("/v1/agent/heartbeat", heartbeat, Some(enrolled), new_trace()).await.map(drop)
+        let path = "/v1/agent/heartbeat";
+        // Signed first: a heartbeat never counts as newer than what it says.
+        let authorization = self.authorization("POST", path, enrolled)?;
+        self.post_as(path, &heartbeat(), Some(authorization), new_trace()).await.map(drop)
     }
 
     /// Sends audit rows; how far they are kept there.
@@ -147,8 +150,9 @@ impl Client {
     /// Follows the revisions after one.
     pub(super) async fn revisions(&self, enrolled: &Enrolled, after: u64) -> Result<Revisions, ClientError> {
         let path = format!("/v1/agent/revisions?after={after}");
+        let authorization = self.authorization("GET", &path, enrolled)?;
         let request = traced(Request::get().with(ACCEPT, EVENTS), new_trace());
-        let request = self.signed(request, "GET", &path, enrolled)?;
+        let request = request.with(AUTHORIZATION, authorization);
         let bounds = Bounds { total: TIME_MAX, ..Bounds::default() };
         let mut stream = self.http.open(&self.target(&path)?, &request, &bounds).await?;
         if stream.status.is_success() {
@@ -171,10 +175,22 @@ impl Client {
         enrolled: Option<&Enrolled>,
         trace: TraceId,
     ) -> Result<Response, ClientError> {
+        let authorization =
+            enrolled.map(|enrolled| self.authorization("POST", path, enrolled)).transpose()?;
+        self.post_as(path, body, authorization, trace).await
+    }
+
+    async fn post_as(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        authorization: Option<HeaderValue>,
+        trace: TraceId,
+    ) -> Result<Response, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| ClientError::Own(error.to_string()))?;
         let mut request = traced(Request::post(JSON, body), trace);
-        if let Some(enrolled) = enrolled {
-            request = self.signed(request, "POST", path, enrolled)?;
+        if let Some(authorization) = authorization {
+            request = request.with(AUTHORIZATION, authorization);
         }
         let bounds = Bounds { total: TIME_MAX, response_bytes_max: ANSWER_BYTES_MAX, ..Bounds::default() };
         let response = self.http.fetch(&self.target(path)?, request, &bounds).await?;
@@ -185,19 +201,18 @@ impl Client {
         }
     }
 
-    fn signed(
+    fn authorization(
         &self,
-        request: Request,
         method: &str,
         path: &str,
         enrolled: &Enrolled,
-    ) -> Result<Request, ClientError> {
+    ) -> Result<HeaderValue, ClientError> {
         let assertion = self.key.assertion(enrolled, (method, path), SystemTime::now());
         let assertion = assertion.map_err(|error| ClientError::Own(error.to_string()))?;
         let mut value = HeaderValue::try_from(format!("Bearer {assertion}"))
             .map_err(|error| ClientError::Own(error.to_string()))?;
         value.set_sensitive(true);
-        Ok(request.with(AUTHORIZATION, value))
+        Ok(value)
     }
 
     fn target(&self, path: &str) -> Result<Target, ClientError> {

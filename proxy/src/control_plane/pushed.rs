@@ -7,6 +7,8 @@ use mcpg_sdk::Scope;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::revision::BuildError;
+
 /// The scopes that are to be served besides those of the file. Never two of one name.
 #[derive(Debug, Default)]
 pub struct PushedScopes(Mutex<Vec<Pushed>>);
@@ -16,8 +18,10 @@ pub struct PushedScopes(Mutex<Vec<Pushed>>);
 pub struct PushRequest {
     /// What is to be in force.
     pub pushed: Pushed,
+    /// It was refused before for something that may have passed since: that it has not is no news.
+    pub is_retry: bool,
     /// What came of it: why it is not in force, if it is not. What was before is then.
-    pub answer: oneshot::Sender<Result<(), Vec<String>>>,
+    pub answer: oneshot::Sender<Result<(), BuildError>>,
 }
 
 impl PushedScopes {

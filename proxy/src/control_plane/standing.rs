@@ -19,6 +19,7 @@ struct State {
     environments: BTreeMap<String, Environment>,
     applied: u64,
     refused: u64,
+    retried: u64,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +80,11 @@ impl Standing {
         self.of(environment, |one| one.problem = Some(format!("revision {number} was refused: {problem}")));
     }
 
+    /// A revision that was refused is tried again.
+    pub(super) fn retried(&self) {
+        self.0.lock().retried += 1;
+    }
+
     /// What a gateway without a configuration waits for.
     pub fn waits_for(&self) -> String {
         let state = self.0.lock();
@@ -112,6 +118,7 @@ impl Standing {
             ),
             (SampleKind::ControlPlaneApplied, state.applied),
             (SampleKind::ControlPlaneRefused, state.refused),
+            (SampleKind::ControlPlaneRetried, state.retried),
         ];
         // One that was never heard of has no age.
         if let Some(age) = age.filter(|age| *age != Duration::MAX) {

@@ -90,8 +90,18 @@ pub enum SampleKind {
     ControlPlaneApplied,
     /// Revisions of control planes that were refused.
     ControlPlaneRefused,
+    /// Times that a revision which was refused was tried again.
+    ControlPlaneRetried,
     /// Seconds since a control plane was heard of; of several environments, the longest.
     ControlPlaneSilence,
+    /// Audit rows that were sent to a control plane and taken.
+    AuditForwarded,
+    /// Audit rows that are written and not there yet.
+    AuditForwardWaiting,
+    /// Seconds since the oldest row was made that is to be sent.
+    AuditForwardLag,
+    /// Turns of sending that came to nothing.
+    AuditForwardFailures,
 }
 
 impl Sample {
@@ -196,9 +206,29 @@ impl Sample {
             SampleKind::ControlPlaneRefused => {
                 ("mcpg_control_plane_refused_total", "Revisions of control planes that were refused.")
             }
+            SampleKind::ControlPlaneRetried => (
+                "mcpg_control_plane_retries_total",
+                "Times that a refused revision was tried again, because what was wrong may have passed.",
+            ),
             SampleKind::ControlPlaneSilence => (
                 "mcpg_control_plane_silence_seconds",
                 "Seconds since a control plane was heard of; of several environments, the longest.",
+            ),
+            SampleKind::AuditForwarded => (
+                "mcpg_audit_forwarded_total",
+                "Rows of the audit log that were sent to the control plane and taken.",
+            ),
+            SampleKind::AuditForwardWaiting => (
+                "mcpg_audit_forward_waiting_rows",
+                "Rows of the audit log that the control plane does not have yet.",
+            ),
+            SampleKind::AuditForwardLag => (
+                "mcpg_audit_forward_lag_seconds",
+                "Seconds since the oldest row was made that waits to be taken by the control plane.",
+            ),
+            SampleKind::AuditForwardFailures => (
+                "mcpg_audit_forward_failures_total",
+                "Tries to send rows of the audit log that came to nothing.",
             ),
         }
     }

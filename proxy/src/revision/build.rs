@@ -50,6 +50,15 @@ const BUILT_AT_ONCE: usize = 64;
 pub struct BuildError {
     /// What is wrong, where, and what to do.
     pub problems: Vec<String>,
+    /// Whether all of that may pass by itself: something that was to be fetched is not to be had at the moment.
+    pub may_pass: bool,
+}
+
+impl BuildError {
+    /// What does not pass by itself.
+    pub fn lasting(problems: Vec<String>) -> Self {
+        Self { problems, may_pass: false }
+    }
 }
 
 /// Builds generations, and the revisions in them.
@@ -157,7 +166,7 @@ impl Builder {
             }
         }
         if !problems.is_empty() {
-            return Err(BuildError { problems });
+            return Err(BuildError::lasting(problems));
         }
         let of_file = config.warnings().iter().map(ToString::to_string);
         let of_file: Vec<String> = of_file.filter(|_| config.bindings.is_empty()).collect();
@@ -238,7 +247,7 @@ impl Builder {
         let (Ok(identity), Ok(routes), Ok(sealer), Ok(pins), []) =
             (identity, routes, sealer, pins, filters.problems.as_slice())
         else {
-            return Err(BuildError { problems: filters.problems });
+            return Err(BuildError::lasting(filters.problems));
         };
         let marks = HashKey::derive(&sealer.derive(MARKS_CONTEXT), scope);
         Ok(Revision {

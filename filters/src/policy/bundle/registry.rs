@@ -238,3 +238,14 @@ pub enum RegistryError {
     #[error("{0}")]
     Manifest(String),
 }
+
+impl RegistryError {
+    /// Whether it may be had later, with nothing changed: there was no answer, or one that says so.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Fetch(error) => error.may_pass(),
+            Self::Status { status } => matches!(status, 408 | 425 | 429 | 500..=599),
+            _ => false,
+        }
+    }
+}

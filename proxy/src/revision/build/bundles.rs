@@ -12,6 +12,12 @@ use super::{BuildError, Builder, digest};
 /// Scopes whose registries are asked at once.
 const ASKED_AT_ONCE: usize = 8;
 
+/// A bundle that cannot be had.
+struct Missed {
+    problem: String,
+    may_pass: bool,
+}
+
 impl Builder {
     /// The digest of a configuration whose files have this one: what has been fetched for it is a part of it.
     pub fn digest(&self, config: &Config, of_files: [u8; 32]) -> [u8; 32] {
@@ -24,9 +30,11 @@ impl Builder {
     /// Every bundle that cannot be had.
     pub async fn fetch_bundles(&self, config: &Config) -> Result<(), BuildError> {
         let asked: Vec<_> = config.scopes().map(|config| self.fetch_of_scope(config)).collect();
-        let found: Vec<Vec<String>> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
-        let problems: Vec<String> = found.into_iter().flatten().collect();
-        if problems.is_empty() { Ok(()) } else { Err(BuildError { problems }) }
+        let found: Vec<Vec<Missed>> = stream::iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+        let missed: Vec<Missed> = found.into_iter().flatten().collect();
+        let may_pass = missed.iter().all(|missed| missed.may_pass);
+        let problems: Vec<String> = missed.into_iter().map(|missed| missed.problem).collect();
+        if problems.is_empty() { Ok(()) } else { Err(BuildError { problems, may_pass }) }
     }
 
     /// Looks at the tags whose time has come. True if one stands for something else now.
@@ -39,7 +47,7 @@ impl Builder {
         self.filters.bundles.next_poll()
     }
 
-    async fn fetch_of_scope(&self, config: &Config) -> Vec<String> {
+    async fn fetch_of_scope(&self, config: &Config) -> Vec<Missed> {
         let secrets = SecretResolver::new(config.base());
         let (mut orders, mut places, mut problems) = (Vec::new(), Vec::new(), Vec::new());
         for (index, plugin) in config.plugins.load.iter().enumerate() {
@@ -49,15 +57,20 @@ impl Builder {
                     orders.push(order);
                     places.push(index);
                 }
-                Err(error) => problems.push(config.locate(index, &error).to_string()),
+                Err(error) => {
+                    let problem = config.locate(index, &error).to_string();
+                    problems.push(Missed { problem, may_pass: false });
+                }
             }
         }
         let state_dir = self.keeps_state.then_some(config.state.dir.as_path());
         let store = &self.filters.bundles;
         let missed = store.fetch(&self.filters.http, &config.tenancy.scope, orders, state_dir).await;
         problems.extend(missed.into_iter().map(|(at, error)| {
+            let may_pass = error.reason.may_pass();
             let error = mcpg_sdk::SettingsError::at("/bundle", error.to_string());
-            config.locate(places.get(at).copied().unwrap_or_default(), &error).to_string()
+            let problem = config.locate(places.get(at).copied().unwrap_or_default(), &error).to_string();
+            Missed { problem, may_pass }
         }));
         problems
     }

@@ -42,8 +42,7 @@ impl Builder {
     /// Everything that is wrong with them.
     pub fn engines(&self, config: &Config, now: SystemTime) -> Result<Engines, BuildError> {
         let secrets = SecretResolver::new(config.base());
-        let built =
-            engines(config, &secrets, &self.filters, now).map_err(|problems| BuildError { problems })?;
+        let built = engines(config, &secrets, &self.filters, now).map_err(BuildError::lasting)?;
         let alone = |engine: &Arc<_>| {
             PolicyChain::new(vec![Arc::clone(engine)], CacheLimits::default()).on(self.filters.policy.clone())
         };
