@@ -8,6 +8,7 @@
 mod access;
 mod actor;
 mod agent;
+mod digits;
 mod fleet;
 mod license;
 mod line;
@@ -36,6 +37,7 @@ pub use agent::{
     Acknowledgement, AuditAccepted, AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload,
     EnrollGateway, Enrolled, Heartbeat, Outcome, RevisionsQuery, SignedRevision,
 };
+pub use digits::{hex, unhex};
 pub use fleet::{
     CreateEnrollmentToken, EnrollmentToken, Gateway, GatewayStatus, LabelKey, LabelKeyError, Labels,
     NewEnrollmentToken, Progress, PublishRevision, RejectedRevision, Revision, RevisionDocument,

@@ -5,14 +5,13 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mcpg_cp_api::{
-    AuditAccepted, AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload, ProblemCode,
+    AuditAccepted, AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload, ProblemCode, hex, unhex,
 };
 use mcpg_ledger::{Head, HoleCause};
 
 use super::super::call::AgentCall;
 use super::super::refused::Refused;
 use super::super::reply::Reply;
-use crate::sign_in::token::hex;
 use crate::store::{Entry, Forward, Missing, StoreError};
 
 /// The most bytes of an upload: one row of any size fits.
@@ -79,18 +78,4 @@ fn read(head: &AuditHead) -> Result<Head, Refused> {
 
 fn invalid(pointer: &str, detail: &str) -> Refused {
     Refused::field(ProblemCode::Invalid, pointer, detail)
-}
-
-/// Lower-case hexadecimal digits of so many bytes.
-fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let bytes = text.as_bytes().chunks(2).map(|pair| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    });
-    bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()
 }
