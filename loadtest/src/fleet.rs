@@ -4,7 +4,7 @@
 //! gateway does, but that it builds nothing. So what is measured is the control plane. It is given an organization that it makes, and leaves it there.
 
 mod gateway;
-mod operator;
+mod publisher;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use self::gateway::{Gateway, Word};
-use self::operator::Operator;
+use self::publisher::Publisher;
 use crate::process::{Used, used};
 use crate::times::Times;
 
@@ -69,11 +69,11 @@ pub(crate) struct Connected(AtomicUsize);
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let address: SocketAddr = settings.url.trim_start_matches("http://").trim_end_matches('/').parse()?;
     let token = std::fs::read_to_string(&settings.token).context("the bootstrap token")?;
-    let mut operator = Operator::begin(address, token.trim(), settings.policy_kib).await?;
-    operator.publish(0).await?;
+    let publisher = Publisher::begin(address, token.trim(), settings.policy_kib).await?;
+    publisher.publish(0).await?;
 
     let begun = Instant::now();
-    let tokens = operator.tokens(settings.gateways).await?;
+    let tokens = publisher.tokens(settings.gateways).await?;
     let gateways: Vec<Gateway> = stream::iter(tokens.into_iter().enumerate())
         .map(|(number, token)| Gateway::enrol(address, number, token))
         .buffer_unordered(ENROLLED_AT_ONCE)
@@ -91,7 +91,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     }
     heard(&mut words, settings.gateways, 1, begun).await.context("the first revision")?;
     rest(&settings, heartbeat).await;
-    spread(&settings, &mut operator, &mut words).await?;
+    spread(&settings, &publisher, &mut words).await?;
     if settings.restart { back(&settings, &connected).await } else { Ok(()) }
 }
 
@@ -105,7 +105,7 @@ async fn rest(settings: &Settings, heartbeat: Duration) {
 
 async fn spread(
     settings: &Settings,
-    operator: &mut Operator,
+    publisher: &Publisher,
     words: &mut mpsc::Receiver<Word>,
 ) -> anyhow::Result<()> {
     let (mut received, mut acknowledged, mut published) =
@@ -113,9 +113,9 @@ async fn spread(
     let before = settings.process.and_then(used);
     let begun = Instant::now();
     for round in 1..=settings.publishes {
-        operator.change(round).await?;
+        publisher.change(round).await?;
         let asked = Instant::now();
-        let number = operator.publish(round).await?;
+        let number = publisher.publish(round).await?;
         published.add(asked.elapsed());
         let all = heard(words, settings.gateways, number, asked).await?;
         for (receipt, word) in all {

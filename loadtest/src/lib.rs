@@ -6,8 +6,11 @@
     reason = "it dials what its operator names, and figures are what it is for"
 )]
 
+mod agent;
+pub mod audit;
 pub mod fleet;
 mod http;
+mod operator;
 mod process;
 pub mod strangers;
 mod times;

@@ -1,7 +1,7 @@
 //! `mcpg-loadtest`: scenarios, each with its own figures.
 
 use clap::{Parser, Subcommand};
-use mcpg_loadtest::{fleet, strangers};
+use mcpg_loadtest::{audit, fleet, strangers};
 
 #[derive(Debug, Parser)]
 #[command(name = "mcpg-loadtest", version, about)]
@@ -16,6 +16,8 @@ enum Scenario {
     Fleet(fleet::Settings),
     /// Whether the time of an answer tells what belongs to others from what does not exist.
     Strangers(strangers::Settings),
+    /// Many audit rows in one control plane: how fast they are taken over, found, handed out and verified.
+    Audit(audit::Settings),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -24,5 +26,6 @@ fn main() -> anyhow::Result<()> {
     match scenario {
         Scenario::Fleet(settings) => runtime.block_on(fleet::run(settings)),
         Scenario::Strangers(settings) => runtime.block_on(strangers::run(settings)),
+        Scenario::Audit(settings) => runtime.block_on(audit::run(settings)),
     }
 }

@@ -2,18 +2,16 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::{Signer as _, SigningKey};
-use mcpg_cp_api::{ASSERTION_SECONDS_MAX, Enrolled, SignedRevision, enrollment_statement};
+use mcpg_cp_api::SignedRevision;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::Connected;
+use crate::agent::Agent;
 use crate::http::{Connection, Request};
 
 /// The pause before the stream is opened again, doubled each time: the agent's.
@@ -21,9 +19,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 
 /// A gateway that has enrolled.
 pub(super) struct Gateway {
-    address: SocketAddr,
-    key: SigningKey,
-    enrolled: Enrolled,
+    agent: Agent,
 }
 
 /// A gateway's word on a revision.
@@ -38,22 +34,7 @@ pub(super) struct Word {
 
 impl Gateway {
     pub(super) async fn enrol(address: SocketAddr, number: usize, token: String) -> anyhow::Result<Self> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed)?;
-        let key = SigningKey::from_bytes(&seed);
-        let public_key = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
-        let proof = key.sign(&enrollment_statement(&token, &public_key)).to_bytes();
-        let body = json!({
-            "token": token, "public_key": public_key, "proof": URL_SAFE_NO_PAD.encode(proof),
-            "name": format!("gw-{number}"), "version": "load",
-        });
-        let (path, body) = ("/v1/agent/enroll", body.to_string());
-        let request = Request { method: "POST", path, bearer: "", headers: "", body: &body };
-        let (status, answer) = Connection::open(address).await?.ask(request).await?;
-        if status != 201 {
-            bail!("not enrolled: {status} {}", String::from_utf8_lossy(&answer));
-        }
-        Ok(Self { address, key, enrolled: serde_json::from_slice(&answer)? })
+        Ok(Self { agent: Agent::enrol(address, &format!("gw-{number}"), &token).await? })
     }
 
     /// Follows, and says how it is, for ever.
@@ -87,8 +68,8 @@ impl Gateway {
         opened: &mut Option<Instant>,
     ) -> anyhow::Result<()> {
         let path = format!("/v1/agent/revisions?after={}", *apply.borrow());
-        let bearer = self.assertion("GET", &path)?;
-        let mut stream = Connection::open(self.address).await?;
+        let bearer = self.agent.assertion("GET", &path)?;
+        let mut stream = Connection::open(self.agent.address).await?;
         let headers = "Accept: text/event-stream\r\n";
         let request = Request { method: "GET", path: &path, bearer: &bearer, headers, body: "" };
         let status = stream.follow(request).await?;
@@ -143,7 +124,7 @@ impl Gateway {
         path: &str,
         body: &Value,
     ) -> anyhow::Result<()> {
-        let bearer = self.assertion("POST", path)?;
+        let bearer = self.agent.assertion("POST", path)?;
         let body = body.to_string();
         let request = Request { method: "POST", path, bearer: &bearer, headers: "", body: &body };
         // One that was idle may have been closed meanwhile, and is no failure of the control plane.
@@ -154,7 +135,7 @@ impl Gateway {
         let (status, open) = match kept {
             Some(kept) => kept,
             None => {
-                let mut open = Connection::open(self.address).await?;
+                let mut open = Connection::open(self.agent.address).await?;
                 (open.ask(request).await?.0, open)
             }
         };
@@ -163,20 +144,6 @@ impl Gateway {
         }
         *connection = Some(open);
         Ok(())
-    }
-
-    fn assertion(&self, method: &str, path: &str) -> anyhow::Result<String> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-        let mut random = [0; 16];
-        getrandom::fill(&mut random)?;
-        let claims = json!({
-            "iss": self.enrolled.gateway, "aud": self.enrolled.audience, "iat": now, "exp": now + ASSERTION_SECONDS_MAX,
-            "jti": URL_SAFE_NO_PAD.encode(random), "htm": method, "htu": path,
-        });
-        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","typ":"mcpg-assertion+jwt"}"#);
-        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let signature = self.key.sign(signed.as_bytes()).to_bytes();
-        Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
 
