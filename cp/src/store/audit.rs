@@ -8,16 +8,20 @@ mod export;
 mod forward;
 mod operator;
 mod query;
+mod zones;
 
 pub use checkpoints::{AuditChain, SignedHead};
 pub use export::{ChainRow, ExportRange};
 pub use forward::{Entry, Forward, Forwarded, Missing};
 pub(super) use operator::Pending;
+#[cfg(test)]
+pub(super) use query::Bounds;
 pub use query::{AuditQuery, AuditRow};
 
 use mcpg_ledger::{Hash, Head};
 
-use super::sql::{Sql, Value, values};
+use self::zones::Noted;
+use super::sql::{Rows, Sql, Value, rows, values};
 use super::{Read, StoreError, UnixMillis, Write};
 
 const LOCK_HEAD: Sql = Sql::each(
@@ -29,9 +33,11 @@ const NEW_HEAD: Sql = Sql::both(
     "INSERT INTO audit_heads (org_id, chain, seq, hash, last_checkpoint, checkpoint_seq, anchor_seq, anchor_hash, \
      anchor_checkpoint) VALUES ($1, $2, 0, $3, $4, 0, 0, $3, $4)",
 );
-const APPEND: Sql = Sql::each(
-    "INSERT INTO audit_rows (org_id, seq, hash, time, kind, workspace, environment, gateway_id, subject, target, \
-     verdict, row) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+const APPEND: Rows = Rows::new(
+    rows!(
+        "INSERT INTO audit_rows (org_id, seq, hash, time, kind, workspace, environment, gateway_id, subject, target, \
+         verdict, row) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    ),
     "INSERT INTO audit_rows (org_id, seq, hash, time, kind, workspace, environment, gateway_id, subject, target, \
      verdict, row) SELECT $1, u.* FROM UNNEST($2::bigint[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], \
      $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::bytea[]) AS u",
@@ -94,11 +100,14 @@ impl Write {
             return Ok(());
         }
         let mut placed = Vec::with_capacity(rows.len());
+        let mut noted = Noted::default();
         for row in rows {
             locked.head = locked.head.after(&row.row);
+            noted.add(locked.head.seq, &row)?;
             placed.push(row_values(locked.head, row)?);
         }
-        let changed = self.execute_each(APPEND, placed).await?;
+        let changed = self.execute_rows(&APPEND, placed).await?;
+        self.note_zones(noted).await?;
         let moved = self.execute(MOVE_HEAD, values![number(locked.head.seq)?, &locked.head.hash]).await?;
         if changed == 0 || moved != 1 {
             return Err(StoreError::NotFound);

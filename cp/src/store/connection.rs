@@ -161,6 +161,7 @@ impl Transaction {
             Sight::PlatformFor(org) => (org, "", "on"),
         };
         // Plans are made with the values: a plan for all values would read every row where a filter is optional.
+        // Lists are read in the order of an index, a page at a time: a bitmap would be made of all that there is.
         // The server's own limits, a little later than ours: a connection that we gave up does not keep its locks.
         let limit = (self.wait_max.as_millis() + 1000).to_string();
         let settings = super::sql::values![org, lookup, platform, limit.as_str(), limit.as_str()];
@@ -168,7 +169,8 @@ impl Transaction {
             "SELECT set_config('mcpg.org_id', $1, true), set_config('mcpg.lookup', $2, true),
                  set_config('mcpg.platform', $3, true), set_config('statement_timeout', $4, true),
                  set_config('idle_in_transaction_session_timeout', $5, true),
-                 set_config('plan_cache_mode', 'force_custom_plan', true)",
+                 set_config('plan_cache_mode', 'force_custom_plan', true),
+                 set_config('enable_bitmapscan', 'off', true)",
             settings,
         )
         .await

@@ -16,6 +16,7 @@ mod isolation;
 #[path = "../../../tests/support/postgres.rs"]
 mod postgres;
 mod publishing;
+mod search;
 mod tokens;
 mod tree;
 
@@ -36,6 +37,7 @@ cases! {
     forwarding: logs_are_taken_over_once, replicas_take_over_once, a_foreign_log_is_not_taken_over,
         holes_are_rows, rows_go_to_their_environment, a_log_is_one_instance_s, calls_are_counted_once,
         names_are_bounded;
+    search: what_fits_is_found, zones_are_what_a_migration_makes_of_rows;
     foreign: foreign_and_absent_are_alike;
     isolation: nothing_of_another_organization, foreign_references_are_not_found,
         a_dropped_transaction_changes_nothing, a_failed_transaction_goes_no_further;

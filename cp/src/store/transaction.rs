@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::audit::Pending;
 use super::changes::Change;
 use super::connection::{Mode, Sight, Transaction};
-use super::sql::{Row, Sql, Value, columns};
+use super::sql::{ROWS_AT_ONCE, Row, Rows, Sql, Value, columns};
 use super::{Backend, GatewayId, Inner, OrgId, Scoped, StoreError, UnixMillis};
 
 /// Who changes something.
@@ -134,7 +134,7 @@ impl Write {
         self.read.execute(sql, values).await
     }
 
-    /// Runs an inserting statement for each row: one by one on SQLite, with a list for each column on PostgreSQL, whose text
+    /// Runs a changing statement for each row: one by one on SQLite, with a list for each column on PostgreSQL, whose text
     /// reads them with `UNNEST`.
     pub(super) async fn execute_each(&mut self, sql: Sql, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
         if rows.is_empty() {
@@ -148,6 +148,20 @@ impl Write {
             changed += self.execute(sql, row).await?;
         }
         Ok(changed)
+    }
+
+    /// Inserts rows: the same, but many at a time on SQLite.
+    pub(super) async fn execute_rows(&mut self, sql: &Rows, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
+        if self.backend() == Backend::Postgres {
+            return self.execute_each(sql.one, rows).await;
+        }
+        let (mut changed, mut rows) = (0, rows.into_iter());
+        while rows.len() >= ROWS_AT_ONCE {
+            // The tenant is bound for each row.
+            let many = rows.by_ref().take(ROWS_AT_ONCE).flat_map(|row| self.read.bound(row)).collect();
+            changed += self.read.transaction.execute(sql.many, many).await?;
+        }
+        Ok(changed + self.execute_each(sql.one, rows.collect()).await?)
     }
 
     /// The same for a statement that answers with rows.

@@ -5,19 +5,21 @@
 
 use std::collections::BTreeMap;
 
-use super::sql::{Row, Sql, Value, values};
+use super::sql::{Row, Rows, Sql, Value, rows, values};
 use super::{Read, StoreError, UnixMillis, Write};
 
 /// An hour, in milliseconds.
 pub const HOUR_MS: i64 = 3_600_000;
 
-const ADD: Sql = Sql::each(
-    "INSERT INTO usage_hours (org_id, hour, workspace, environment, tool, caller, calls, denied, failed, bytes, \
-     duration_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-     ON CONFLICT (org_id, hour, workspace, environment, tool, caller) DO UPDATE SET \
-     calls = usage_hours.calls + excluded.calls, denied = usage_hours.denied + excluded.denied, \
-     failed = usage_hours.failed + excluded.failed, bytes = usage_hours.bytes + excluded.bytes, \
-     duration_us = usage_hours.duration_us + excluded.duration_us",
+const ADD: Rows = Rows::new(
+    rows!(
+        "INSERT INTO usage_hours (org_id, hour, workspace, environment, tool, caller, calls, denied, failed, bytes, \
+         duration_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         ON CONFLICT (org_id, hour, workspace, environment, tool, caller) DO UPDATE SET \
+         calls = usage_hours.calls + excluded.calls, denied = usage_hours.denied + excluded.denied, \
+         failed = usage_hours.failed + excluded.failed, bytes = usage_hours.bytes + excluded.bytes, \
+         duration_us = usage_hours.duration_us + excluded.duration_us"
+    ),
     "INSERT INTO usage_hours (org_id, hour, workspace, environment, tool, caller, calls, denied, failed, bytes, \
      duration_us) SELECT $1, u.* FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], \
      $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[]) AS u \
@@ -155,7 +157,7 @@ impl Write {
         }
         let sums = self.bounded(sums).await?;
         let rows = sums.iter().map(|(key, counts)| line(key, *counts)).collect();
-        self.execute_each(ADD, rows).await.map(|_| ())
+        self.execute_rows(&ADD, rows).await.map(|_| ())
     }
 
     /// Adds at once what there is a line for, where there are many, and puts the rest together. About [`LINES_MAX`]: who adds at the same moment is

@@ -1,7 +1,8 @@
 //! Signed heads of the chain, and the removal of its beginning.
 //!
 //! INVARIANT: rows are removed only from the beginning, and only up to a row that a checkpoint speaks of. The checkpoint is the
-//! first row that is left, so what remains begins with a signature over all that is gone.
+//! first row that is left, so what remains begins with a signature over all that is gone. The chain's beginning moves first, in one transaction, and the rows
+//! before it go in many: however many there are between two signatures, nobody waits long.
 
 use ed25519_dalek::SigningKey;
 use mcpg_ledger::{Checkpoint, CheckpointClaim, Hash, Head};
@@ -24,14 +25,12 @@ const ADD: Sql = Sql::both(
 const SIGNED: Sql =
     Sql::both("UPDATE audit_heads SET last_checkpoint = $2, checkpoint_seq = $3 WHERE org_id = $1");
 const FARTHEST: Sql = Sql::both(
-    "SELECT max(seq) AS seq FROM audit_checkpoints WHERE org_id = $1 AND seq > $2 AND seq <= $3 AND created_at < $4",
-);
-const NEAREST: Sql = Sql::both(
-    "SELECT min(seq) AS seq FROM audit_checkpoints WHERE org_id = $1 AND seq > $2 AND created_at < $3",
+    "SELECT max(seq) AS seq FROM audit_checkpoints WHERE org_id = $1 AND seq > $2 AND created_at < $3",
 );
 const BEFORE: Sql =
     Sql::both("SELECT hash FROM audit_checkpoints WHERE org_id = $1 AND seq < $2 ORDER BY seq DESC LIMIT 1");
 const ROW: Sql = Sql::both("SELECT hash FROM audit_rows WHERE org_id = $1 AND seq = $2");
+const OLDEST: Sql = Sql::both("SELECT min(seq) AS seq FROM audit_rows WHERE org_id = $1");
 const REMOVE: Sql = Sql::both("DELETE FROM audit_rows WHERE org_id = $1 AND seq <= $2");
 const ANCHOR: Sql = Sql::both(
     "UPDATE audit_heads SET anchor_seq = $2, anchor_hash = $3, anchor_checkpoint = $4 WHERE org_id = $1",
@@ -154,29 +153,49 @@ impl Write {
         Ok(Some(SignedHead { seq, hash, row: checkpoint.as_bytes().to_vec(), created_at: now }))
     }
 
-    /// Removes rows that are older than a time, from the beginning up to a signed row, about `rows_max` of them at once. Returns
-    /// how many went; 0 once there is nothing more to remove.
+    /// Removes rows that are older than a time, from the beginning up to a signed row, so many at once. Returns how many went; 0 once there is nothing
+    /// more to remove.
+    ///
+    /// The chain begins behind all of them at once: nobody is shown rows of which some are gone. What is left before its beginning goes first.
     ///
     /// # Errors
     /// When the database is not available.
     pub async fn remove_audit_rows(&mut self, before: UnixMillis, rows_max: u32) -> Result<u64, StoreError> {
+        let chain = self.audit_chain().await?;
+        // Nobody else has anything to do with them: the head need not be locked.
+        let removed = self.remove_before(number(chain.anchor.seq)?, rows_max).await?;
+        if removed > 0 {
+            return Ok(removed);
+        }
         // Nobody else removes, appends or signs meanwhile.
         self.lock_head().await?;
         let chain = self.audit_chain().await?;
         let anchor = number(chain.anchor.seq)?;
-        let limit = anchor.saturating_add(i64::from(rows_max));
-        let mut seq = self.one(FARTHEST, values![anchor, limit, before]).await?.int_opt("seq")?;
-        if seq.is_none() {
-            seq = self.one(NEAREST, values![anchor, before]).await?.int_opt("seq")?;
-        }
-        let Some(seq) = seq else { return Ok(0) };
+        let Some(seq) = self.one(FARTHEST, values![anchor, before]).await?.int_opt("seq")? else {
+            return Ok(0);
+        };
         let hash: Hash = self.one(ROW, values![seq]).await?.array("hash")?;
         let previous = self.optional(BEFORE, values![seq]).await?;
         let previous = previous.map_or(Ok([0; 32]), |row| row.array("hash"))?;
-        let removed = self.execute(REMOVE, values![seq]).await?;
         self.execute(ANCHOR, values![seq, &hash, &previous]).await?;
         let target = format!("org/{}", chain.organization);
-        self.note("audit.remove", target, json!({ "up_to": seq, "older_than": before, "rows": removed }));
+        self.note(
+            "audit.remove",
+            target,
+            json!({ "up_to": seq, "older_than": before, "rows": seq - anchor }),
+        );
+        self.remove_before(seq, rows_max).await
+    }
+
+    /// Removes rows up to the one that the chain begins behind.
+    async fn remove_before(&mut self, anchor: i64, rows_max: u32) -> Result<u64, StoreError> {
+        let Some(oldest) = self.one(OLDEST, values![]).await?.int_opt("seq")? else { return Ok(0) };
+        if oldest > anchor {
+            return Ok(0);
+        }
+        let up_to = oldest.saturating_add(i64::from(rows_max)) - 1;
+        let removed = self.execute(REMOVE, values![up_to.min(anchor)]).await?;
+        self.remove_zones(up_to.min(anchor)).await?;
         Ok(removed)
     }
 }

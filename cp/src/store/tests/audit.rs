@@ -126,12 +126,13 @@ pub(super) async fn what_retention_leaves_verifies(bench: Bench) {
         removed
     };
     assert_eq!(remove(oldest).await, 0, "none is older");
-    // The first two checkpoints are; each removal ends at one.
-    assert_eq!(remove(oldest + 1001).await, 5 + 10);
-    assert_eq!(remove(oldest + 1001).await, 11);
-    assert_eq!(remove(oldest + 1001).await, 0);
+    // The first two checkpoints are: the chain begins behind the second at once, and the rows before it go a few at a time.
+    for removed in [5, 5, 5, 5, 5, 1, 0] {
+        assert_eq!(remove(oldest + 1001).await, removed);
+        let left = verified(&bench.acme(), &key, true).await;
+        assert!(left.is_intact() && left.removed_up_to == Some(26), "{left:?}");
+    }
     let left = verified(&bench.acme(), &key, true).await;
-    assert!(left.is_intact() && left.removed_up_to == Some(26), "{left:?}");
     assert_eq!(left.first.unwrap().seq, 27);
     let strict = verified(&bench.acme(), &key, false).await;
     assert_eq!(strict.bad.unwrap().damage, Damage::Deleted { up_to: 26 });

@@ -16,7 +16,7 @@ pub(super) struct Bench {
     pub(super) clock: Arc<TestClock>,
     pub(super) acme: Org,
     pub(super) evil: Org,
-    url: String,
+    pub(super) url: String,
     /// Keeps the file of SQLite.
     _folder: Option<tempfile::TempDir>,
 }
@@ -163,7 +163,7 @@ pub(super) async fn server() -> (PostgresServer, Database) {
     let server = PostgresServer::start();
     let template = server.database(None);
     let migrated = migrate(&template.owner_url, Some(super::postgres::APP)).await.unwrap();
-    assert_eq!((migrated.from, migrated.to), (0, 2));
+    assert_eq!((migrated.from, migrated.to), (0, 3));
     (server, template)
 }
 

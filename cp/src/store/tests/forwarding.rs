@@ -37,8 +37,19 @@ impl GatewayLog {
     }
 
     pub(super) fn decision(&mut self, number: u64, environment: &str, subject: &str, verdict: Verdict) {
+        self.decision_at(1_700_000_000_000_000_000 + number, number, environment, subject, verdict);
+    }
+
+    pub(super) fn decision_at(
+        &mut self,
+        time: u64,
+        number: u64,
+        environment: &str,
+        subject: &str,
+        verdict: Verdict,
+    ) {
         self.row(&RowRef::Decision(&DecisionRef {
-            time: 1_700_000_000_000_000_000 + number,
+            time,
             request_id: request(number),
             organization: self.organization,
             workspace: "team",
@@ -64,7 +75,7 @@ impl GatewayLog {
         }));
     }
 
-    fn outcome(&mut self, number: u64, http_status: u16) {
+    pub(super) fn outcome(&mut self, number: u64, http_status: u16) {
         self.row(&RowRef::Outcome(OutcomeRef {
             time: 1_700_000_001_000_000_000,
             request_id: request(number),
@@ -91,6 +102,10 @@ impl GatewayLog {
     /// The rows from behind one to another as a hole.
     fn hole(&self, from: usize, to: usize, cause: HoleCause) -> Entry<'static> {
         Entry::Missing(Missing { rows: (to - from) as u64, hash: self.heads[to].hash, cause })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     fn all(&self) -> Forward<'_> {

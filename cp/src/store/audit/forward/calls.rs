@@ -6,7 +6,7 @@ use mcpg_ledger::ChainId;
 
 use super::rows::{OpenCall, Place, RequestId};
 use crate::store::ids::hex;
-use crate::store::sql::{Sql, values};
+use crate::store::sql::{Rows, Sql, rows, values};
 use crate::store::{StoreError, UnixMillis, Write};
 
 const FIND: Sql = Sql::each(
@@ -21,10 +21,12 @@ const REMOVE: Sql = Sql::each(
      AND request_id IN (SELECT json_array_elements_text($3::json))",
 );
 /// A request that asks for several things is decided on several times; its one outcome goes to the last.
-const ADD: Sql = Sql::each(
-    "INSERT INTO audit_calls (org_id, log, request_id, gateway_id, workspace, environment, hour, tool, caller, \
-     created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-     ON CONFLICT (org_id, log, request_id) DO UPDATE SET tool = excluded.tool",
+const ADD: Rows = Rows::new(
+    rows!(
+        "INSERT INTO audit_calls (org_id, log, request_id, gateway_id, workspace, environment, hour, tool, caller, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         ON CONFLICT (org_id, log, request_id) DO UPDATE SET tool = excluded.tool"
+    ),
     "INSERT INTO audit_calls (org_id, log, request_id, gateway_id, workspace, environment, hour, tool, caller, \
      created_at) SELECT $1, u.* FROM UNNEST($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
      $7::bigint[], $8::text[], $9::text[], $10::bigint[]) AS u \
@@ -75,7 +77,7 @@ impl Write {
             values![&log, hex(id), gateway, workspace, environment, *hour, tool, caller, now]
         });
         let rows = rows.collect();
-        self.execute_each(ADD, rows).await.map(|_| ())
+        self.execute_rows(&ADD, rows).await.map(|_| ())
     }
 
     /// Forgets calls whose outcome never came; how many.
