@@ -59,15 +59,28 @@ impl Tail {
             Some(sequence) => sequence,
             None => self.chain_end(client, &path).await?,
         };
+        let mut cursor = None;
         loop {
-            let query = AuditQuery { after: Some(after), limit: Some(PAGE_MAX), ..self.filter() };
+            let query = AuditQuery {
+                after: Some(after),
+                limit: Some(PAGE_MAX),
+                cursor: cursor.clone(),
+                ..self.filter()
+            };
             let page: Page<AuditRow> = client.get_with(&path, &query).await?;
             for row in &page.items {
                 print(session, row)?;
                 after = after.max(row.sequence);
             }
-            if page.items.len() < usize::from(PAGE_MAX) {
-                tokio::time::sleep(PAUSE).await;
+            match page.next_cursor {
+                // A page may be short, or empty, and another behind it.
+                Some(next) => cursor = Some(next),
+                None => {
+                    if !page.items.is_empty() {
+                        cursor = None;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
