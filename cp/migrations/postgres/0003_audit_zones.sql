@@ -42,3 +42,32 @@ ALTER TABLE audit_zones FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON audit_zones
     USING (org_id = current_setting('mcpg.org_id', true))
     WITH CHECK (org_id = current_setting('mcpg.org_id', true));
+
+-- The sums of usage_hours over all callers: there are many, and most questions are not about them.
+CREATE TABLE usage_tools (
+    org_id      TEXT COLLATE "C" NOT NULL REFERENCES orgs (org_id),
+    hour        BIGINT NOT NULL,
+    workspace   TEXT COLLATE "C" NOT NULL,
+    environment TEXT COLLATE "C" NOT NULL,
+    tool        TEXT COLLATE "C" NOT NULL,
+    calls       BIGINT NOT NULL,
+    denied      BIGINT NOT NULL,
+    failed      BIGINT NOT NULL,
+    bytes       BIGINT NOT NULL,
+    duration_us BIGINT NOT NULL,
+    PRIMARY KEY (org_id, hour, workspace, environment, tool)
+);
+
+ALTER TABLE usage_hours NO FORCE ROW LEVEL SECURITY;
+
+INSERT INTO usage_tools (org_id, hour, workspace, environment, tool, calls, denied, failed, bytes, duration_us)
+SELECT org_id, hour, workspace, environment, tool, sum(calls), sum(denied), sum(failed), sum(bytes), sum(duration_us)
+FROM usage_hours GROUP BY 1, 2, 3, 4, 5;
+
+ALTER TABLE usage_hours FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE usage_tools ENABLE ROW LEVEL SECURITY;
+ALTER TABLE usage_tools FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON usage_tools
+    USING (org_id = current_setting('mcpg.org_id', true))
+    WITH CHECK (org_id = current_setting('mcpg.org_id', true));

@@ -28,3 +28,22 @@ CREATE INDEX audit_zones_place ON audit_zones (org_id, workspace, environment, z
 -- Each cost every row an entry.
 DROP INDEX audit_rows_scope;
 DROP INDEX audit_rows_time;
+
+-- The sums of usage_hours over all callers: there are many, and most questions are not about them.
+CREATE TABLE usage_tools (
+    org_id      TEXT NOT NULL REFERENCES orgs (org_id),
+    hour        INTEGER NOT NULL,
+    workspace   TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    tool        TEXT NOT NULL,
+    calls       INTEGER NOT NULL,
+    denied      INTEGER NOT NULL,
+    failed      INTEGER NOT NULL,
+    bytes       INTEGER NOT NULL,
+    duration_us INTEGER NOT NULL,
+    PRIMARY KEY (org_id, hour, workspace, environment, tool)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO usage_tools (org_id, hour, workspace, environment, tool, calls, denied, failed, bytes, duration_us)
+SELECT org_id, hour, workspace, environment, tool, sum(calls), sum(denied), sum(failed), sum(bytes), sum(duration_us)
+FROM usage_hours GROUP BY 1, 2, 3, 4, 5;

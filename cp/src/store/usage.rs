@@ -1,4 +1,4 @@
-//! How much was used: counted by the hour, per environment, tool and caller.
+//! How much was used: counted by the hour, per environment, tool and caller; and the same of all callers together, which is what most ask for.
 //!
 //! Counts are added in the transaction that takes over the rows they are counted from ([`Write::forward`]), so that a stretch
 //! that comes twice counts once.
@@ -28,16 +28,45 @@ const ADD: Rows = Rows::new(
      failed = usage_hours.failed + excluded.failed, bytes = usage_hours.bytes + excluded.bytes, \
      duration_us = usage_hours.duration_us + excluded.duration_us",
 );
-/// What is not to be told apart is one: empty, or the hour 0.
-const SUM: Sql = Sql::both(
-    "SELECT CASE WHEN $6 = 1 THEN hour ELSE 0 END AS hour, CASE WHEN $7 = 1 THEN workspace ELSE '' END AS workspace, \
-     CASE WHEN $7 = 1 THEN environment ELSE '' END AS environment, CASE WHEN $8 = 1 THEN tool ELSE '' END AS tool, \
-     CASE WHEN $9 = 1 THEN caller ELSE '' END AS caller, CAST(sum(calls) AS BIGINT) AS calls, \
-     CAST(sum(denied) AS BIGINT) AS denied, CAST(sum(failed) AS BIGINT) AS failed, \
-     CAST(sum(bytes) AS BIGINT) AS bytes, CAST(sum(duration_us) AS BIGINT) AS duration_us \
-     FROM usage_hours WHERE org_id = $1 AND hour >= $2 AND hour < $3 AND ($4 IS NULL OR workspace = $4) \
-     AND ($5 IS NULL OR environment = $5) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT $10",
+const ADD_TOOLS: Rows = Rows::new(
+    rows!(
+        "INSERT INTO usage_tools (org_id, hour, workspace, environment, tool, calls, denied, failed, bytes, \
+         duration_us) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         ON CONFLICT (org_id, hour, workspace, environment, tool) DO UPDATE SET \
+         calls = usage_tools.calls + excluded.calls, denied = usage_tools.denied + excluded.denied, \
+         failed = usage_tools.failed + excluded.failed, bytes = usage_tools.bytes + excluded.bytes, \
+         duration_us = usage_tools.duration_us + excluded.duration_us"
+    ),
+    "INSERT INTO usage_tools (org_id, hour, workspace, environment, tool, calls, denied, failed, bytes, \
+     duration_us) SELECT $1, u.* FROM UNNEST($2::bigint[], $3::text[], $4::text[], $5::text[], \
+     $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[]) AS u \
+     ON CONFLICT (org_id, hour, workspace, environment, tool) DO UPDATE SET \
+     calls = usage_tools.calls + excluded.calls, denied = usage_tools.denied + excluded.denied, \
+     failed = usage_tools.failed + excluded.failed, bytes = usage_tools.bytes + excluded.bytes, \
+     duration_us = usage_tools.duration_us + excluded.duration_us",
 );
+
+/// What is not to be told apart is one: empty, or the hour 0.
+macro_rules! sum {
+    ($caller:literal, $table:literal) => {
+        Sql::both(concat!(
+            "SELECT CASE WHEN $6 = 1 THEN hour ELSE 0 END AS hour, CASE WHEN $7 = 1 THEN workspace ELSE '' END ",
+            "AS workspace, CASE WHEN $7 = 1 THEN environment ELSE '' END AS environment, ",
+            "CASE WHEN $8 = 1 THEN tool ELSE '' END AS tool, ",
+            $caller,
+            " AS caller, CAST(sum(calls) AS BIGINT) AS calls, ",
+            "CAST(sum(denied) AS BIGINT) AS denied, CAST(sum(failed) AS BIGINT) AS failed, ",
+            "CAST(sum(bytes) AS BIGINT) AS bytes, CAST(sum(duration_us) AS BIGINT) AS duration_us FROM ",
+            $table,
+            " WHERE org_id = $1 AND hour >= $2 AND hour < $3 AND ($4 IS NULL OR workspace = $4) ",
+            "AND ($5 IS NULL OR environment = $5) GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5 LIMIT $9"
+        ))
+    };
+}
+
+const SUM: Sql = sum!("caller", "usage_hours");
+/// There are many callers, and most questions are not about them.
+const SUM_OF_ALL_CALLERS: Sql = sum!("''", "usage_tools");
 const LINES: Sql = Sql::both(
     "SELECT count(*) AS lines FROM usage_hours WHERE org_id = $1 AND hour = $2 AND workspace = $3 AND environment = $4",
 );
@@ -47,6 +76,7 @@ const MORE: Sql = Sql::both(
      AND tool = $5 AND caller = $6",
 );
 const SWEEP: Sql = Sql::both("DELETE FROM usage_hours WHERE org_id = $1 AND hour < $2");
+const SWEEP_TOOLS: Sql = Sql::both("DELETE FROM usage_tools WHERE org_id = $1 AND hour < $2");
 
 /// What is counted by no name of its own.
 pub(super) const OTHER: &str = "(other)";
@@ -137,10 +167,10 @@ impl Read {
             flag(query.by_hour),
             flag(query.by_environment),
             flag(query.by_tool),
-            flag(query.by_caller),
             i64::from(query.limit.clamp(1, 100_000)),
         ];
-        self.all(SUM, values).await?.iter().map(read).collect()
+        let sql = if query.by_caller { SUM } else { SUM_OF_ALL_CALLERS };
+        self.all(sql, values).await?.iter().map(read).collect()
     }
 }
 
@@ -156,17 +186,21 @@ impl Write {
             sums.entry(key).or_default().add(*counts);
         }
         let sums = self.bounded(sums).await?;
-        let rows = sums.iter().map(|(key, counts)| line(key, *counts)).collect();
-        self.execute_rows(&ADD, rows).await.map(|_| ())
+        let rows = sums.left.iter().map(|(key, counts)| line(key, *counts)).collect();
+        self.execute_rows(&ADD, rows).await?;
+        let rows = sums.of_all_callers.iter().map(|(key, counts)| {
+            let mut line = line(key, *counts);
+            line.remove(CALLER_AT);
+            line
+        });
+        let rows = rows.collect();
+        self.execute_rows(&ADD_TOOLS, rows).await.map(|_| ())
     }
 
     /// Adds at once what there is a line for, where there are many, and puts the rest together. About [`LINES_MAX`]: who adds at the same moment is
     /// not waited for.
-    async fn bounded(
-        &mut self,
-        sums: BTreeMap<&UsageKey, UsageCounts>,
-    ) -> Result<BTreeMap<UsageKey, UsageCounts>, StoreError> {
-        let mut left: BTreeMap<UsageKey, UsageCounts> = BTreeMap::new();
+    async fn bounded(&mut self, sums: BTreeMap<&UsageKey, UsageCounts>) -> Result<Sums, StoreError> {
+        let Sums { mut left, mut of_all_callers } = Sums::default();
         let mut places: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, counts) in sums {
             let place = (key.hour, key.workspace.as_str(), key.environment.as_str());
@@ -177,15 +211,18 @@ impl Write {
             let there = usize::try_from(there).unwrap_or(usize::MAX);
             let is_full = there.saturating_add(lines.len()) > LINES_MAX;
             for (key, counts) in lines {
+                let mut all = UsageKey { caller: String::new(), ..key.clone() };
                 if !is_full {
                     left.insert(key.clone(), counts);
                 } else if self.execute(MORE, line(key, counts)).await? == 0 {
                     let other = UsageKey { tool: OTHER.to_owned(), caller: OTHER.to_owned(), ..key.clone() };
                     left.entry(other).or_default().add(counts);
+                    OTHER.clone_into(&mut all.tool);
                 }
+                of_all_callers.entry(all).or_default().add(counts);
             }
         }
-        Ok(left)
+        Ok(Sums { left, of_all_callers })
     }
 
     /// Removes the counts of hours before a time; how many.
@@ -193,9 +230,20 @@ impl Write {
     /// # Errors
     /// When the database is not available.
     pub async fn remove_usage(&mut self, before: UnixMillis) -> Result<u64, StoreError> {
+        self.execute(SWEEP_TOOLS, values![before]).await?;
         self.execute(SWEEP, values![before]).await
     }
 }
+
+/// What is still to be added: by caller, and of all callers together.
+#[derive(Default)]
+struct Sums {
+    left: BTreeMap<UsageKey, UsageCounts>,
+    of_all_callers: BTreeMap<UsageKey, UsageCounts>,
+}
+
+/// Where the caller stands in [`line`].
+const CALLER_AT: usize = 4;
 
 fn line(key: &UsageKey, counts: UsageCounts) -> Vec<Value> {
     values![

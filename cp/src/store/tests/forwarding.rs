@@ -445,4 +445,11 @@ pub(super) async fn names_are_bounded(bench: Bench) {
     assert_eq!((other.0.caller.as_str(), other.1.calls), ("(other)", 20));
     let again = found.iter().find(|(found, _)| *found == key(9_985)).map(|(_, counts)| counts.calls);
     assert_eq!(again, Some(2));
+    // What is kept of all callers together is the same.
+    let of = |(key, counts): &(UsageKey, UsageCounts)| (key.tool.clone(), counts.calls);
+    let mut by_caller: Vec<_> = found.iter().map(of).collect();
+    by_caller.sort();
+    let query = UsageQuery { until: i64::MAX, by_tool: true, limit: 100_000, ..UsageQuery::default() };
+    let by_tool = bench.acme().read().await.unwrap().usage(&query).await.unwrap();
+    assert_eq!(by_tool.iter().map(of).collect::<Vec<_>>(), by_caller);
 }

@@ -13,6 +13,8 @@ use crate::store::{AuditQuery, AuditRow, Page};
 
 /// Rows of the log: a few zones.
 const ROWS: u64 = 4000;
+/// A few small pages show enough.
+const PAGES: usize = 20;
 
 /// A chain of several zones: a log of two environments, with what operators do in between.
 async fn chain(bench: &Bench) {
@@ -58,7 +60,9 @@ pub(super) async fn what_fits_is_found(bench: Bench) {
     assert!(rows.len() > 5000, "{}", rows.len());
     let bounds = Bounds { zones: 2, zones_at_once: 1, subject_rows: 40, subject_steps: 3 };
     let wide = Bounds { zones: 128, zones_at_once: 2, subject_rows: 100, subject_steps: 100 };
-    for query in queries() {
+    // Over a socket each takes its time, and what differs there is how statements are planned.
+    let every = if bench.url.starts_with("sqlite") { 1 } else { 7 };
+    for query in queries().into_iter().step_by(every) {
         let mut expected: Vec<&AuditRow> = rows.iter().filter(|row| fits(&query, row)).collect();
         if query.newest_first {
             expected.reverse();
@@ -71,14 +75,13 @@ pub(super) async fn what_fits_is_found(bench: Bench) {
                 assert!(listed.items.len() <= usize::try_from(limit).unwrap());
                 found.extend(listed.items);
                 pages += 1;
-                // A few pages of small ones show enough.
-                match listed.next.filter(|_| pages < 60) {
+                match listed.next.filter(|_| pages < PAGES) {
                     Some(next) => page.after = Some(next),
                     None => break,
                 }
             }
             let seen = found.len();
-            assert!(pages == 60 || seen == expected.len(), "{query:?}: {seen} of {}", expected.len());
+            assert!(pages == PAGES || seen == expected.len(), "{query:?}: {seen} of {}", expected.len());
             assert!(
                 found.iter().eq(expected.iter().take(seen).copied()),
                 "{query:?} {bounds:?} {limit}: others than expected"
