@@ -20,11 +20,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcpg_cp_api::{AuditAccepted, AuditHead, AuditUpload, Enrolled, unhex};
+use mcpg_cp_api::{AuditAccepted, AuditHead, AuditUpload, Enrolled};
 use mcpg_ledger::{ChainId, Head};
 use tokio::time::{Instant, sleep};
 
-use self::batch::Batch;
+use self::batch::{Batch, unhex};
 use self::lane::{Lane, LaneError};
 pub use self::progress::Progress;
 use super::client::{Client, ClientError};

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mcpg_cp_api::{AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload, hex};
+use mcpg_cp_api::{AuditEntry, AuditHead, AuditHole, AuditHoleCause, AuditUpload};
 use mcpg_ledger::verify::{Row, RowBody};
 use mcpg_ledger::{ChainId, Head};
 
@@ -117,4 +117,21 @@ impl Sieve {
             _ => true,
         }
     }
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Digits back to bytes.
+pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }

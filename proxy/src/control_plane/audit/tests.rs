@@ -9,11 +9,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
-use mcpg_cp_api::{AuditEntry, AuditHoleCause, hex, unhex};
+use mcpg_cp_api::{AuditEntry, AuditHoleCause};
 use mcpg_ledger::verify::{Row, RowBody};
 use mcpg_ledger::{ChainId, Completion, DecisionRef, Head, OutcomeRef, RowRef, TargetRef, Texts, Verdict};
 
-use super::batch::{BYTES_MAX, Batch};
+use super::batch::{BYTES_MAX, Batch, hex, unhex};
 use super::lane::{Lane, LaneError, lanes};
 use crate::audit::{AuditLog, AuditSettings};
 
