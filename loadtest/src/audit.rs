@@ -93,7 +93,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let places: Vec<String> =
         (0..settings.environments.max(1)).map(|number| format!("env-{number}")).collect();
     let first = operator.organization(&places).await?;
-    let second = operator.organization(&places[..1]).await?;
+    let second = operator.organization(places.get(..1).unwrap_or_default()).await?;
 
     let others = settings.rows / OTHERS_ONE_OF;
     let mut gateways = Vec::new();

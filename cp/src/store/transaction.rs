@@ -151,7 +151,11 @@ impl Write {
     }
 
     /// Inserts rows: the same, but many at a time on SQLite.
-    pub(super) async fn execute_rows(&mut self, sql: &Rows, rows: Vec<Vec<Value>>) -> Result<u64, StoreError> {
+    pub(super) async fn execute_rows(
+        &mut self,
+        sql: &Rows,
+        rows: Vec<Vec<Value>>,
+    ) -> Result<u64, StoreError> {
         if self.backend() == Backend::Postgres {
             return self.execute_each(sql.one, rows).await;
         }
