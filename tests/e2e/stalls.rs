@@ -55,7 +55,7 @@ fn a_database_stands_still_while_everybody_speaks() {
         let asked = cp.ask("POST", &path, &key, &json!({}));
         let readiness = cp.readiness();
         std::thread::sleep(stall().saturating_sub(begun.elapsed()));
-        let in_force = gateways.each_ref().map(|gateway| applied(gateway));
+        let in_force = gateways.each_ref().map(applied);
         let stood_still = begun.elapsed();
         cp.postgres().unwrap().freeze(false);
         over.store(true, Ordering::SeqCst);

@@ -58,7 +58,7 @@ impl<'a> Keeper<'a> {
     /// When the database is not available.
     pub async fn holds(&mut self) -> Result<bool, StoreError> {
         let now = self.platform.inner.clock.now();
-        if !self.held.as_ref().is_some_and(|lease| lease.expires_at - now > KEPT_MS / 2) {
+        if self.held.as_ref().is_none_or(|lease| lease.expires_at - now <= KEPT_MS / 2) {
             self.held = self.platform.acquire_lease(self.name, self.holder, KEPT_MS).await?;
         }
         Ok(self.held.is_some())
