@@ -5,4 +5,5 @@ pub mod fleet;
 mod frames;
 pub mod register;
 pub mod seen;
+mod standing;
 pub mod stream;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mcpg_cp_api::LicenseTier;
 use mcpg_license::{Entitlements, License, LicenseError, LicenseKeys, Tier};
 
 /// What is in force.
@@ -24,6 +25,16 @@ impl InForce {
             Some(Ok(license)) => Self { tier: license.tier, license: Some(license), refused: None },
             // Fail closed: what does not hold grants nothing.
             Some(Err(error)) => Self { tier: Tier::Community, license: None, refused: Some(error) },
+        }
+    }
+
+    /// The tier, as the API names it.
+    pub fn tier_shown(&self) -> LicenseTier {
+        match self.tier {
+            Tier::Community => LicenseTier::Community,
+            Tier::Pro => LicenseTier::Pro,
+            Tier::Team => LicenseTier::Team,
+            Tier::Enterprise => LicenseTier::Enterprise,
         }
     }
 

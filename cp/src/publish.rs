@@ -6,6 +6,7 @@ mod render;
 mod revoked;
 mod signer;
 mod step;
+mod terms;
 mod validate;
 mod wanted;
 
@@ -13,5 +14,6 @@ pub use render::{Parts, RenderError, render};
 pub use revoked::revoked;
 pub use signer::{About, RevisionSigner};
 pub use step::step;
+pub use terms::{CurrentTerms, current_terms};
 pub use validate::{Validated, validate};
 pub use wanted::{candidates, covers, wanted};

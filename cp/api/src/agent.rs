@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvironmentPath, Id, Labels, Slug, Timestamp};
+use crate::{EnvironmentPath, HeldTerms, Id, Labels, Slug, Timestamp};
 
 /// Enrols a gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +111,9 @@ pub struct Heartbeat {
     #[schemars(range(max = 9_007_199_254_740_991_u64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<u64>,
+    /// The organization's standing terms that it goes by. A gateway says so once the control plane has sent it some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<HeldTerms>,
     /// Its software version.
     #[schemars(length(min = 1, max = 64))]
     pub version: String,

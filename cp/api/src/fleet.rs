@@ -6,7 +6,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Actor, EnvironmentPath, Id, Line, Slug, Timestamp};
+use crate::{Actor, EnvironmentPath, HeldTerms, Id, Line, Slug, Timestamp};
 
 /// Labels of a gateway, by which revisions are staged: `region: eu`.
 pub type Labels = BTreeMap<LabelKey, Line<63>>;
@@ -63,6 +63,13 @@ pub struct Gateway {
     /// The newest revision that it refused, if that is newer than the one it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected: Option<RejectedRevision>,
+    /// The organization's standing terms that it should go by: their version, and that of the revocation list. Absent before a gateway was
+    /// sent any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted_terms: Option<HeldTerms>,
+    /// Those that it goes by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<HeldTerms>,
     /// When it was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<Timestamp>,

@@ -23,6 +23,7 @@ mod slug;
 mod spec;
 mod statement;
 mod target;
+mod terms;
 mod text;
 pub mod trace_context;
 mod tree;
@@ -64,9 +65,10 @@ pub use spec::{
 };
 pub use statement::{
     ASSERTION_HEADER, ASSERTION_SECONDS_MAX, AssertionClaims, ScopeDocument, document_digest,
-    enrollment_statement, key_fingerprint, revision_statement,
+    enrollment_statement, key_fingerprint, revision_statement, terms_statement,
 };
 pub use target::{Level, Target, TargetError};
+pub use terms::{HeldTerms, LicenseTerms, RevokedArtifacts, SignedTerms, Terms};
 pub use tree::{
     CreateEnvironment, CreateOrganization, CreateWorkspace, Domain, DomainError, Environment, IssuerUrl,
     IssuerUrlError, Organization, Rename, SetSubdomain, SingleSignOn, Subdomain, SubdomainError,

@@ -9,8 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{EnvironmentPath, FileName, SignedRevision, Timestamp};
+use crate::{EnvironmentPath, FileName, SignedRevision, SignedTerms, Slug, Timestamp};
 
+const TERMS: &str = "mcpg.dev/v1/terms";
 const REVISION: &str = "mcpg.dev/v1/revision";
 const ENROLLMENT: &str = "mcpg.dev/v1/enrollment";
 
@@ -57,6 +58,13 @@ impl SignedRevision {
     }
 }
 
+impl SignedTerms {
+    /// What its signature is over.
+    pub fn statement(&self) -> Vec<u8> {
+        terms_statement(&self.organization, self.version, &self.digest, self.created_at)
+    }
+}
+
 /// The digest of a document: `blake3:` and 64 hexadecimal digits of BLAKE3 over its bytes.
 pub fn document_digest(document: &str) -> String {
     format!("blake3:{}", blake3::hash(document.as_bytes()).to_hex())
@@ -90,6 +98,11 @@ pub fn revision_statement(
     ])
 }
 
+/// What the signature of an organization's standing terms is over.
+pub fn terms_statement(organization: &Slug, version: u64, digest: &str, created_at: Timestamp) -> Vec<u8> {
+    statement(&[TERMS, organization.as_str(), &version.to_string(), digest, &created_at.to_string()])
+}
+
 /// What a gateway signs that enrols: the token, and the key that it is to be known by.
 pub fn enrollment_statement(token: &str, public_key: &str) -> Vec<u8> {
     statement(&[ENROLLMENT, token, public_key])
@@ -113,6 +126,10 @@ mod tests {
         revision_statement(&environment.parse().unwrap(), number, digest, Timestamp::from_unix_ms(at))
     }
 
+    fn terms(organization: &str, version: u64, digest: &str, at: i64) -> Vec<u8> {
+        terms_statement(&organization.parse().unwrap(), version, digest, Timestamp::from_unix_ms(at))
+    }
+
     #[test]
     fn every_field_counts() {
         let one = revision("acme/team/prod", 12, "blake3:00", 1);
@@ -123,6 +140,16 @@ mod tests {
             revision("acme/team/prod", 12, "blake3:01", 1),
             revision("acme/team/prod", 12, "blake3:00", 2),
             enrollment_statement("acme", "team"),
+            terms("acme", 12, "blake3:00", 1),
+        ] {
+            assert_ne!(one, other);
+        }
+        let one = terms("acme", 12, "blake3:00", 1);
+        for other in [
+            terms("acme2", 12, "blake3:00", 1),
+            terms("acme", 1, "2blake3:00", 1),
+            terms("acme", 12, "blake3:01", 1),
+            terms("acme", 12, "blake3:00", 2),
         ] {
             assert_ne!(one, other);
         }

@@ -1,4 +1,4 @@
-//! What the connected gateways are to run, kept once for each environment that has any.
+//! What the connected gateways are to run, kept once for each environment that has any; and by which terms, once for each organization.
 //!
 //! A hint from the store makes the plan of that environment be read again, once for all of its gateways; then those, and no others, are woken.
 //! Hints come in bursts: an environment is read by one at a time, and once more if it changed meanwhile. A plan can be old for a moment, which
@@ -12,24 +12,30 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use mcpg_cp_api::EnvironmentPath;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 use super::frames::{Frames, Key};
+use super::standing::{Standing, TermsEvent};
 use super::stream::event;
-use crate::publish::{candidates, wanted};
+use crate::api::service::Service;
+use crate::publish::{candidates, current_terms, wanted};
 use crate::store::{
     Change, EnvironmentId, Gateway, GatewayId, Hint, OrgId, RevisionHead, Scoped, Store, StoreError,
 };
 
-/// Environments that are read at once.
+/// Environments and organizations that are read at once.
 const READ_AT_ONCE: usize = 4;
-/// The pause after an environment could not be read.
+/// The pause after one could not be read.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often is looked for licences that have ended.
+const LICENCES_EVERY: Duration = Duration::from_secs(5);
 
 /// Every environment that has a gateway connected to this replica.
 pub struct Fleet {
     store: Store,
+    service: Arc<Service>,
     environments: Mutex<HashMap<EnvironmentId, Entry>>,
+    standing: Standing,
     frames: Frames,
     /// Somebody has come.
     joined: Notify,
@@ -56,7 +62,22 @@ pub struct Plan {
 /// One gateway's view of its environment.
 pub struct Subscription {
     plan: watch::Receiver<Option<Arc<Plan>>>,
+    terms: watch::Receiver<Option<TermsEvent>>,
     since: Instant,
+}
+
+/// What is to be read again.
+enum Stale {
+    Environment(EnvironmentId, OrgId),
+    Organization(OrgId),
+}
+
+/// What is new for a gateway.
+pub enum News {
+    /// Its organization's terms.
+    Terms(TermsEvent),
+    /// The plan of its environment.
+    Plan(Arc<Plan>),
 }
 
 /// What a gateway is to do.
@@ -72,8 +93,15 @@ pub enum Next {
 
 impl Fleet {
     /// Over a store. Nothing is read before [`Fleet::run`] is polled.
-    pub fn new(store: Store) -> Self {
-        Self { store, environments: Mutex::default(), frames: Frames::default(), joined: Notify::new() }
+    pub fn new(store: Store, service: Arc<Service>) -> Self {
+        Self {
+            store,
+            service,
+            environments: Mutex::default(),
+            standing: Standing::default(),
+            frames: Frames::default(),
+            joined: Notify::new(),
+        }
     }
 
     /// Has a gateway that has proven who it is told of its environment.
@@ -89,8 +117,9 @@ impl Fleet {
         // What is there is looked at first.
         plan.mark_changed();
         drop(environments);
+        let terms = self.standing.join(&gateway.org_id);
         self.joined.notify_one();
-        Subscription { plan, since: Instant::now() }
+        Subscription { plan, terms, since: Instant::now() }
     }
 
     /// How many gateways are told of their environments.
@@ -100,22 +129,25 @@ impl Fleet {
         u64::try_from(connected).unwrap_or(u64::MAX)
     }
 
-    /// Reads plans as the store tells of changes, until it is dropped. To be run beside the server.
+    /// Reads plans and terms as the store tells of changes, until it is dropped. To be run beside the server.
     pub async fn run(&self) {
         let mut changes = self.store.changes();
         let mut reading = FuturesUnordered::new();
+        let mut licences = interval(LICENCES_EVERY);
         loop {
             while reading.len() < READ_AT_ONCE {
-                let Some((environment, org)) = self.next_stale() else { break };
-                reading.push(self.read(environment, org));
+                let Some(stale) = self.next_stale() else { break };
+                reading.push(self.read(stale));
             }
             tokio::select! {
                 hint = changes.next() => match hint {
                     Some(Hint::Changed(change)) => self.changed(&change),
+                    Some(Hint::Terms(org)) => self.standing.changed(&org),
                     Some(Hint::Look) => self.look(),
                     None => return,
                 },
                 () = self.joined.notified() => {}
+                _ = licences.tick() => self.standing.ends(self.store.now()),
                 Some(()) = reading.next() => {}
             }
         }
@@ -151,20 +183,43 @@ impl Fleet {
     }
 
     fn look(&self) {
+        self.standing.look();
         self.lock().retain(|_, entry| {
             entry.stale = true;
             entry.plan.receiver_count() > 0
         });
     }
 
-    fn next_stale(&self) -> Option<(EnvironmentId, OrgId)> {
+    fn next_stale(&self) -> Option<Stale> {
+        // A list of what must not run goes before what is to run.
+        if let Some(org) = self.standing.next_stale() {
+            return Some(Stale::Organization(org));
+        }
         let mut environments = self.lock();
         let (id, entry) = environments.iter_mut().find(|(_, entry)| entry.stale && !entry.reading)?;
         (entry.stale, entry.reading) = (false, true);
-        Some((id.clone(), entry.org.clone()))
+        Some(Stale::Environment(id.clone(), entry.org.clone()))
     }
 
-    async fn read(&self, environment: EnvironmentId, org: OrgId) {
+    async fn read(&self, stale: Stale) {
+        match stale {
+            Stale::Environment(environment, org) => self.read_plan(environment, org).await,
+            Stale::Organization(org) => self.read_terms(org).await,
+        }
+    }
+
+    async fn read_terms(&self, org: OrgId) {
+        let scope = self.store.scope(org.clone());
+        let terms = current_terms(&scope, &self.service.signer, &self.service.license_keys).await;
+        let event = terms.and_then(|terms| TermsEvent::of(&terms));
+        if let Err(error) = &event {
+            tracing::warn!(%org, error = error as &dyn std::error::Error, "terms cannot be read");
+            sleep(AGAIN).await;
+        }
+        self.standing.was_read(&org, event.ok());
+    }
+
+    async fn read_plan(&self, environment: EnvironmentId, org: OrgId) {
         let plan = plan(&self.store.scope(org), &environment).await;
         let failed = plan.is_err();
         match plan {
@@ -191,13 +246,26 @@ impl Fleet {
 }
 
 impl Subscription {
-    /// The plan, once it is there or another one.
-    pub async fn changed(&mut self) -> Option<Arc<Plan>> {
+    /// The terms or the plan, once they are there or others. No plan before the first terms: they say what of it must not run.
+    pub async fn changed(&mut self) -> Option<News> {
         loop {
-            self.plan.changed().await.ok()?;
-            let plan = self.plan.borrow_and_update().clone();
-            if plan.is_some() {
-                return plan;
+            let has_terms = self.terms.borrow().is_some();
+            tokio::select! {
+                biased;
+                changed = self.terms.changed() => {
+                    changed.ok()?;
+                    let terms = self.terms.borrow_and_update().clone();
+                    if let Some(terms) = terms {
+                        return Some(News::Terms(terms));
+                    }
+                }
+                changed = self.plan.changed(), if has_terms => {
+                    changed.ok()?;
+                    let plan = self.plan.borrow_and_update().clone();
+                    if let Some(plan) = plan {
+                        return Some(News::Plan(plan));
+                    }
+                }
             }
         }
     }

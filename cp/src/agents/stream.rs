@@ -1,6 +1,7 @@
-//! The stream of revisions to one gateway, as server-sent events.
+//! The stream of terms and revisions to one gateway, as server-sent events.
 //!
-//! It is woken when the plan of its environment was read again ([`super::fleet`]), looks at what the gateway is to run, and sends that. It sends a comment every
+//! It begins with the terms of the organization, and sends them again when they are others. It is woken when the plan of its environment was read again
+//! ([`super::fleet`]), looks at what the gateway is to run, and sends that. It sends a comment every
 //! 10 seconds, so that either side finds out when the other is gone; a gateway that was retired is let go of.
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use mcpg_cp_api::{EnvironmentPath, SignedRevision, Timestamp, document_digest};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::fleet::{Fleet, Next, Plan, Subscription};
+use super::fleet::{Fleet, News, Next, Plan, Subscription};
 use crate::store::{Gateway, Revision, StoreError};
 
 /// How often something is sent, whatever happens.
@@ -68,10 +69,11 @@ impl Following {
                 }
             }
             tokio::select! {
-                plan = timeout(ALIVE, self.subscription.changed()) => match plan {
+                news = timeout(ALIVE, self.subscription.changed()) => match news {
                     Err(_) => return Some(ALIVE_COMMENT),
                     Ok(None) => return None,
-                    Ok(plan) => self.plan = plan,
+                    Ok(Some(News::Terms(terms))) => return Some(terms.event),
+                    Ok(Some(News::Plan(plan))) => self.plan = Some(plan),
                 },
                 _ = self.stopping.changed() => return None,
             }

@@ -65,7 +65,7 @@ impl Pipeline {
     pub fn new(service: Arc<Service>, store: Store) -> Self {
         let permits = Semaphore::new(service.settings.requests_max);
         let (of_agents, of_uploads) = (Semaphore::new(AGENTS_AT_ONCE), Semaphore::new(UPLOADS_AT_ONCE));
-        let fleet = Arc::new(Fleet::new(store.clone()));
+        let fleet = Arc::new(Fleet::new(store.clone(), Arc::clone(&service)));
         let register = Arc::new(Register::new(store.clone()));
         let (connected, open, idle) = (Arc::clone(&fleet), store.clone(), store.clone());
         let readings = Readings {

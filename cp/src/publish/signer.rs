@@ -1,10 +1,12 @@
-//! The key that revisions are signed with. Gateways know it from the token that they enrol with.
+//! The key that revisions and standing terms are signed with. Gateways know it from the token that they enrol with.
 
 use std::fmt;
 use std::path::Path;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use mcpg_cp_api::{EnvironmentPath, Timestamp, document_digest, key_fingerprint, revision_statement};
+use mcpg_cp_api::{
+    EnvironmentPath, Slug, Timestamp, document_digest, key_fingerprint, revision_statement, terms_statement,
+};
 
 use crate::sign_in::key_file::{self, StateError};
 use crate::store::{NewRevision, Numbered};
@@ -70,6 +72,14 @@ impl RevisionSigner {
             note: about.note,
             rollback_of: about.rollback_of,
         }
+    }
+
+    /// Signs an organization's terms that get a version.
+    pub fn sign_terms(&self, organization: &Slug, document: &str, numbered: Numbered) -> Vec<u8> {
+        let version = u64::try_from(numbered.number).unwrap_or_default();
+        let at = Timestamp::from_unix_ms(numbered.created_at);
+        let statement = terms_statement(organization, version, &document_digest(document), at);
+        self.key.sign(&statement).to_bytes().to_vec()
     }
 }
 

@@ -48,7 +48,7 @@ pub fn validate(
     let scope: Scope = environment.to_string().parse().map_err(|error| vec![format!("{error}")])?;
     let file = folder.path().join(NAME);
     let text = serde_json::to_vec_pretty(&document.scope).map_err(|error| vec![error.to_string()])?;
-    let pushed = [Pushed { scope, file: file.clone() }];
+    let pushed = [Pushed { scope, file: file.clone(), revoked: None }];
     let read = |path: &Path| {
         if path == file { Ok(text.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
     };

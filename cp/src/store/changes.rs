@@ -1,4 +1,4 @@
-//! Telling every replica that an environment has a new revision or a new stage of a rollout.
+//! Telling every replica that an environment has a new revision or a new stage of a rollout, or an organization other terms.
 //!
 //! A change is a hint: who waits for one reads its own environment, through its own handle, and finds out what there is. So a lost
 //! hint costs time and nothing else: [`Hint::Look`] comes at intervals, and whenever the connection that listens was lost.
@@ -47,6 +47,8 @@ pub struct Change {
 pub enum Hint {
     /// This changed.
     Changed(Change),
+    /// What holds for all gateways of this organization changed.
+    Terms(OrgId),
     /// Anything can have changed.
     Look,
 }
@@ -119,10 +121,10 @@ impl Teller {
     }
 
     /// Tells about a change that is in force.
-    pub(super) fn tell(&self, change: Change) {
+    pub(super) fn tell(&self, hint: Hint) {
         if self.by_itself {
             // Nobody may be listening.
-            let _ = self.sender.send(Hint::Changed(change));
+            let _ = self.sender.send(hint);
         }
     }
 }
@@ -137,8 +139,12 @@ impl Write {
         );
         const NOTIFY_RETIRED: Sql =
             Sql::both("SELECT pg_notify($2, gateway_id) FROM gateways WHERE org_id = $1 AND gateway_id = $3");
+        const NOTIFY_TERMS: Sql = Sql::both("SELECT pg_notify($2, org_id) FROM orgs WHERE org_id = $1");
         if self.backend() == Backend::Sqlite {
             return Ok(());
+        }
+        if self.changes_terms {
+            self.all(NOTIFY_TERMS, values![CHANNEL]).await?;
         }
         // First: who hears of the change then knows the gateway no more.
         for gateway in self.retired.clone() {
@@ -150,6 +156,11 @@ impl Write {
             self.all(NOTIFY, values![CHANNEL, &environment]).await?;
         }
         Ok(())
+    }
+
+    /// Has subscribers told, once the transaction is in force, that the organization's terms may be others.
+    pub(super) fn terms_changed(&mut self) {
+        self.changes_terms = true;
     }
 }
 
@@ -172,7 +183,7 @@ async fn listen(pool: &PgPool, inner: &Inner) -> Result<(), sqlx::Error> {
                 continue;
             }
             Ok(Ok(Some(notification))) => match parse(notification.payload()) {
-                Some(change) => Hint::Changed(change),
+                Some(hint) => hint,
                 None => continue,
             },
             Ok(Err(error)) => return Err(error),
@@ -197,12 +208,10 @@ async fn answers(listener: &mut PgListener) -> Result<bool, sqlx::Error> {
 }
 
 /// Anybody who can connect can notify, so nothing but well-formed ids is passed on.
-fn parse(payload: &str) -> Option<Change> {
+fn parse(payload: &str) -> Option<Hint> {
     let mut parts = payload.split('/');
-    let change = Change {
-        org: parts.next()?.parse().ok()?,
-        environment: parts.next()?.parse().ok()?,
-        number: parts.next()?.parse().ok()?,
-    };
-    parts.next().is_none().then_some(change)
+    let org: OrgId = parts.next()?.parse().ok()?;
+    let Some(environment) = parts.next() else { return Some(Hint::Terms(org)) };
+    let change = Change { org, environment: environment.parse().ok()?, number: parts.next()?.parse().ok()? };
+    parts.next().is_none().then_some(Hint::Changed(change))
 }

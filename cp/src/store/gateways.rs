@@ -13,7 +13,7 @@ pub type Labels = BTreeMap<String, String>;
 macro_rules! columns {
     () => {
         "org_id, gateway_id, environment_id, name, public_key, labels, software, status, last_seen_at, \
-         applied_revision, enrolled_by, created_at, retired_at"
+         applied_revision, terms_version, list_version, enrolled_by, created_at, retired_at"
     };
 }
 
@@ -67,6 +67,8 @@ pub struct Gateway {
     pub last_seen_at: Option<UnixMillis>,
     /// The revision that it runs on, as it said then.
     pub applied_revision: Option<i64>,
+    /// The organization's terms that it goes by, as it said then: their version, and that of the revocation list in them.
+    pub terms: Option<(i64, i64)>,
     /// The enrolment token that it came by.
     pub enrolled_by: String,
     /// When it was enrolled.
@@ -99,6 +101,7 @@ impl Gateway {
             status: row.text_opt("status")?,
             last_seen_at: row.int_opt("last_seen_at")?,
             applied_revision: row.int_opt("applied_revision")?,
+            terms: row.int_opt("terms_version")?.zip(row.int_opt("list_version")?),
             enrolled_by: row.text("enrolled_by")?,
             created_at: row.int("created_at")?,
             retired_at: row.int_opt("retired_at")?,

@@ -66,11 +66,13 @@ const APPLIED: Sql = Sql::each(
      WHERE gateways.org_id = $1 AND gateways.gateway_id = s.gateway_id",
 );
 const BEAT: Sql = Sql::each(
-    "UPDATE gateways SET applied_revision = $3, status = $4, software = $5, last_seen_at = $6 \
+    "UPDATE gateways SET applied_revision = $3, status = $4, software = $5, last_seen_at = $6, \
+     terms_version = $7, list_version = $8 \
      WHERE org_id = $1 AND gateway_id = $2",
-    "UPDATE gateways SET applied_revision = s.applied, status = s.status, software = s.software, last_seen_at = s.now \
-     FROM UNNEST($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[]) \
-     AS s (gateway_id, applied, status, software, now) \
+    "UPDATE gateways SET applied_revision = s.applied, status = s.status, software = s.software, last_seen_at = s.now, \
+     terms_version = s.terms, list_version = s.list \
+     FROM UNNEST($2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]) \
+     AS s (gateway_id, applied, status, software, now, terms, list) \
      WHERE gateways.org_id = $1 AND gateways.gateway_id = s.gateway_id",
 );
 
@@ -110,6 +112,8 @@ pub struct Heartbeat {
     pub software: String,
     /// The revision that it runs on.
     pub applied_revision: Option<i64>,
+    /// The organization's terms that it goes by: their version, and that of the revocation list in them.
+    pub terms: Option<(i64, i64)>,
 }
 
 /// What became of what was said.
@@ -174,7 +178,16 @@ impl Write {
                 Word::Is(beat) => {
                     known.is(beat, said.at);
                     let status = known.status();
-                    beats.push(values![&said.gateway, known.applied, status, &beat.software, now]);
+                    let (terms, list) = beat.terms.unzip();
+                    beats.push(values![
+                        &said.gateway,
+                        known.applied,
+                        status,
+                        &beat.software,
+                        now,
+                        terms,
+                        list
+                    ]);
                 }
             }
         }

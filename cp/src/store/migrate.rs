@@ -18,11 +18,13 @@ const SQLITE: &[(i64, &str, &str)] = &[
     (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
     (2, "forwarding", include_str!("../../migrations/sqlite/0002_forwarding.sql")),
     (3, "audit zones", include_str!("../../migrations/sqlite/0003_audit_zones.sql")),
+    (4, "terms", include_str!("../../migrations/sqlite/0004_terms.sql")),
 ];
 const POSTGRES: &[(i64, &str, &str)] = &[
     (1, "tables", include_str!("../../migrations/postgres/0001_tables.sql")),
     (2, "forwarding", include_str!("../../migrations/postgres/0002_forwarding.sql")),
     (3, "audit zones", include_str!("../../migrations/postgres/0003_audit_zones.sql")),
+    (4, "terms", include_str!("../../migrations/postgres/0004_terms.sql")),
 ];
 
 /// Tables whose rows the service adds and never changes, and whether it may remove them (retention).

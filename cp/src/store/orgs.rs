@@ -108,6 +108,7 @@ impl Write {
         .flatten()
         .collect();
         let details = json!({ "changed": changed });
+        let changes_licence = change.licence.is_some();
         let display_name = change.display_name.unwrap_or_else(|| org.display_name.clone());
         let (sso, licence) = (change.sso.unwrap_or(org.sso), change.licence.unwrap_or(org.licence));
         let now = self.now;
@@ -116,6 +117,9 @@ impl Write {
             return Err(StoreError::VersionMismatch { current: self.org().await?.version });
         }
         self.note("org.update", format!("org/{}", org.slug), details);
+        if changes_licence {
+            self.terms_changed();
+        }
         self.org().await
     }
 }

@@ -10,6 +10,14 @@ const NEWEST: Sql = Sql::both(
     "SELECT version, digest, document, created_by, created_at FROM revocation_lists WHERE org_id = $1 \
      ORDER BY version DESC LIMIT 1",
 );
+/// A live gateway with a newer list than there is shows that the database was set back: it would take no version that it has had. How far it can push the
+/// versions on is limited, since it is only a gateway that says so.
+const AHEAD: Sql = Sql::both(
+    "SELECT max(list_version) AS version FROM gateways WHERE org_id = $1 AND retired_at IS NULL \
+     AND list_version > $2 AND list_version <= $2 + 1000",
+);
+const VERSION: Sql =
+    Sql::both("SELECT coalesce(max(version), 0) AS version FROM revocation_lists WHERE org_id = $1");
 const ADD: Sql = Sql::both(
     "INSERT INTO revocation_lists (org_id, version, digest, document, created_by, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (org_id, version) DO NOTHING",
@@ -52,8 +60,18 @@ impl Read {
     }
 }
 
+impl Read {
+    /// The version of the newest list; 0 before the first.
+    ///
+    /// # Errors
+    /// When the database is not available.
+    pub async fn revocation_list_version(&mut self) -> Result<i64, StoreError> {
+        self.one(VERSION, values![]).await?.int("version")
+    }
+}
+
 impl Write {
-    /// Puts the next list, unless it is the one that is there.
+    /// Puts the next list, and has gateways told, unless it is the one that is there.
     ///
     /// # Errors
     /// What the precondition says; [`StoreError::Contention`] where somebody else puts one at the same time.
@@ -66,17 +84,19 @@ impl Write {
         let current = self.revocation_list().await?;
         precondition.check(current.as_ref().map(|list| list.version))?;
         let digest = digest(bytes);
-        let version = match current {
-            Some(list) if list.digest == digest => return Ok(list),
-            Some(list) => list.version + 1,
-            None => 1,
-        };
+        let before = current.as_ref().map_or(0, |list| list.version);
+        let ahead = self.one(AHEAD, values![before]).await?.int_opt("version")?;
+        if let Some(list) = current.filter(|list| list.digest == digest && ahead.is_none()) {
+            return Ok(list);
+        }
+        let version = ahead.unwrap_or(before) + 1;
         let (by, now) = (self.actor.subject.clone(), self.now);
         if self.execute(ADD, values![version, &digest, bytes, by, now]).await? == 0 {
             return Err(StoreError::Contention);
         }
         let details = json!({ "version": version, "digest": digest });
         self.note("revocation_list.put", format!("org/{organization}"), details);
+        self.terms_changed();
         self.revocation_list().await?.ok_or(StoreError::NotFound)
     }
 }

@@ -17,6 +17,7 @@ mod isolation;
 mod postgres;
 mod publishing;
 mod search;
+mod terms;
 mod tokens;
 mod tree;
 
@@ -33,6 +34,8 @@ cases! {
         numbers_go_on_where_gateways_are, rollouts_go_in_stages, changes_are_told_when_they_are_in_force;
     hearing: acknowledgements_are_written_once, many_gateways_are_heard_at_once, the_order_of_words_does_not_matter,
         a_gateway_that_is_retired_is_forgotten;
+    terms: terms_grow_with_every_change, versions_go_on_where_gateways_are,
+        replicas_sign_one_version, nobody_sees_foreign_terms, those_who_wait_are_told_of_terms;
     audit: fifty_writers_make_one_chain, what_retention_leaves_verifies, usage_adds_up;
     forwarding: logs_are_taken_over_once, replicas_take_over_once, a_foreign_log_is_not_taken_over,
         holes_are_rows, rows_go_to_their_environment, a_log_is_one_instance_s, calls_are_counted_once,

@@ -9,7 +9,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::audit::Pending;
-use super::changes::Change;
+use super::changes::{Change, Hint};
 use super::connection::{Mode, Sight, Transaction};
 use super::sql::{ROWS_AT_ONCE, Row, Rows, Sql, Value, columns};
 use super::{Backend, GatewayId, Inner, OrgId, Scoped, StoreError, UnixMillis};
@@ -49,6 +49,8 @@ pub struct Write {
     pub(super) pending: Vec<Pending>,
     pub(super) changes: Vec<Change>,
     pub(super) retired: Vec<GatewayId>,
+    /// Whether what holds for all gateways of the organization may be another now.
+    pub(super) changes_terms: bool,
 }
 
 impl Scoped {
@@ -121,7 +123,15 @@ impl Read {
 impl Write {
     pub(super) fn new(read: Read, actor: Actor) -> Self {
         let now = read.inner.clock.now();
-        Self { read, actor, now, pending: Vec::new(), changes: Vec::new(), retired: Vec::new() }
+        Self {
+            read,
+            actor,
+            now,
+            pending: Vec::new(),
+            changes: Vec::new(),
+            retired: Vec::new(),
+            changes_terms: false,
+        }
     }
 
     /// The time of everything in this transaction.
@@ -206,7 +216,10 @@ impl Write {
         }
         committed?;
         for change in self.changes.drain(..) {
-            self.read.inner.changes.tell(change);
+            self.read.inner.changes.tell(Hint::Changed(change));
+        }
+        if self.changes_terms {
+            self.read.inner.changes.tell(Hint::Terms(self.read.org.clone()));
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ const ENVIRONMENTS: &str = "/v1/orgs/acme-corp/workspaces/platform-team/environm
 const SOON: Duration = Duration::from_secs(20);
 
 /// A gateway that has enrolled.
-struct Simulated {
+pub(crate) struct Simulated {
     id: String,
     key: SigningKey,
     operator: String,
@@ -28,7 +28,13 @@ struct Simulated {
 }
 
 impl Simulated {
-    async fn enrol(world: &World, operator: &str, environment: &str, name: &str, labels: Value) -> Self {
+    pub(crate) async fn enrol(
+        world: &World,
+        operator: &str,
+        environment: &str,
+        name: &str,
+        labels: Value,
+    ) -> Self {
         let path = format!("{ENVIRONMENTS}/{environment}/enrollment-tokens");
         let made = world.post(operator, &path, json!({ "labels": labels })).await.expect(201).json();
         let (token, _) = made["token"].as_str().unwrap().split_once('.').unwrap();
@@ -56,7 +62,7 @@ impl Simulated {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    async fn post(&self, world: &World, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, world: &World, path: &str, body: Value) -> Answer {
         Call::post(path, &body).send(world, &self.assertion(world, "POST", path)).await
     }
 
@@ -85,7 +91,7 @@ impl Simulated {
         self.post(world, "/v1/agent/acknowledgements", body).await.expect(204);
     }
 
-    async fn follow(&self, world: &World, after: u64) -> Events {
+    pub(crate) async fn follow(&self, world: &World, after: u64) -> Events {
         let path = format!("/v1/agent/revisions?after={after}");
         let request = Request::get(&path).header("host", "cp.test");
         let request =
@@ -97,7 +103,7 @@ impl Simulated {
     }
 
     /// What the control plane says of it.
-    async fn shown(&self, world: &World) -> Value {
+    pub(crate) async fn shown(&self, world: &World) -> Value {
         let path = format!("{ENVIRONMENTS}/{}/gateways", self.environment);
         let one = world.get(&self.operator, &format!("{path}/{}", self.id)).await.expect(200).json();
         let all = world.get(&self.operator, &path).await.expect(200).json();
@@ -107,20 +113,45 @@ impl Simulated {
     }
 }
 
-struct Events(BodyDataStream);
+pub(crate) struct Events(BodyDataStream);
 
 impl Events {
     /// The next revision; none at the end of the stream.
-    async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         let next = async {
             loop {
-                let text = String::from_utf8(self.0.next().await?.unwrap().to_vec()).unwrap();
-                if let Some(data) = text.lines().find_map(|line| line.strip_prefix("data: ")) {
-                    return Some(serde_json::from_str(data).unwrap());
+                if let ("revision", revision) = self.event().await? {
+                    return Some(revision);
                 }
             }
         };
         tokio::time::timeout(SOON, next).await.expect("something should come")
+    }
+
+    /// The next terms, with every revision before them.
+    pub(crate) async fn terms(&mut self) -> Value {
+        let next = async {
+            loop {
+                if let ("terms", terms) = self.event().await.expect("terms should come") {
+                    return terms;
+                }
+            }
+        };
+        tokio::time::timeout(SOON, next).await.expect("something should come")
+    }
+
+    /// The next event, with its name; none at the end of the stream.
+    pub(crate) async fn event(&mut self) -> Option<(&'static str, Value)> {
+        loop {
+            let text = String::from_utf8(self.0.next().await?.unwrap().to_vec()).unwrap();
+            let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name));
+            let name = match field("event: ") {
+                Some("terms") => "terms",
+                Some("revision") => "revision",
+                _ => continue,
+            };
+            return Some((name, serde_json::from_str(field("data: ").unwrap()).unwrap()));
+        }
     }
 
     async fn number(&mut self) -> u64 {
@@ -139,7 +170,13 @@ async fn configure(world: &World, operator: &str, environment: &str, port: u16) 
     }
 }
 
-async fn publish(world: &World, operator: &str, environment: &str, port: u16, rollout: Value) -> Value {
+pub(crate) async fn publish(
+    world: &World,
+    operator: &str,
+    environment: &str,
+    port: u16,
+    rollout: Value,
+) -> Value {
     configure(world, operator, environment, port).await;
     let path = format!("{ENVIRONMENTS}/{environment}/revisions");
     world.post(operator, &path, json!({ "rollout": rollout })).await.expect(201).json()

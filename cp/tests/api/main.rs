@@ -40,6 +40,7 @@ mod process;
 mod provider;
 mod sso;
 mod tenants;
+mod terms;
 mod traced;
 mod world;
 
@@ -53,6 +54,8 @@ cases! {
     credentials: platform_tokens_are_made_and_revoked, a_session_ends_by_signing_out;
     documents: a_plugin_set_is_put_in_versions, what_a_document_says_is_checked, secrets_are_referred_to;
     fleet: drift_is_shown, words_may_come_in_any_order, a_change_wakes_whom_it_concerns, a_rollout_only_grows;
+    terms: terms_come_first_and_again_when_they_change, a_gateway_says_which_terms_it_has,
+        a_licence_that_ends_is_told, what_is_revoked_is_not_published;
     tenants: foreign_and_missing_are_the_same_bytes, host_header_path_and_token_agree,
         a_member_loses_a_role_at_once, nothing_of_another_organization_is_listed;
     actions: every_change_is_one_row, reading_leaves_no_row;

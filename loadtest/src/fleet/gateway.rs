@@ -82,7 +82,7 @@ impl Gateway {
         while let Some(piece) = stream.chunk().await? {
             let received = Instant::now();
             // A revision is sent as one piece.
-            let Some(data) = data(&piece) else { continue };
+            let Some(data) = data(&piece).filter(|_| piece.starts_with(b"event: revision")) else { continue };
             let revision: SignedRevision = serde_json::from_slice(data)?;
             let number = revision.number;
             let said = json!({ "number": number, "digest": revision.digest, "outcome": "applied" });

@@ -179,14 +179,36 @@ pub(super) fn rejected(gateway: &Gateway) -> String {
     rejected.map(|rejected| format!("{}: {}", rejected.number, rejected.reason)).unwrap_or_default()
 }
 
+/// The version of the revocation list that it goes by, and the one that it should where that is another.
+pub(super) fn revoked_by(gateway: &Gateway) -> String {
+    let list = |terms: mcpg_cp_api::HeldTerms| format!("list {}", terms.revocation_list);
+    match (gateway.terms, gateway.wanted_terms) {
+        (Some(has), Some(wanted)) if has != wanted => {
+            format!("{} of {}", list(has), wanted.revocation_list)
+        }
+        (None, Some(wanted)) => format!("none of {}", wanted.revocation_list),
+        (has, _) => has.map(list).unwrap_or_default(),
+    }
+}
+
 /// This moment.
 pub(super) fn now() -> Timestamp {
     Moment::Ago(Span(std::time::Duration::ZERO)).resolved()
 }
 
 impl Show for Gateway {
-    const COLUMNS: &'static [&'static str] =
-        &["NAME", "STATUS", "APPLIED", "WANTED", "LAST SEEN", "VERSION", "LABELS", "ID", "REJECTED"];
+    const COLUMNS: &'static [&'static str] = &[
+        "NAME",
+        "STATUS",
+        "APPLIED",
+        "WANTED",
+        "REVOKED BY",
+        "LAST SEEN",
+        "VERSION",
+        "LABELS",
+        "ID",
+        "REJECTED",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -195,6 +217,7 @@ impl Show for Gateway {
             status(self).to_owned(),
             number(self.applied),
             number(self.wanted),
+            revoked_by(self),
             self.last_seen_at.map(|time| ago(time, now())).unwrap_or_default(),
             self.version.clone().unwrap_or_default(),
             joined(&self.labels),

@@ -136,7 +136,8 @@ impl EnvironmentReport {
         if self.gateways.is_empty() {
             return text;
         }
-        let mut rows = Rows::new(&["  GATEWAY", "STATUS", "APPLIED", "WANTED", "LAST SEEN", "REJECTED"]);
+        let mut rows =
+            Rows::new(&["  GATEWAY", "STATUS", "APPLIED", "WANTED", "REVOKED BY", "LAST SEEN", "REJECTED"]);
         for gateway in &self.gateways {
             let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
             rows.push(&[
@@ -144,6 +145,7 @@ impl EnvironmentReport {
                 gateway::status(gateway).to_owned(),
                 number(gateway.applied),
                 number(gateway.wanted),
+                gateway::revoked_by(gateway),
                 gateway.last_seen_at.map(|time| ago(time, gateway::now())).unwrap_or_default(),
                 gateway::rejected(gateway),
             ]);

@@ -148,8 +148,11 @@ pub async fn heartbeat(call: AgentCall) -> Result<Reply, Refused> {
     no_nul("/version", &beat.version)?;
     let applied = beat.applied.and_then(|number| i64::try_from(number).ok());
     let started_at = beat.started_at.unix_ms();
-    let word = Word::Is(store::Heartbeat { started_at, software: beat.version, applied_revision: applied });
-    match call.register.note(&call.gateway.org_id, said_by(&call, word)).await {
+    let terms = beat.terms.and_then(|held| {
+        Some((i64::try_from(held.version).ok()?, i64::try_from(held.revocation_list).ok()?))
+    });
+    let is = store::Heartbeat { started_at, software: beat.version, applied_revision: applied, terms };
+    match call.register.note(&call.gateway.org_id, said_by(&call, Word::Is(is))).await {
         Ok(_) => Ok(Reply::no_content()),
         Err(Unsaid::NotFound) => Err(Refused::not_found()),
         Err(error @ Unsaid::Unavailable(_)) => Err(unsaid(&error)),

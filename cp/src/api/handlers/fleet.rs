@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use mcpg_cp_api::{
-    CreateEnrollmentToken, EnrollmentToken, EnvironmentPath, Gateway, GatewayStatus, Labels,
+    CreateEnrollmentToken, EnrollmentToken, EnvironmentPath, Gateway, GatewayStatus, HeldTerms, Labels,
     NewEnrollmentToken, PageQuery, ProblemCode, RejectedRevision,
 };
 
@@ -117,6 +117,7 @@ pub async fn delete_enrollment_token(call: TenantCall) -> Result<Reply, Refused>
 struct Standing {
     candidates: Vec<RevisionHead>,
     refusals: HashMap<GatewayId, Refusal>,
+    terms: Option<HeldTerms>,
 }
 
 async fn standing(
@@ -125,11 +126,17 @@ async fn standing(
     gateways: &[store::Gateway],
 ) -> Result<Standing, Refused> {
     let candidates = candidates(read, environment).await?;
+    let list = read.revocation_list_version().await?;
     let refusals = match (gateways.first(), gateways.last()) {
         (Some(first), Some(last)) => read.refusals(environment, (&first.id, &last.id)).await?,
         _ => HashMap::new(),
     };
-    Ok(Standing { candidates, refusals })
+    let terms = read.standing_terms_version().await?.map(|terms| (terms, list)).and_then(held);
+    Ok(Standing { candidates, refusals, terms })
+}
+
+fn held((version, list): (i64, i64)) -> Option<HeldTerms> {
+    Some(HeldTerms { version: u64::try_from(version).ok()?, revocation_list: u64::try_from(list).ok()? })
 }
 
 fn gateway(
@@ -161,6 +168,8 @@ fn gateway(
         wanted,
         applied: gateway.applied_revision.and_then(number),
         rejected,
+        wanted_terms: standing.terms,
+        terms: gateway.terms.and_then(held),
         last_seen_at: gateway.last_seen_at.map(time),
         enrolled_at: time(gateway.created_at),
     })

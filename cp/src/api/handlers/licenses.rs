@@ -1,6 +1,6 @@
 //! The licence of an organization.
 
-use mcpg_cp_api::{InstallLicense, License, LicenseTier, ProblemCode, Timestamp};
+use mcpg_cp_api::{InstallLicense, License, ProblemCode, Timestamp};
 use mcpg_license::Tier;
 
 use super::super::call::TenantCall;
@@ -16,12 +16,7 @@ fn license(version: i64, in_force: &InForce) -> License {
     let expires_at = held.and_then(|held| i64::try_from(held.expires_at).ok());
     License {
         etag: version.to_string(),
-        tier: match in_force.tier {
-            Tier::Community => LicenseTier::Community,
-            Tier::Pro => LicenseTier::Pro,
-            Tier::Team => LicenseTier::Team,
-            Tier::Enterprise => LicenseTier::Enterprise,
-        },
+        tier: in_force.tier_shown(),
         refused: in_force.refused.map(|error| error.to_string()),
         license_id: held.map(|held| held.id.clone()),
         key_id: held.map(|held| held.key_id.clone()),

@@ -17,6 +17,7 @@ fn gateway(environment: &EnvironmentId) -> Arc<Gateway> {
         status: None,
         last_seen_at: None,
         applied_revision: None,
+        terms: None,
         enrolled_by: String::new(),
         created_at: 0,
         retired_at: None,

@@ -163,7 +163,7 @@ pub(super) async fn server() -> (PostgresServer, Database) {
     let server = PostgresServer::start();
     let template = server.database(None);
     let migrated = migrate(&template.owner_url, Some(super::postgres::APP)).await.unwrap();
-    assert_eq!((migrated.from, migrated.to), (0, 3));
+    assert_eq!((migrated.from, migrated.to), (0, 4));
     (server, template)
 }
 

@@ -32,7 +32,7 @@ async fn postgres_holds_tenants_apart_by_itself() {
         "SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'org_id'
          WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",
     );
-    assert_eq!(tables.len(), 28, "{tables:?}");
+    assert_eq!(tables.len(), 29, "{tables:?}");
     let held = lines(
         "SELECT c.relname FROM pg_class c JOIN pg_policy p ON p.polrelid = c.oid
          WHERE c.relkind = 'r' AND c.relrowsecurity AND c.relforcerowsecurity AND p.polcmd = '*' AND p.polpermissive

@@ -53,7 +53,7 @@ async fn postgres_is_refused_where_it_cannot_hold_tenants_apart() {
     assert_eq!(migrate(&template.owner_url, None).await.unwrap().from, 3);
 
     for (change, expected) in [
-        ("INSERT INTO _sqlx_migrations VALUES (4, 'later', now(), true, '', 0)", 4),
+        ("INSERT INTO _sqlx_migrations VALUES (5, 'later', now(), true, '', 0)", 4),
         ("UPDATE _sqlx_migrations SET checksum = '\\x00'", 1),
         ("UPDATE _sqlx_migrations SET success = false", 1),
     ] {
@@ -86,7 +86,7 @@ async fn a_sqlite_file_is_its_owners_and_not_newer() {
     let store = Store::open(&options(&url, &TestClock::new())).await.unwrap();
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let Pools::Sqlite { writer, .. } = &store.inner.pools else { panic!() };
-    let later = "INSERT INTO _sqlx_migrations VALUES (4, 'later', 0, true, x'00', 0)";
+    let later = "INSERT INTO _sqlx_migrations VALUES (5, 'later', 0, true, x'00', 0)";
     sqlx::query(later).execute(writer).await.unwrap();
     store.close().await;
     let refused = Store::open(&options(&url, &TestClock::new())).await;

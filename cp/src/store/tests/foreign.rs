@@ -46,7 +46,8 @@ async fn attempted(bench: &Bench, things: &Things) -> Vec<(&'static str, String)
     let config = Parent::GatewayConfig(environment);
     let new = NewDocument { media: "text/plain", bytes: b"x" };
     let (any, at) = (Precondition::Any, Precondition::Version(1));
-    let beat = Word::Is(Heartbeat { started_at: 1, software: "1".to_owned(), applied_revision: None });
+    let beat =
+        Word::Is(Heartbeat { started_at: 1, software: "1".to_owned(), applied_revision: None, terms: None });
     let made = Word::Made { number: 1, digest: None, outcome: Outcome::Applied };
     let token_for = || NewEnrollmentToken {
         id: None,

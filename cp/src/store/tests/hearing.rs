@@ -9,7 +9,12 @@ use crate::store::{
 };
 
 pub(super) fn beat(number: i64) -> Word {
-    Word::Is(Heartbeat { started_at: 1, software: "0.1.0".to_owned(), applied_revision: Some(number) })
+    Word::Is(Heartbeat {
+        started_at: 1,
+        software: "0.1.0".to_owned(),
+        applied_revision: Some(number),
+        terms: None,
+    })
 }
 
 fn made(number: i64, outcome: &Outcome) -> Word {

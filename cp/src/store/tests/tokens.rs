@@ -238,7 +238,12 @@ pub(super) async fn enrolment_is_for_one(bench: Bench) {
     write.rollback().await;
     let mut write = bench.write().await;
     assert_eq!(write.retire_gateway(&enrolled.id).await.unwrap().retired_at, Some(write.now()));
-    let beat = Word::Is(Heartbeat { started_at: 1, software: "0.1.1".to_owned(), applied_revision: Some(3) });
+    let beat = Word::Is(Heartbeat {
+        started_at: 1,
+        software: "0.1.1".to_owned(),
+        applied_revision: Some(3),
+        terms: None,
+    });
     assert_eq!(write.hear_one(&enrolled.id, 1, beat.clone()).await.unwrap(), Heard::Nothing);
     assert!(matches!(write.enroll("t1", gateway("gw")).await, Err(StoreError::NotFound)), "it is retired");
     let second = write.enroll("t2", gateway("gw")).await.unwrap();

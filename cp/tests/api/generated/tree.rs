@@ -1,6 +1,7 @@
 //! Organizations with random trees and things of every kind in them, made over the API as anybody would, and callers of every role.
 
 use fastrand::Rng;
+use mcpg_cp::publish::current_terms;
 use mcpg_cp::store::Actor;
 use serde_json::{Value, json};
 
@@ -233,9 +234,11 @@ impl Forest {
         }
         self.access(world, &org).await;
         let known = world.store.platform().org_by_slug(&slug.parse().unwrap()).await.unwrap();
-        let mut write = world.store.scope(known.id).begin(Actor::system("system")).await.unwrap();
+        let scope = world.store.scope(known.id);
+        let mut write = scope.begin(Actor::system("system")).await.unwrap();
         write.begin_sign_in(&slug, "{}", i64::MAX).await.unwrap();
         write.commit().await.unwrap();
+        current_terms(&scope, &world.service.signer, &world.service.license_keys).await.unwrap();
     }
 
     async fn workspace(&mut self, world: &World, workspace: &Thing) {
