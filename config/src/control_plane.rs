@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mcpg_sdk::{Bounds, Cidr, Scope, SecretRef};
 
-use crate::{Endpoint, UpstreamTls};
+use crate::{Endpoint, RevocationList, UpstreamTls};
 
 pub(crate) mod bounds;
 pub(crate) mod read;
@@ -44,6 +44,8 @@ pub struct Pushed {
     pub scope: Scope,
     /// Its file, in a folder of its own that holds the other files it names.
     pub file: PathBuf,
+    /// Artifacts that must not run in its organization, whatever the file says; none where the control plane has not said.
+    pub revoked: Option<Arc<RevocationList>>,
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub use documents::Document;
 pub use federation::{Catalogue, Federation, Naming};
 pub use key_source::KeySource;
 pub use pinning::{OnNew, PinRules, Pinning, Reaction};
-pub use plugins::{Plugin, Plugins, TrustedKey};
+pub use plugins::{Plugin, Plugins, RevocationList, Revoked, TrustedKey};
 pub use schema::{builtin_ids, schema};
 pub use server::{
     CertificateFiles, ClientCertificates, HostPattern, Hosts, Limits, ListenAddress, Listener, ListenerTls,

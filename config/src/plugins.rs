@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use mcpg_sdk::{Capability, Settings};
 
+pub use revocation::{RevocationList, Revoked};
+
 pub(crate) mod builtin;
 pub(crate) mod read;
+mod revocation;
 mod trust;
 
 /// The filters, in the order of the file, and the rules for artifacts of others.
@@ -19,8 +22,8 @@ pub struct Plugins {
     pub trusted_keys: Vec<TrustedKey>,
     /// What each plugin may ask of the gateway, by the plugin's id.
     pub capability_grants: BTreeMap<String, Vec<Capability>>,
-    /// Artifacts that must not run, for the plugin host to parse.
-    pub revocation_list: Option<Settings>,
+    /// Artifacts that must not run: those of the file, and those that a control plane revokes.
+    pub revocation_list: RevocationList,
 }
 
 impl Plugins {

@@ -11,6 +11,7 @@ mod chain;
 pub mod document;
 mod input;
 pub mod opa;
+mod revoked;
 #[cfg(test)]
 mod testing;
 mod threads;
@@ -19,5 +20,6 @@ mod viewpoint;
 pub use cache::{CacheCounters, CacheLimits};
 pub use cedar::nearest_name;
 pub use chain::{Decided, PolicyChain, PolicyRef, Shadow, ShadowOpinion, Verdict};
+pub use revoked::RevokedEngine;
 pub use threads::PolicyThreads;
 pub use viewpoint::{Listed, Shown, Viewpoint};

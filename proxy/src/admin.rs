@@ -38,12 +38,20 @@ impl Admin {
             "/readyz" => self.ready(),
             "/metrics" => with_type(StatusCode::OK, metrics::CONTENT_TYPE, self.gateway.metrics.render()),
             "/revision" => {
-                let standing =
-                    serde_json::to_vec_pretty(&self.gateway.revisions.standing()).unwrap_or_default();
+                let standing = serde_json::to_vec_pretty(&self.revision()).unwrap_or_default();
                 with_type(StatusCode::OK, "application/json", standing)
             }
             _ => text(StatusCode::NOT_FOUND, "try /livez, /readyz, /metrics or /revision\n"),
         }
+    }
+
+    /// What is in force, and what of control planes it goes by.
+    fn revision(&self) -> serde_json::Value {
+        let mut body = json!(self.gateway.revisions.standing());
+        if let (Some(standing), Some(body)) = (self.gateway.control_plane.get(), body.as_object_mut()) {
+            body.insert("control_plane".to_owned(), json!(standing.shown()));
+        }
+        body
     }
 
     /// Ready means: a call sent now would be served.

@@ -3,6 +3,8 @@
 //! INVARIANT: nothing changes unless the whole configuration is sound. A bad file leaves the revision in force and says why in
 //! the log, in the metrics and at `/revision`.
 
+mod revoke;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::control_plane::{PushRequest, PushedScopes, on_disk};
+use crate::control_plane::{Push, PushRequest, PushedScopes, on_disk};
 use crate::gateway::Gateway;
 use crate::pinning::ScopePins;
 use crate::revision::{Applied, BuildError, Builder, Generation, effective_digest, source_paths};
@@ -275,23 +277,31 @@ impl Reloader {
         drop(watcher);
     }
 
-    /// Puts a pushed scope in force. True if it is; if it is not, what was before stays.
+    /// Puts in force what was pushed. True if it is.
     async fn push(&self, push: PushRequest) -> bool {
-        let PushRequest { pushed, is_retry, answer } = push;
+        let PushRequest { what, answer } = push;
+        let outcome = match what {
+            Push::Scope { pushed, is_retry } => self.push_scope(pushed, is_retry).await,
+            Push::Revoked(scope, list) => self.revoke(&scope, &list).await,
+        };
+        let is_applied = outcome.is_ok();
+        // Who asked may have left with the connection.
+        let _ = answer.send(outcome);
+        is_applied
+    }
+
+    /// Puts a pushed scope in force. If it cannot be, what was before stays.
+    async fn push_scope(&self, pushed: Pushed, is_retry: bool) -> Result<(), BuildError> {
         let (scope, now) = (pushed.scope.clone(), SystemTime::now());
         let before = self.pushed.replace(pushed);
         let outcome = self.replace(now).await;
         if !(is_retry && outcome.as_ref().is_err_and(|error| error.may_pass)) {
             self.note(&outcome, now);
         }
-        let outcome = outcome.map(drop);
         if outcome.is_err() {
             self.pushed.restore(&scope, before);
         }
-        let is_applied = outcome.is_ok();
-        // Who asked may have left with the connection.
-        let _ = answer.send(outcome);
-        is_applied
+        outcome.map(drop)
     }
 
     /// Whether the file says what is in force.

@@ -16,14 +16,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use mcpg_config::Server;
+use mcpg_config::{RevocationList, Server};
 use mcpg_filters::identity::IdentityChain;
 use mcpg_filters::policy::PolicyChain;
 use mcpg_filters::reliability::rate_limit::RateLimit;
 use mcpg_filters::transform::redact::Redactor;
 use mcpg_sdk::Scope;
+use mcpg_sdk::policy::EngineError;
 
-pub use build::{BuildError, Builder, Engine, Engines, effective_digest, source_paths};
+pub use build::{Artifacts, BuildError, Builder, Engine, Engines, effective_digest, source_paths};
 pub use endpoint::{Endpoint, Naming};
 pub use routes::{Origin, Route, Routes, Transport};
 pub use scopes::{Members, Place, Scopes};
@@ -112,8 +113,24 @@ pub struct Revision {
     pub federation: Federation,
     /// How long a call waits for what its upstream asked of the client.
     pub input_timeout: Duration,
+    /// What the policies that decide came from.
+    pub artifacts: Vec<Artifacts>,
+    /// Policy entries whose bundles are revoked.
+    pub revoked: usize,
     /// What belongs to the scope.
     pub scope: ScopeState,
+}
+
+impl Revision {
+    /// Denies every call from now on, if policies that decide came from an artifact of the list. Why, for each.
+    pub fn revoke(&self, list: &RevocationList) -> Vec<String> {
+        let revoked = self.artifacts.iter().filter_map(|one| Some((one.engine.as_str(), one.revoked(list)?)));
+        let close = |(engine, error): (&str, EngineError)| {
+            self.scope.policy.close(engine, &error);
+            format!("{engine}: {error}")
+        };
+        revoked.map(close).collect()
+    }
 }
 
 /// What belongs to one scope.

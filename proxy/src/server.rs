@@ -262,7 +262,10 @@ fn observe(
     let (connections, filters) = (Arc::clone(connections), Arc::clone(filters));
     gateway.metrics.observe(move || {
         let (counters, open) = ledgers.totals();
-        let (cache, scopes) = revisions.peek(|generation| (caches(generation), generation.scopes.len()));
+        let (cache, scopes, revoked) = revisions.peek(|generation| {
+            let revoked = generation.scopes.iter().map(|revision| revision.revoked).sum::<usize>();
+            (caches(generation), generation.scopes.len(), revoked)
+        });
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let accepting = u64::from(ledgers.health() == crate::audit::AuditHealth::Accepting);
         [
@@ -285,6 +288,7 @@ fn observe(
             (SampleKind::AuditHealthy, accepting),
             (SampleKind::AuditOpen, open as u64),
             (SampleKind::Scopes, scopes as u64),
+            (SampleKind::PolicyRevoked, revoked as u64),
         ]
         .into_iter()
         .chain(shared(&filters))

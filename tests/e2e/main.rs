@@ -55,6 +55,7 @@ mod rate_limit;
 mod redaction;
 mod reload;
 mod retried;
+mod revocation;
 mod sealed_sessions;
 mod sessions;
 mod stalls;

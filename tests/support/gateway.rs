@@ -65,14 +65,7 @@ impl Setup {
 
     /// Starts the gateway and waits until it says that it lives, which is before it is ready.
     pub fn start_waiting(self) -> Gateway {
-        let mut gateway = self.launch();
-        until("the gateway should live", || {
-            if let Some(status) = gateway.process.exited() {
-                panic!("the gateway ended with {status}: {}", gateway.process.log());
-            }
-            gateway.try_admin_get("/livez").filter(|response| response.status == 200)
-        });
-        gateway
+        self.launch().once_alive()
     }
 
     /// Starts a gateway that refuses to run, and returns what it wrote.
@@ -128,6 +121,23 @@ impl Gateway {
         self.process.wait();
         self.process = self.setup.process();
         self.once_ready()
+    }
+
+    /// The same for one that has nothing to serve yet.
+    pub fn restart_waiting(mut self) -> Self {
+        self.process.wait();
+        self.process = self.setup.process();
+        self.once_alive()
+    }
+
+    fn once_alive(mut self) -> Self {
+        until("the gateway should live", || {
+            if let Some(status) = self.process.exited() {
+                panic!("the gateway ended with {status}: {}", self.process.log());
+            }
+            self.try_admin_get("/livez").filter(|response| response.status == 200)
+        });
+        self
     }
 
     /// Where clients connect.

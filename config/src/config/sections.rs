@@ -7,8 +7,8 @@ use crate::place::{Place, Report};
 use crate::quote::quote;
 use crate::tenancy::scopes::Around;
 use crate::{
-    Binding, Diagnostic, Federation, Pinning, Plugins, Sessions, State, Tenancy, binding, federation,
-    pinning, plugins, sessions,
+    Binding, Diagnostic, Federation, Pinning, Plugins, RevocationList, Sessions, State, Tenancy, binding,
+    federation, pinning, plugins, sessions,
 };
 
 /// What a scope has of its own.
@@ -47,6 +47,15 @@ impl Sections {
             sessions: sessions?,
             pinning: pinning?,
         })
+    }
+
+    /// They, where these artifacts must not run either.
+    pub(crate) fn without(mut self, revoked: Option<&RevocationList>) -> Self {
+        if let Some(revoked) = revoked {
+            let list = std::mem::take(&mut self.plugins.revocation_list);
+            self.plugins.revocation_list = list.joined(revoked);
+        }
+        self
     }
 
     /// They, with what is around them, as the configuration of a gateway.

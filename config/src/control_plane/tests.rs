@@ -9,7 +9,7 @@ const SCOPE: &str = "acme-corp/platform-team/prod";
 
 fn read(gateway: &str, pushed: &str) -> Result<Config, Vec<String>> {
     let file = PathBuf::from("state/prod/scope.yaml");
-    let files = [Pushed { scope: SCOPE.parse().unwrap(), file: file.clone() }];
+    let files = [Pushed { scope: SCOPE.parse().unwrap(), file: file.clone(), revoked: None }];
     let read = |path: &Path| {
         assert_eq!(path, file);
         Ok(pushed.as_bytes().to_vec())

@@ -7,7 +7,7 @@ use mcpg_sdk::{Capability, Settings};
 use serde_json::{Map, Value};
 
 use crate::place::{Place, Report};
-use crate::plugins::{Plugin, Plugins, TrustedKey, builtin, trust};
+use crate::plugins::{Plugin, Plugins, RevocationList, TrustedKey, builtin, revocation, trust};
 use crate::quote::{list, quote};
 use crate::slug::{SLUG, is_slug};
 use crate::structure::nearest;
@@ -36,7 +36,7 @@ pub(crate) fn read(place: &Place<'_>, report: &mut Report<'_>) -> Option<Plugins
         require_signed: rules.require_signed,
         trusted_keys: trusted_keys(rules.trusted_keys, &place.child("trusted_keys"), report),
         capability_grants: grants(rules.capability_grants, &place.child("capability_grants"), report),
-        revocation_list: rules.revocation_list.map(|list| Settings(Value::Object(list))),
+        revocation_list: revocation_list(rules.revocation_list, &place.child("revocation_list"), report),
     })
 }
 
@@ -144,6 +144,24 @@ fn trusted_keys(
         trusted.push(TrustedKey { id: key.id, public_key: key.public_key, plugins: key.plugins });
     }
     trusted
+}
+
+fn revocation_list(
+    list: Option<wire::plugins::RevocationList>,
+    place: &Place<'_>,
+    report: &mut Report<'_>,
+) -> RevocationList {
+    let list = list.unwrap_or_default();
+    let artifacts = place.child("artifacts");
+    for (index, artifact) in list.artifacts.iter().enumerate() {
+        if !revocation::is_digest(&artifact.digest) {
+            let message = format!("{} is no digest", quote(&artifact.digest));
+            let help = "write `sha256:` and 64 hexadecimal digits in lower case";
+            report.error_with_help(&artifacts.item(index).child("digest"), message, help);
+        }
+    }
+    let artifacts = list.artifacts.into_iter().map(|artifact| (artifact.digest, artifact.reason));
+    RevocationList::new(list.version, artifacts)
 }
 
 fn grants(

@@ -19,8 +19,8 @@ use crate::server::tls as server_tls;
 use crate::tenancy::names::{self, Names, Stands};
 use crate::yaml::Node;
 use crate::{
-    Audit, Config, ControlPlane, Diagnostic, Pushed, Server, State, Telemetry, Tenancy, plugins, structure,
-    wire, yaml,
+    Audit, Config, ControlPlane, Diagnostic, Pushed, RevocationList, Server, State, Telemetry, Tenancy,
+    plugins, structure, wire, yaml,
 };
 
 /// Sections that belong to the process.
@@ -84,8 +84,13 @@ pub(crate) fn read_pushed(
     let mut scopes = Vec::new();
     for one in pushed {
         let further = wire::tenancy::FurtherScope::of_scope(one.scope.to_string());
-        let file =
-            ScopeFile { path: &one.file, further: &further, entry: &section, pushed_by: Some(control_plane) };
+        let file = ScopeFile {
+            path: &one.file,
+            further: &further,
+            entry: &section,
+            pushed_by: Some(control_plane),
+            revoked: one.revoked.as_deref(),
+        };
         if let Some(scope) = file.read(around, report, elsewhere) {
             names.add(&scope.tenancy, &Stands::at(around.source.file(), &section));
             scopes.push(scope);
@@ -149,7 +154,7 @@ fn from_file(
         report.error(&entry.child("file"), "the path is empty");
         return None;
     }
-    ScopeFile { path: &path, further, entry, pushed_by: None }.read(around, report, elsewhere)
+    ScopeFile { path: &path, further, entry, pushed_by: None, revoked: None }.read(around, report, elsewhere)
 }
 
 /// A gateway's own configuration, as one scope of this one.
@@ -160,6 +165,8 @@ struct ScopeFile<'a> {
     entry: &'a Place<'a>,
     /// Whose it is, if it is not the gateway's own.
     pushed_by: Option<&'a ControlPlane>,
+    /// What else must not run in it.
+    revoked: Option<&'a RevocationList>,
 }
 
 impl ScopeFile<'_> {
@@ -196,7 +203,7 @@ fn small_gateway(
     report: &mut Report<'_>,
     inside: &mut Report<'_>,
 ) -> Option<Config> {
-    let ScopeFile { path, further, entry, pushed_by } = file;
+    let ScopeFile { path, further, entry, pushed_by, revoked } = file;
     let place = Place::root(root);
     structure::check_file(&place, inside);
     let section = place.child("tenancy");
@@ -226,8 +233,10 @@ fn small_gateway(
         }
     };
     let state = state_of(around.state, &tenancy.scope);
-    let sections = Sections::read(&place, &base, Some(&state), inside)?;
-    let digest = Digest::of_all(&[root.to_json(), around.common.clone()]);
+    let sections = Sections::read(&place, &base, Some(&state), inside)?.without(*revoked);
+    let mut parts = vec![root.to_json(), around.common.clone()];
+    parts.extend(revoked.filter(|list| !list.is_empty()).map(RevocationList::to_json));
+    let digest = Digest::of_all(&parts);
     let source = Source::of_file(path.display().to_string(), &base, root);
     let warnings = std::mem::take(&mut inside.warnings);
     Some(sections.into_config(tenancy, state, around, digest, source, warnings))

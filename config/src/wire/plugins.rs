@@ -34,7 +34,7 @@ pub(crate) struct Plugins {
     #[schemars(extend("maxProperties" = 256))]
     pub(crate) capability_grants: BTreeMap<String, Vec<String>>,
     /// Artifacts that must not run.
-    pub(crate) revocation_list: Option<Map<String, Value>>,
+    pub(crate) revocation_list: Option<RevocationList>,
 }
 
 impl Default for Plugins {
@@ -47,6 +47,28 @@ impl Default for Plugins {
             revocation_list: None,
         }
     }
+}
+
+/// Artifacts that must not run.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+pub(crate) struct RevocationList {
+    /// Grows with every change; shown wherever an artifact is refused.
+    pub(crate) version: u64,
+    /// The artifacts.
+    #[schemars(length(max = 10_000))]
+    pub(crate) artifacts: Vec<RevokedArtifact>,
+}
+
+/// An artifact that must not run.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokedArtifact {
+    /// `sha256:` and 64 hexadecimal digits: of a bundle's manifest in its registry, or of its archive.
+    pub(crate) digest: String,
+    /// Why.
+    pub(crate) reason: Option<String>,
 }
 
 /// A plugin's id alone, or with its settings.

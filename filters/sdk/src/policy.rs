@@ -126,6 +126,14 @@ pub enum EngineError {
         /// The limit in force.
         limit_ms: u64,
     },
+    /// The artifact that its policies come from must not run.
+    #[error("its bundle is revoked: {problem}")]
+    Revoked {
+        /// The entry of the list that says so: it stands where another denial has its policy.
+        entry: String,
+        /// Which artifact, by which list, and why.
+        problem: String,
+    },
     /// Where the engine decides could not be asked, or its answer is none. Never cached.
     #[error("the policy service gave no answer: {problem}")]
     Unavailable {
@@ -141,6 +149,7 @@ impl EngineError {
             Self::Input { .. } => "policy_input",
             Self::Evaluation { .. } => "policy_error",
             Self::Deadline { .. } => "policy_timeout",
+            Self::Revoked { .. } => "policy_revoked",
             Self::Unavailable { .. } => "policy_unavailable",
         }
     }
@@ -148,7 +157,7 @@ impl EngineError {
     /// The policy that failed, where one did.
     pub fn policy(&self) -> Option<&str> {
         match self {
-            Self::Evaluation { policy, .. } => Some(policy),
+            Self::Evaluation { policy, .. } | Self::Revoked { entry: policy, .. } => Some(policy),
             Self::Input { .. } | Self::Deadline { .. } | Self::Unavailable { .. } => None,
         }
     }

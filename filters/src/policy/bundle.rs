@@ -26,7 +26,7 @@ use sha2::{Digest as _, Sha256};
 pub use reference::{BundleReference, ContentDigest, ReferenceError};
 pub use registry::RegistryError;
 pub use settings::{BundleOrder, RegistrySettings, RegistryTlsSettings};
-pub use store::{BundleFetchError, BundleStore, FetchedBundles};
+pub use store::{BundleFetchError, BundleStore, FetchedBundles, artifacts};
 
 /// Files of a bundle, folders and what is skipped included.
 pub const FILES_MAX: usize = 10_000;

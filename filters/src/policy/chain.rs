@@ -10,7 +10,7 @@
 //! see [`evaluate`].
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use mcpg_sdk::policy::{ByAction, EngineError, Kind, PolicyEngine, ReadSet};
 use mcpg_sdk::{Call, Caller, Decision, DenyReason, Obligation, Target};
@@ -35,6 +35,8 @@ pub struct PolicyChain {
     is_pure: bool,
     threads: PolicyThreads,
     turns: Turns,
+    /// Every call is denied by this from now on.
+    closed: OnceLock<Arc<Verdict>>,
 }
 
 /// An engine that is asked and recorded, and decides nothing.
@@ -133,7 +135,14 @@ impl PolicyChain {
             every_obligation,
             turns: Turns::new(threads.share()),
             threads,
+            closed: OnceLock::new(),
         }
+    }
+
+    /// Denies every call from now on, whatever is in the cache: the bundle of the engine `id` was revoked. The chain stays closed.
+    pub fn close(&self, id: &str, error: &EngineError) {
+        // The first reason is as good as another.
+        let _ = self.closed.set(Arc::new(deny_error(id, error)));
     }
 
     /// The chain with engines that are asked too, and decide nothing.
@@ -166,6 +175,9 @@ impl PolicyChain {
 
     /// What the cache knows of a call.
     pub(crate) fn look_up(&self, caller: &Caller, call: &Call<'_>, asking: Asking) -> Known {
+        if let Some(verdict) = self.closed.get() {
+            return Known::Decided(Decided { verdict: Arc::clone(verdict), cached: false });
+        }
         if let Some(problem) = inconsistency(call) {
             let verdict = Arc::new(deny(CHAIN, None, "policy_input", problem));
             return Known::Decided(Decided { verdict, cached: false });

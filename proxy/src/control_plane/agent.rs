@@ -8,23 +8,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use mcpg_config::Pushed;
 use mcpg_cp_api::trace_context::Hex;
 use mcpg_cp_api::{
-    Acknowledgement, Enrolled, EnvironmentPath, Heartbeat, Outcome, SignedRevision, Timestamp,
+    Acknowledgement, Enrolled, EnvironmentPath, Heartbeat, Outcome, SignedRevision, SignedTerms, Timestamp,
 };
 use mcpg_sdk::Scope;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Notify, mpsc, oneshot};
 use tokio::time::sleep;
 
 use self::again::Again;
 use self::outage::Outage;
 use self::reports::{Report, Reports};
-use super::client::{Client, TraceId, new_trace};
+use super::client::{Client, Event, TraceId, new_trace};
 use super::folder::Folder;
-use super::pushed::PushRequest;
+use super::pushed::{Push, PushRequest};
 use super::standing::Standing;
+use super::terms::{self, StandingTerms, Taken};
 use super::verify::ControlPlaneKey;
 use crate::revision::BuildError;
 
@@ -50,6 +51,10 @@ pub struct Agent {
     again: Again,
     /// One revision is taken at a time.
     turn: Mutex<()>,
+    /// What it goes by besides.
+    terms: StandingTerms,
+    /// There is news for the control plane, which is not to wait for the next heartbeat.
+    news: Notify,
     standing: Arc<Standing>,
 }
 
@@ -82,6 +87,8 @@ impl Agent {
             reports: Reports::default(),
             again: Again::default(),
             turn: Mutex::default(),
+            terms: StandingTerms::default(),
+            news: Notify::new(),
         })
     }
 
@@ -90,14 +97,33 @@ impl Agent {
         &self.enrolled.environment
     }
 
-    /// Unpacks the revision that was in force last, if it holds.
+    /// Unpacks the revision that was in force last, if it holds, and so do the terms that it was in force under.
     pub(super) fn unpack_last(&self) -> anyhow::Result<Option<Pushed>> {
+        self.begin_terms()?;
         let Some(signed) = self.folder.last()? else { return Ok(None) };
         let file = self.unpack(&signed)?;
         self.applied.store(signed.number, Ordering::Release);
         self.seen.store(signed.number, Ordering::Release);
         self.standing.begins(self.environment(), signed.number);
-        Ok(Some(Pushed { scope: self.scope.clone(), file }))
+        Ok(Some(Pushed { scope: self.scope.clone(), file, revoked: self.terms.revoked() }))
+    }
+
+    /// Reads the terms on disk.
+    fn begin_terms(&self) -> anyhow::Result<()> {
+        let kept = terms::kept(&self.folder, &self.key, self.environment());
+        if let Ok(Some(held)) = &kept {
+            self.standing.terms(self.environment(), held.shown(), &held.terms);
+        }
+        self.terms.begin(kept);
+        match self.terms.unusable() {
+            None => Ok(()),
+            Some(problem) => {
+                let problem =
+                    format!("the terms on disk cannot be used, and what is revoked is not known: {problem}");
+                self.standing.lost(self.environment(), Some(&problem));
+                Err(anyhow!(problem))
+            }
+        }
     }
 
     fn unpack(&self, signed: &SignedRevision) -> anyhow::Result<std::path::PathBuf> {
@@ -123,6 +149,7 @@ impl Agent {
         loop {
             let heartbeat = || Heartbeat {
                 applied: Some(self.applied.load(Ordering::Acquire)).filter(|number| *number > 0),
+                terms: self.terms.to_be_told(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started_at: self.started_at,
             };
@@ -139,7 +166,10 @@ impl Agent {
                 }
             }
             // Gateways that were started together do not speak together for ever.
-            sleep(self.heartbeat.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+            tokio::select! {
+                () = sleep(self.heartbeat.mul_f64(0.9 + 0.2 * fastrand::f64())) => {}
+                () = self.news.notified() => {}
+            }
         }
     }
 
@@ -174,8 +204,11 @@ impl Agent {
         *opened = Some(Instant::now());
         self.standing.follows(self.environment());
         tracing::info!(environment = %self.environment(), "following the control plane");
-        while let Some(signed) = revisions.next().await? {
-            self.take(&signed, push).await?;
+        while let Some(event) = revisions.next().await? {
+            match event {
+                Event::Revision(signed) => self.take(&signed, push).await?,
+                Event::Terms(signed) => self.take_terms(&signed, push).await?,
+            }
         }
         Ok(())
     }
@@ -206,6 +239,48 @@ impl Agent {
         }
     }
 
+    /// Goes by terms from now on, or finds out why not.
+    async fn take_terms(&self, signed: &SignedTerms, push: &mpsc::Sender<PushRequest>) -> anyhow::Result<()> {
+        let environment = self.environment();
+        let held = match self.terms.take(signed, &self.key, environment) {
+            Ok(Taken::New(held)) => held,
+            Ok(Taken::Known) => {
+                self.news.notify_one();
+                return Ok(());
+            }
+            Err(error) => {
+                tracing::error!(%environment, version = signed.version, %error, "terms refused");
+                self.standing.terms_refused();
+                return Ok(());
+            }
+        };
+        // First of all: a gateway that is killed now begins with them.
+        if let Err(error) = self.folder.keep_terms(signed) {
+            tracing::error!(%environment, %error, "a restart would begin with the terms before");
+        }
+        let (answer, answered) = oneshot::channel();
+        let what = Push::Revoked(self.scope.clone(), Arc::clone(&held.revoked));
+        push.send(PushRequest { what, answer }).await.map_err(|_| anyhow!("the gateway stops"))?;
+        // The list is in force whatever the answer is.
+        if let Err(error) = answered.await.map_err(|_| anyhow!("the gateway stops"))? {
+            tracing::error!(%environment, problems = ?error.problems, "what is revoked is closed, and the rest of the configuration does not load again");
+        }
+        self.standing.terms(environment, held.shown(), &held.terms);
+        let license = &held.terms.license;
+        tracing::info!(
+            %environment,
+            version = signed.version,
+            revocation_list = held.revoked.version,
+            revoked = held.revoked.len(),
+            tier = ?license.tier,
+            entitlements = license.entitlements.len(),
+            expires_at = license.expires_at.map(|at| at.to_string()),
+            "terms of the organization in force"
+        );
+        self.news.notify_one();
+        Ok(())
+    }
+
     /// Puts a revision in force, or finds out why it cannot be.
     async fn take(&self, signed: &SignedRevision, push: &mpsc::Sender<PushRequest>) -> anyhow::Result<()> {
         let _turn = self.turn.lock().await;
@@ -213,6 +288,9 @@ impl Agent {
         if number <= self.seen.load(Ordering::Acquire) {
             tracing::debug!(number, "an older revision is left alone");
             return Ok(());
+        }
+        if let Some(problem) = self.terms.unusable() {
+            bail!("no revision before the organization's terms: those on disk cannot be used: {problem}");
         }
         // Whatever it says, it supersedes what was refused before.
         self.again.never();
@@ -247,8 +325,8 @@ impl Agent {
         let outcome = match self.unpack(signed) {
             Ok(file) => {
                 let (answer, answered) = oneshot::channel();
-                let pushed = Pushed { scope: self.scope.clone(), file };
-                let request = PushRequest { pushed, is_retry, answer };
+                let pushed = Pushed { scope: self.scope.clone(), file, revoked: self.terms.revoked() };
+                let request = PushRequest { what: Push::Scope { pushed, is_retry }, answer };
                 push.send(request).await.map_err(|_| anyhow!("the gateway stops"))?;
                 answered.await.map_err(|_| anyhow!("the gateway stops"))?
             }

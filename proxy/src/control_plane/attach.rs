@@ -14,6 +14,8 @@ use super::joining::Joining;
 use super::key::AgentKey;
 use super::pushed::PushedScopes;
 use super::standing::Standing;
+use super::terms;
+use super::verify::ControlPlaneKey;
 use super::{Agent, Forwarder};
 use crate::new_file;
 
@@ -45,7 +47,11 @@ pub fn on_disk(config: &Config) -> Vec<Pushed> {
     let environments = Folder::enrollments(&root(config));
     let pushed = environments.into_iter().filter_map(|(folder, enrollment)| {
         let scope = enrollment.enrolled.environment.to_string().parse::<Scope>().ok()?;
-        Some(Pushed { scope, file: folder.last_file()? })
+        let key = ControlPlaneKey::of(&enrollment.enrolled, None)?;
+        let terms = terms::kept(&folder, &key, &enrollment.enrolled.environment)
+            .inspect_err(|problem| tracing::error!(%scope, problem, "the terms on disk cannot be used"));
+        let revoked = terms.ok()?.map(|held| held.revoked);
+        Some(Pushed { scope, file: folder.last_file()?, revoked })
     });
     pushed.collect()
 }

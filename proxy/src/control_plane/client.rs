@@ -9,6 +9,7 @@ use mcpg_config::{TlsVersion, UpstreamTls};
 use mcpg_cp_api::trace_context::TraceContext;
 use mcpg_cp_api::{
     Acknowledgement, AuditAccepted, AuditUpload, EnrollGateway, Enrolled, Heartbeat, Problem, SignedRevision,
+    SignedTerms,
 };
 use mcpg_filters::net::{
     AllowAddresses, Bounds, ClientIdentity, ClientTls, ClientTlsSettings, FetchError, HttpClient, HttpUrl,
@@ -221,21 +222,33 @@ impl Client {
     }
 }
 
-/// A stream of revisions.
+/// What a control plane sends.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Its organization's terms.
+    Terms(SignedTerms),
+    /// A revision.
+    Revision(SignedRevision),
+}
+
+/// A stream of terms and revisions.
 pub(super) struct Revisions {
     stream: Stream,
     splitter: Splitter,
 }
 
 impl Revisions {
-    /// The next revision, as it was sent; none at the end of the stream.
-    pub(super) async fn next(&mut self) -> Result<Option<SignedRevision>, ClientError> {
+    /// What comes next, as it was sent; none at the end of the stream.
+    pub(super) async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             let unreadable = |error: &dyn std::error::Error| ClientError::Answer(error.to_string());
             while let Some(event) = self.splitter.next_event().map_err(|error| unreadable(&error))? {
-                if let (Some(b"revision"), Some(data)) = (event.name(), event.data()) {
-                    return serde_json::from_slice(&data).map(Some).map_err(|error| unreadable(&error));
-                }
+                let event = match (event.name(), event.data()) {
+                    (Some(b"revision"), Some(data)) => serde_json::from_slice(&data).map(Event::Revision),
+                    (Some(b"terms"), Some(data)) => serde_json::from_slice(&data).map(Event::Terms),
+                    _ => continue,
+                };
+                return event.map(Some).map_err(|error| unreadable(&error));
             }
             match self.stream.next(SILENCE_MAX).await {
                 Ok(Some(piece)) => self.splitter.push(&piece),

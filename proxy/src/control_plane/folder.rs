@@ -1,6 +1,6 @@
 //! What a gateway keeps of an environment on disk: that it has enrolled, and its revisions.
 //!
-//! `enrolled.json`; `signed/NUMBER.json`, revisions as they were received; `revisions/NUMBER/`, what is unpacked of them; and `current`, a link to the signed
+//! `enrolled.json`; `terms.json`, the standing terms of its organization as they were received; `signed/NUMBER.json`, revisions as they were received; `revisions/NUMBER/`, what is unpacked of them; and `current`, a link to the signed
 //! one that was in force last. What is unpacked is for reading only: at every start it is unpacked anew from what was signed, which stays where it is
 //! meanwhile, so nothing is lost wherever that is cut off.
 
@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-use mcpg_cp_api::{Enrolled, EnvironmentPath, ScopeDocument, SignedRevision};
+use mcpg_cp_api::{Enrolled, EnvironmentPath, ScopeDocument, SignedRevision, SignedTerms};
 use serde::{Deserialize, Serialize};
 
 use crate::new_file;
@@ -18,6 +18,7 @@ use crate::new_file;
 const SCOPE_FILE: &str = "scope.yaml";
 const SIGNED: &str = "signed";
 const ENROLLED_FILE: &str = "enrolled.json";
+const TERMS_FILE: &str = "terms.json";
 const CURRENT: &str = "current";
 const REVISIONS: &str = "revisions";
 
@@ -70,6 +71,21 @@ impl Folder {
     pub(super) fn enrolled(&self, enrollment: &Enrollment) -> io::Result<()> {
         new_file::folder(&self.0)?;
         replace(&self.0.join(ENROLLED_FILE), &serde_json::to_vec_pretty(enrollment)?)
+    }
+
+    /// Keeps terms that have been verified, in the place of those before.
+    pub(super) fn keep_terms(&self, signed: &SignedTerms) -> io::Result<()> {
+        new_file::folder(&self.0)?;
+        replace(&self.0.join(TERMS_FILE), &serde_json::to_vec(signed)?)
+    }
+
+    /// The terms that are kept, as they were signed. None before the first.
+    pub(super) fn terms(&self) -> io::Result<Option<SignedTerms>> {
+        match fs::read(self.0.join(TERMS_FILE)) {
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Unpacks a revision that has been verified, and returns the scope's file.

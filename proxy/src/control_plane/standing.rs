@@ -1,10 +1,11 @@
-//! Where a gateway stands with its control plane: for `/readyz` and the metrics.
+//! Where a gateway stands with its control plane: for `/readyz`, `/revision` and the metrics.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use mcpg_cp_api::EnvironmentPath;
+use mcpg_cp_api::{EnvironmentPath, HeldTerms, LicenseTerms, Terms};
 use parking_lot::Mutex;
+use serde::Serialize;
 
 use crate::metrics::{Sample, SampleKind};
 
@@ -20,6 +21,7 @@ struct State {
     applied: u64,
     refused: u64,
     retried: u64,
+    terms_refused: u64,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +30,33 @@ struct Environment {
     /// The number in force; 0 for none.
     number: u64,
     heard: Option<Instant>,
+    /// The organization's terms; none before the first.
+    terms: Option<TermsInForce>,
     /// What went wrong last, until something goes well.
     problem: Option<String>,
+}
+
+/// The terms of an environment's organization, as they are shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct TermsInForce {
+    /// Which they are.
+    #[serde(flatten)]
+    pub held: HeldTerms,
+    /// How many artifacts must not run.
+    pub revoked: usize,
+    /// What the organization has bought.
+    pub license: LicenseTerms,
+}
+
+/// An environment, as it is shown.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShownEnvironment {
+    /// Its path.
+    pub environment: String,
+    /// The number of the revision in force; 0 for none.
+    pub revision: u64,
+    /// The terms in force; none before the first.
+    pub terms: Option<TermsInForce>,
 }
 
 impl Standing {
@@ -85,6 +112,29 @@ impl Standing {
         self.0.lock().retried += 1;
     }
 
+    /// Terms are in force.
+    pub(super) fn terms(&self, environment: &EnvironmentPath, held: HeldTerms, terms: &Terms) {
+        let revoked = terms.revocation_list.artifacts.len();
+        let terms = TermsInForce { held, revoked, license: terms.license.clone() };
+        self.of(environment, |one| one.terms = Some(terms));
+    }
+
+    /// Terms were refused.
+    pub(super) fn terms_refused(&self) {
+        self.0.lock().terms_refused += 1;
+    }
+
+    /// What is in force of each environment.
+    pub fn shown(&self) -> Vec<ShownEnvironment> {
+        let state = self.0.lock();
+        let shown = state.environments.iter().map(|(environment, one)| ShownEnvironment {
+            environment: environment.clone(),
+            revision: one.number,
+            terms: one.terms.clone(),
+        });
+        shown.collect()
+    }
+
     /// What a gateway without a configuration waits for.
     pub fn waits_for(&self) -> String {
         let state = self.0.lock();
@@ -119,6 +169,9 @@ impl Standing {
             (SampleKind::ControlPlaneApplied, state.applied),
             (SampleKind::ControlPlaneRefused, state.refused),
             (SampleKind::ControlPlaneRetried, state.retried),
+            (SampleKind::ControlPlaneTerms, lowest(environments(), |held| held.version)),
+            (SampleKind::ControlPlaneRevocationList, lowest(environments(), |held| held.revocation_list)),
+            (SampleKind::ControlPlaneTermsRefused, state.terms_refused),
         ];
         // One that was never heard of has no age.
         if let Some(age) = age.filter(|age| *age != Duration::MAX) {
@@ -130,6 +183,12 @@ impl Standing {
     fn of(&self, environment: &EnvironmentPath, change: impl FnOnce(&mut Environment)) {
         change(self.0.lock().environments.entry(environment.to_string()).or_default());
     }
+}
+
+/// The lowest version of several environments; 0 where one has none.
+fn lowest<'e>(environments: impl Iterator<Item = &'e Environment>, version: fn(&HeldTerms) -> u64) -> u64 {
+    let version = |one: &Environment| one.terms.as_ref().map_or(0, |terms| version(&terms.held));
+    environments.map(version).min().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer as _, SigningKey};
-use mcpg_config::Pushed;
+use mcpg_config::{Pushed, RevocationList};
 use mcpg_cp_api::{
     Enrolled, EnvironmentPath, ScopeDocument, SignedRevision, Timestamp, document_digest, key_fingerprint,
 };
@@ -176,7 +177,8 @@ fn a_document_cannot_overwrite_what_it_came_with() {
 #[test]
 fn a_scope_goes_back_to_what_it_was() {
     let scopes = PushedScopes::default();
-    let pushed = |scope: &str, file: &str| Pushed { scope: scope.parse().unwrap(), file: file.into() };
+    let pushed =
+        |scope: &str, file: &str| Pushed { scope: scope.parse().unwrap(), file: file.into(), revoked: None };
     assert_eq!(scopes.replace(pushed("b-corp/team/prod", "b1")), None);
     assert_eq!(scopes.replace(pushed("a-corp/team/prod", "a1")), None);
     let before = scopes.replace(pushed("b-corp/team/prod", "b2"));
@@ -184,4 +186,14 @@ fn a_scope_goes_back_to_what_it_was() {
     scopes.restore(&"b-corp/team/prod".parse().unwrap(), before);
     scopes.restore(&"a-corp/team/prod".parse().unwrap(), None);
     assert_eq!(scopes.list(), [pushed("b-corp/team/prod", "b1")]);
+    // What is revoked is, whichever file it is, and before there is one.
+    let list = Arc::new(RevocationList::new(3, [(format!("sha256:{}", "a".repeat(64)), None)]));
+    for scope in ["a-corp/team/prod", "b-corp/team/prod"] {
+        let scope = scope.parse().unwrap();
+        assert!(scopes.revoke(&scope, &list));
+        assert!(!scopes.revoke(&scope, &list), "it is no news");
+    }
+    scopes.replace(pushed("a-corp/team/prod", "a1"));
+    scopes.restore(&"b-corp/team/prod".parse().unwrap(), Some("b0".into()));
+    assert!(scopes.list().iter().all(|one| one.revoked.as_deref() == Some(&*list)));
 }

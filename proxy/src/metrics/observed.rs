@@ -92,6 +92,14 @@ pub enum SampleKind {
     ControlPlaneRefused,
     /// Times that a revision which was refused was tried again.
     ControlPlaneRetried,
+    /// The version of the organization's terms in force; of several environments, the lowest.
+    ControlPlaneTerms,
+    /// The version of the revocation list in them; of several environments, the lowest.
+    ControlPlaneRevocationList,
+    /// Terms of control planes that were refused.
+    ControlPlaneTermsRefused,
+    /// Policy entries whose bundles are revoked.
+    PolicyRevoked,
     /// Seconds since a control plane was heard of; of several environments, the longest.
     ControlPlaneSilence,
     /// Audit rows that were sent to a control plane and taken.
@@ -210,6 +218,21 @@ impl Sample {
                 "mcpg_control_plane_retries_total",
                 "Times that a refused revision was tried again, because what was wrong may have passed.",
             ),
+            SampleKind::ControlPlaneTerms => (
+                "mcpg_control_plane_terms",
+                "The version of the organization's terms in force; of several environments, the lowest.",
+            ),
+            SampleKind::ControlPlaneRevocationList => (
+                "mcpg_control_plane_revocation_list",
+                "The version of the revocation list in force; of several environments, the lowest.",
+            ),
+            SampleKind::ControlPlaneTermsRefused => (
+                "mcpg_control_plane_terms_refused_total",
+                "Terms of control planes that were refused: forged, foreign, or older than those in force.",
+            ),
+            SampleKind::PolicyRevoked => {
+                ("mcpg_policy_revoked", "Policy entries in force whose bundles are revoked.")
+            }
             SampleKind::ControlPlaneSilence => (
                 "mcpg_control_plane_silence_seconds",
                 "Seconds since a control plane was heard of; of several environments, the longest.",

@@ -6,6 +6,7 @@ mod digest;
 mod filters;
 mod limits;
 mod policy;
+mod revoked;
 mod route;
 
 use std::collections::HashSet;
@@ -24,6 +25,7 @@ use mcpg_sdk::policy::PolicyEngine;
 
 pub use digest::{effective_digest, source_paths};
 pub use policy::{Engine, Engines};
+pub use revoked::Artifacts;
 
 use super::{Generation, Revision, Routes, ScopeState, Scopes};
 use crate::audit::{Ledger, Ledgers};
@@ -256,12 +258,14 @@ impl Builder {
             built: now,
             message: limits::message(config),
             bodies: limits::body(config),
-            warnings: warnings(config, filters.engines()),
+            warnings: warnings(config, filters.engines(), &filters.shadows_revoked),
             sessions: Arc::new(SessionKeys::new(sealer)),
             session_ttl: config.sessions.ttl,
             federation: Federation::new(config.federation, Arc::clone(&pins), Arc::clone(&self.metrics))
                 .with_named(NamedTools::of(&filters.policy)),
             input_timeout: config.sessions.input_timeout,
+            artifacts: std::mem::take(&mut filters.artifacts),
+            revoked: filters.revoked,
             scope: self.scope(config, identity, routes, pins, marks, filters),
         })
     }
@@ -327,11 +331,15 @@ fn pin_rules(config: &Config) -> Vec<(String, PinRules)> {
     config.bindings.iter().map(rules).collect()
 }
 
-fn warnings<'e>(config: &Config, engines: impl Iterator<Item = &'e Arc<dyn PolicyEngine>>) -> Vec<String> {
+fn warnings<'e>(
+    config: &Config,
+    engines: impl Iterator<Item = &'e Arc<dyn PolicyEngine>>,
+    revoked: &[String],
+) -> Vec<String> {
     let of_config = config.warnings().iter().map(ToString::to_string);
     let of_engine = |engine: &Arc<dyn PolicyEngine>| {
         let id = engine.id().to_owned();
         engine.warnings().iter().map(move |warning| format!("{id}: {warning}")).collect::<Vec<_>>()
     };
-    of_config.chain(engines.flat_map(of_engine)).collect()
+    of_config.chain(engines.flat_map(of_engine)).chain(revoked.iter().cloned()).collect()
 }

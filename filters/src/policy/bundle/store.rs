@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use mcpg_sdk::Scope;
+use mcpg_sdk::{Scope, Settings};
 use parking_lot::Mutex;
 
+use super::BundleForm;
 use super::disk::Disk;
 use super::manifest;
-use super::reference::ContentDigest;
+use super::reference::{BundleReference, ContentDigest};
 use super::registry::{RegistryError, Repository};
 use super::settings::BundleOrder;
 use crate::net::HttpClient;
@@ -154,6 +155,23 @@ impl FetchedBundles {
     pub fn manifests(&self) -> impl Iterator<Item = (&str, ContentDigest)> {
         self.0.iter().map(|(written, packed)| (written.as_str(), packed.manifest))
     }
+}
+
+/// The digests by which the artifact of a plugin's settings goes: the one that they name, and those of the manifest and the archive that were fetched for them. None where its
+/// bundle is of no registry.
+pub fn artifacts(settings: &Settings, fetched: &FetchedBundles) -> Vec<ContentDigest> {
+    let Some(written) = settings.0.get("bundle").and_then(|bundle| bundle.as_str()) else {
+        return Vec::new();
+    };
+    if BundleForm::of(written) != BundleForm::Registry {
+        return Vec::new();
+    }
+    let named = written.parse::<BundleReference>().ok().and_then(|reference| reference.digest);
+    let packed = fetched.0.get(written);
+    let found = packed.into_iter().flat_map(|packed| [packed.manifest, packed.layer]);
+    let mut digests: Vec<ContentDigest> = named.into_iter().chain(found).collect();
+    digests.dedup();
+    digests
 }
 
 impl Shelf {

@@ -37,6 +37,10 @@ impl PolicyChain {
     pub(super) async fn evaluate(&self, caller: &Caller, call: &Call<'_>, asking: Asking) -> (Verdict, bool) {
         let mut asker = Asker { chain: self, caller, call, left: WORKER_MAX };
         let (mut verdict, transient) = asker.decide().await;
+        // It may have been closed meanwhile.
+        if let Some(closed) = self.closed.get() {
+            return (Verdict::clone(closed), true);
+        }
         if asking == Asking::Everyone {
             for shadow in &self.shadows {
                 let decision = match asker.ask(&shadow.engine).await {

@@ -395,3 +395,18 @@ fn every_obligation_is_known_if_every_engine_knows_its_own() {
     assert_eq!(chain(vec![engine(Some(second)), engine(None)]).every_obligation(), None);
     assert_eq!(chain(Vec::new()).every_obligation(), Some(&[][..]));
 }
+
+#[test]
+fn a_closed_chain_denies_what_it_had_permitted() {
+    use crate::policy::RevokedEngine;
+
+    let error = || EngineError::Revoked { entry: "revocation-list/2/x".to_owned(), problem: "x".to_owned() };
+    let denied = "deny a policy_revoked [a:revocation-list/2/x]";
+    check(vec![Arc::new(RevokedEngine::new("a", error()))], denied);
+    let chain = PolicyChain::new(vec![fixed("a", permit("1", &[]))], CacheLimits::default());
+    let (caller, scope) = (caller(), Scope::default());
+    assert_eq!(show(&now(chain.decide(&caller, &call(&scope))).verdict), "permit [a:1]");
+    chain.close("a", &error());
+    assert_eq!(show(&now(chain.decide(&caller, &call(&scope))).verdict), denied);
+    assert_eq!(show(&now(chain.decide_uncached(&caller, &call(&scope)))), denied);
+}

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use futures_util::{StreamExt as _, stream};
 use mcpg_config::Config;
-use mcpg_filters::policy::bundle::BundleOrder;
+use mcpg_filters::policy::bundle::{BundleOrder, FetchedBundles};
 use mcpg_filters::secret::SecretResolver;
 
+use super::revoked::revoked;
 use super::{BuildError, Builder, digest};
 
 /// Scopes whose registries are asked at once.
@@ -50,7 +51,12 @@ impl Builder {
     async fn fetch_of_scope(&self, config: &Config) -> Vec<Missed> {
         let secrets = SecretResolver::new(config.base());
         let (mut orders, mut places, mut problems) = (Vec::new(), Vec::new(), Vec::new());
+        let unfetched = FetchedBundles::default();
         for (index, plugin) in config.plugins.load.iter().enumerate() {
+            // What must not run is not asked for: its registry may have let it go.
+            if revoked(config, plugin, &unfetched).is_some() {
+                continue;
+            }
             match BundleOrder::of(&plugin.settings, config.base(), &secrets) {
                 Ok(None) => {}
                 Ok(Some(order)) => {

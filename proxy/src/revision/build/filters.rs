@@ -6,15 +6,16 @@ use std::time::SystemTime;
 use mcpg_config::{Config, Plugin};
 use mcpg_filters::gate::ApprovalGate;
 use mcpg_filters::identity::IdentityProvider;
-use mcpg_filters::policy::Shadow;
+use mcpg_filters::policy::{RevokedEngine, Shadow};
 use mcpg_filters::registry::{self, BuildContext, Filter};
 use mcpg_filters::reliability::rate_limit::RateLimit;
 use mcpg_filters::secret::SecretResolver;
 use mcpg_filters::shared::Shared;
 use mcpg_filters::transform::redact::Redactor;
-use mcpg_sdk::policy::PolicyEngine;
+use mcpg_sdk::policy::{EngineError, PolicyEngine};
 use mcpg_sdk::{Obligation, SettingsError};
 
+use super::revoked::{Artifacts, revoked};
 use crate::metrics::Metrics;
 use crate::revision::Revision;
 
@@ -28,6 +29,12 @@ pub(super) struct Filters {
     pub(super) quotas: Vec<RateLimit>,
     pub(super) redactor: Option<Redactor>,
     pub(super) problems: Vec<String>,
+    /// What the policies that decide came from.
+    pub(super) artifacts: Vec<Artifacts>,
+    /// Entries whose bundles are revoked.
+    pub(super) revoked: usize,
+    /// What is to be said of those in shadow mode.
+    pub(super) shadows_revoked: Vec<String>,
 }
 
 /// Builds every plugin that is loaded.
@@ -42,7 +49,15 @@ pub(super) fn filters(
     let scope = &config.tenancy.scope;
     let context = BuildContext { base: config.base(), secrets, bindings: &bindings, scope, shared, now };
     let mut filters = Filters::default();
+    let fetched = shared.bundles.of(scope);
     for (index, plugin) in config.plugins.load.iter().enumerate() {
+        if plugin.kind() == "policy" {
+            if let Some(error) = revoked(config, plugin, &fetched) {
+                filters.revoke(plugin, error);
+                continue;
+            }
+            filters.artifacts.extend((!plugin.shadow).then(|| Artifacts::of(plugin, &fetched)));
+        }
         let added = filters.add(plugin, &context);
         if plugin.kind() == "policy" {
             metrics.policy_loaded(plugin.label(), added.is_ok());
@@ -71,8 +86,14 @@ pub(super) fn engines(
     let bindings: Vec<&str> = config.bindings.iter().map(|binding| binding.id.as_str()).collect();
     let scope = &config.tenancy.scope;
     let context = BuildContext { base: config.base(), secrets, bindings: &bindings, scope, shared, now };
-    let (mut engines, mut problems) = (Vec::new(), Vec::new());
+    let (mut engines, mut problems) = (Vec::<Labelled>::new(), Vec::new());
+    let fetched = shared.bundles.of(scope);
     for (index, plugin) in config.plugins.of_kind("policy") {
+        if let Some(error) = revoked(config, plugin, &fetched) {
+            let engine = Arc::new(RevokedEngine::new(plugin.id, error));
+            engines.push((plugin.label().to_owned(), plugin.shadow, engine));
+            continue;
+        }
         match registry::build(plugin.id, &plugin.settings, &context) {
             Ok(Filter::Policy(engine)) => engines.push((plugin.label().to_owned(), plugin.shadow, engine)),
             Ok(_) => {}
@@ -105,6 +126,16 @@ impl Filters {
             _ => return Err(SettingsError::at("", "this filter has no stage in this build")),
         }
         Ok(())
+    }
+
+    /// Has an entry deny everything; one in shadow mode has nothing to say.
+    fn revoke(&mut self, plugin: &Plugin, error: EngineError) {
+        self.revoked += 1;
+        if plugin.shadow {
+            self.shadows_revoked.push(format!("{}: it has no opinion: {error}", plugin.label()));
+        } else {
+            self.policy.push(Arc::new(RevokedEngine::new(plugin.id, error)));
+        }
     }
 
     /// A class that policy names and no limit has would refuse every call that gets it.
