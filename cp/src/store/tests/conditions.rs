@@ -44,16 +44,16 @@ async fn postgres_is_refused_where_it_cannot_hold_tenants_apart() {
 
     let empty = server.database(None);
     let refused = open(empty.app_url.clone()).await;
-    assert!(matches!(refused, Err(OpenError::NotMigrated { found: 0, needed: 3 })), "{refused:?}");
+    assert!(matches!(refused, Err(OpenError::NotMigrated { found: 0, needed: 4 })), "{refused:?}");
     let failed = migrate(&empty.owner_url, Some("nobody")).await.unwrap_err().to_string();
     assert!(failed.contains("CREATE ROLE nobody"), "{failed}");
     let failed = migrate(&empty.owner_url, Some(OWNER)).await.unwrap_err().to_string();
     assert!(failed.contains("needs one of its own"), "{failed}");
     // A second time changes nothing.
-    assert_eq!(migrate(&template.owner_url, None).await.unwrap().from, 3);
+    assert_eq!(migrate(&template.owner_url, None).await.unwrap().from, 4);
 
     for (change, expected) in [
-        ("INSERT INTO _sqlx_migrations VALUES (5, 'later', now(), true, '', 0)", 4),
+        ("INSERT INTO _sqlx_migrations VALUES (5, 'later', now(), true, '', 0)", 5),
         ("UPDATE _sqlx_migrations SET checksum = '\\x00'", 1),
         ("UPDATE _sqlx_migrations SET success = false", 1),
     ] {
