@@ -242,7 +242,7 @@ struct Sums {
     of_all_callers: BTreeMap<UsageKey, UsageCounts>,
 }
 
-/// Where the caller stands in [`line`].
+/// Where the caller stands in [`line()`].
 const CALLER_AT: usize = 4;
 
 fn line(key: &UsageKey, counts: UsageCounts) -> Vec<Value> {
